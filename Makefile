@@ -1,0 +1,40 @@
+# Quanyu 券雨. Everything that these targets write is in target/ and .quanyu/.
+
+# The demo plays the campaign with its people, packs and budget divided by this number.
+SCALE ?= 100
+
+CAMPAIGN := deploy/campaigns/chengdu-2020.json
+QUANYU := target/release/quanyu
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check store build clean-all
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: store build ## Play the Chengdu campaign from reservation to audit; the report goes to target/demo (SCALE=100).
+	@$(QUANYU) rehearse $(CAMPAIGN) --scale $(SCALE) --report target/demo
+
+serve: store build ## Start a sandbox on this machine and print the first requests to try.
+	@$(QUANYU) serve --sandbox --data .quanyu/sandbox --first-minute
+
+test: store ## Run all tests.
+	cargo test --workspace --locked
+
+check: store ## Run all that CI runs: format, lints, docs, tests and a small demo.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+	cargo test --workspace --locked
+	cargo build --release --locked
+	$(QUANYU) rehearse $(CAMPAIGN) --scale 2000 --report target/check-demo
+
+store: ## Make sure that a valkey-server or redis-server is there.
+	@sh deploy/install-store.sh
+
+build: ## Build the program for use.
+	cargo build --release --locked
+
+clean-all: ## Remove all that was built or written here, the data of the sandbox included.
+	cargo clean
+	rm -rf .quanyu

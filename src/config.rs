@@ -1,0 +1,138 @@
+//! Every setting: its name, default, unit and limit. A flag beats the environment, the environment beats the file named by `--config`
+//! (lines of `NAME=value`, as in deploy/service.env).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::domain::time::{Ms, parse_rfc3339};
+use crate::store::probe::Durability;
+
+/// Settings of `quanyu serve`.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// Data directory: names the installation for every command.
+    #[arg(long, env = "QUANYU_DATA", default_value = ".quanyu/data")]
+    pub data: PathBuf,
+    /// Address to listen on; port 0 takes a free one, which <data>/instance.json names.
+    #[arg(long, env = "QUANYU_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// A Redis or Valkey to use instead of the embedded one: redis://, rediss:// or unix://.
+    #[arg(long, env = "QUANYU_REDIS_URL")]
+    pub redis_url: Option<String>,
+    /// Declared durability: D1 everysec, D2 always, D3 always and replicated. Below it the service does not start.
+    #[arg(long, env = "QUANYU_DURABILITY", default_value = "D2")]
+    pub durability: Durability,
+    /// Shards of the installation, 1 to 255; fixed once the store has data.
+    #[arg(long, env = "QUANYU_SHARDS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    pub shards: u8,
+    /// Store binary of the embedded store; empty searches beside this executable and on PATH.
+    #[arg(long, env = "QUANYU_STORE_BINARY")]
+    pub store_binary: Option<PathBuf>,
+    /// Hot connections to the store, 4 to 64.
+    #[arg(long, env = "QUANYU_STORE_CONNECTIONS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(4..=64))]
+    pub store_connections: u16,
+    /// Milliseconds after which a call to the store counts as unknown, 100 to 60000.
+    #[arg(long, env = "QUANYU_STORE_DEADLINE_MS", default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
+    pub store_deadline_ms: u64,
+    /// Calls that may wait per shard before new ones are shed with 503.
+    #[arg(long, env = "QUANYU_STORE_QUEUE", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(64..))]
+    pub store_queue: u32,
+    /// HTTP worker threads; 0 = one per core.
+    #[arg(long, env = "QUANYU_WORKERS", default_value_t = 0)]
+    pub workers: u16,
+    /// Seconds that running requests get at shutdown.
+    #[arg(long, env = "QUANYU_DRAIN_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub drain_seconds: u64,
+    /// A sandbox has a campaign clock that can be set, test_ keys, and no four-eyes unless asked for.
+    #[arg(long, env = "QUANYU_SANDBOX", num_args = 0..=1, default_missing_value = "true", default_value_t = false)]
+    pub sandbox: bool,
+    /// Campaign clock of a sandbox at the start (RFC 3339); otherwise the wall clock.
+    #[arg(long, env = "QUANYU_CLOCK", value_parser = clock)]
+    pub clock: Option<Ms>,
+    /// Approval by another person than the submitter: on unless it is a sandbox.
+    #[arg(long, env = "QUANYU_FOUR_EYES", num_args = 0..=1, default_missing_value = "true")]
+    pub four_eyes: Option<bool>,
+    /// A sandbox ready to be tried: F1 published, a merchant, a terminal, a reserved resident, the clock at the rain.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, hide = true)]
+    pub first_minute: bool,
+    #[command(flatten)]
+    pub limits: Limits,
+    #[command(flatten)]
+    pub log: crate::telemetry::LogSettings,
+}
+
+/// Requests per second and caller; claims are never limited per address.
+#[derive(Args, Clone, Debug)]
+pub struct Limits {
+    /// Requests per second of one API key of the program office.
+    #[arg(long, env = "QUANYU_RATE_OFFICE", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_office: u32,
+    /// Requests per second of one resident, claims apart.
+    #[arg(long, env = "QUANYU_RATE_RESIDENT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_resident: u32,
+    /// Taps per second of one pass.
+    #[arg(long, env = "QUANYU_RATE_CLAIM", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_claim: u32,
+    /// Requests per second of one till key.
+    #[arg(long, env = "QUANYU_RATE_TILL", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_till: u32,
+    /// Requests per second of one address without credentials.
+    #[arg(long, env = "QUANYU_RATE_ANONYMOUS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_anonymous: u32,
+}
+
+impl Settings {
+    /// Name and value of every setting; passwords in URLs are hidden.
+    pub fn shown(&self) -> Vec<(&'static str, String)> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        vec![
+            ("QUANYU_DATA", self.data.display().to_string()),
+            ("QUANYU_LISTEN", self.listen.clone()),
+            ("QUANYU_REDIS_URL", self.redis_url.as_deref().map(without_password).unwrap_or_default()),
+            ("QUANYU_DURABILITY", self.durability.to_string()),
+            ("QUANYU_SHARDS", self.shards.to_string()),
+            ("QUANYU_STORE_BINARY", path(&self.store_binary)),
+            ("QUANYU_STORE_CONNECTIONS", self.store_connections.to_string()),
+            ("QUANYU_STORE_DEADLINE_MS", self.store_deadline_ms.to_string()),
+            ("QUANYU_STORE_QUEUE", self.store_queue.to_string()),
+            ("QUANYU_WORKERS", self.workers.to_string()),
+            ("QUANYU_DRAIN_SECONDS", self.drain_seconds.to_string()),
+            ("QUANYU_SANDBOX", self.sandbox.to_string()),
+            ("QUANYU_CLOCK", self.clock.map(|clock| clock.to_string()).unwrap_or_default()),
+            ("QUANYU_FOUR_EYES", self.four_eyes().to_string()),
+            ("QUANYU_RATE_OFFICE", self.limits.rate_office.to_string()),
+            ("QUANYU_RATE_RESIDENT", self.limits.rate_resident.to_string()),
+            ("QUANYU_RATE_CLAIM", self.limits.rate_claim.to_string()),
+            ("QUANYU_RATE_TILL", self.limits.rate_till.to_string()),
+            ("QUANYU_RATE_ANONYMOUS", self.limits.rate_anonymous.to_string()),
+        ]
+    }
+
+    pub fn four_eyes(&self) -> bool {
+        self.four_eyes.unwrap_or(!self.sandbox)
+    }
+
+    pub fn store_deadline(&self) -> Duration {
+        Duration::from_millis(self.store_deadline_ms)
+    }
+
+    pub fn workers(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map(usize::from).unwrap_or(2),
+            workers => usize::from(workers),
+        }
+    }
+}
+
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
+        _ => url.to_owned(),
+    }
+}
+
+fn clock(text: &str) -> Result<Ms, String> {
+    parse_rfc3339(text).ok_or_else(|| format!("{text:?} is not RFC 3339 with an offset, such as 2020-07-24T18:00:00+08:00"))
+}

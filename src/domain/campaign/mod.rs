@@ -1,0 +1,35 @@
+//! Campaigns: the file a city writes, read and judged. `schema` and `terms` are the types; `parse` reads bytes and reports every
+//! fault at once; `check` judges the rules between fields; `supported` says what this version cannot run yet;
+//! `effective` and `totals` compute what the file amounts to.
+
+pub mod check;
+pub mod effective;
+pub mod parse;
+pub mod schema;
+pub mod supported;
+pub mod terms;
+pub mod totals;
+
+mod check_round;
+mod check_supply;
+mod check_terms;
+mod findings;
+mod instant;
+mod named;
+mod parse_round;
+mod parse_terms;
+mod reader;
+mod spelling;
+mod strict_json;
+
+pub use check::{check, not_in_past};
+pub use effective::{Unit, effective_view};
+pub use findings::{Fault, Findings};
+pub use named::Named;
+pub use parse::{Parsed, parse, parse_value};
+pub use schema::*;
+pub use supported::unsupported;
+pub use totals::{Totals, rules_hash};
+
+#[cfg(test)]
+mod tests;

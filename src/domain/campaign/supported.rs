@@ -1,0 +1,186 @@
+//! What a valid file may ask for and this version cannot execute yet. Such a campaign can be drafted and checked, but never published:
+//! a feature that is not built answers `not_supported_yet` with the place in the file, and never a substitute.
+//! The list only shrinks: delete a row when its feature is built.
+
+use super::findings::Fault;
+use super::schema::*;
+
+struct Missing(Vec<Fault>);
+
+impl Missing {
+    fn unless(&mut self, built: bool, pointer: String, what: &str) {
+        if !built {
+            self.0.push(Fault {
+                pointer,
+                code: "not_supported_yet",
+                zh: format!("本版本尚不支持：{what}。"),
+                en: format!("This version does not support this yet: {what}."),
+            });
+        }
+    }
+}
+
+pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
+    let mut missing = Missing(Vec::new());
+    let row = &mut missing;
+    row.unless(campaign.max_amount_by_day.is_none(), "/max_amount_by_day".into(), "max_amount_by_day");
+    row.unless(campaign.funding.is_empty(), "/funding".into(), "funding");
+    row.unless(campaign.carry_over == CarryOver::None, "/carry_over".into(), "carry_over next_round, pool");
+    row.unless(
+        campaign.expired_refund_to == ExpiredRefundTo::Treasury,
+        "/expired_refund_to".into(),
+        "expired_refund_to pool",
+    );
+    let single = campaign.refund_policy != RefundPolicy::RestoreOnSingleFullRefund;
+    row.unless(single, "/refund_policy".into(), "restore_on_single_full_refund");
+    row.unless(campaign.merchant_enrolment.by_list.is_none(), "/merchant_enrolment/by_list".into(), "by_list");
+    for (i, pack) in campaign.packs.iter().enumerate() {
+        let at = format!("/packs/{i}");
+        row.unless(pack.use_rule.is_none(), format!("{at}/use_rule"), "use_rule of a pack");
+        for (j, kind) in pack.vouchers.iter().enumerate() {
+            voucher(row, kind, &format!("{at}/vouchers/{j}"));
+        }
+    }
+    for (i, round) in campaign.rounds.iter().enumerate() {
+        let at = format!("/rounds/{i}");
+        one_round(row, campaign, round, &at);
+        own_terms(row, round, &at);
+    }
+    for (i, limit) in campaign.limits.iter().enumerate() {
+        one_limit(row, limit, &format!("/limits/{i}"));
+    }
+    terms(row, campaign.reservation.as_ref(), campaign.eligibility.as_ref(), campaign.validity.as_ref(), "");
+    if let Some(rule) = &campaign.use_rule {
+        use_rule(row, rule, "/use_rule");
+    }
+    missing.0
+}
+
+fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
+    row.unless(matches!(kind.face, Face::Save { .. }), format!("{at}/kind"), "kind percent");
+    row.unless(kind.use_rule.is_none(), format!("{at}/use_rule"), "use_rule of a voucher");
+    row.unless(kind.validity.is_none(), format!("{at}/validity"), "validity of a voucher");
+    row.unless(kind.after_kind.is_none(), format!("{at}/after_kind"), "after_kind");
+}
+
+fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
+    let drawn = matches!(round.mode, Mode::Ballot | Mode::Rain);
+    row.unless(drawn, format!("{at}/mode"), "modes first_come, grant");
+    let claimed_ballot = round.mode == Mode::Ballot && round.opens_at.is_some();
+    row.unless(!claimed_ballot, format!("{at}/opens_at"), "claim window of a ballot");
+    let walk_in = drawn && campaign.reservation_of(round).is_none();
+    row.unless(
+        round.reservation != RoundReservation::WalkIn && !walk_in,
+        format!("{at}/reservation"),
+        "rounds without reservation",
+    );
+    match &round.supply {
+        Supply::Packs(packs) => {
+            row.unless(packs.len() == 1, format!("{at}/packs"), "several packs in a round");
+            for pack in packs {
+                row.unless(pack.by_channel.is_none(), format!("{at}/packs/{}/by_channel", pack.pack_id), "by_channel");
+            }
+        }
+        Supply::Money { .. } => row.unless(false, format!("{at}/money"), "supply by money"),
+    }
+    row.unless(round.assignment == Assignment::Single, format!("{at}/assignment"), "assignment choice, chance, each");
+    row.unless(
+        round.max_packs_per_person == 1,
+        format!("{at}/max_packs_per_person"),
+        "more than one pack per person and round",
+    );
+    row.unless(round.exclude_winners_of.is_empty(), format!("{at}/exclude_winners_of"), "exclude_winners_of");
+    row.unless(round.entries_list.is_none(), format!("{at}/entries_list"), "entries_list");
+    let operator = round.draw.as_ref().is_none_or(|draw| draw.entropy == [Entropy::Operator]);
+    row.unless(operator, format!("{at}/draw/entropy"), "entropy drand, notary");
+    row.unless(round.unclaimed != Unclaimed::Release, format!("{at}/unclaimed"), "unclaimed release");
+    row.unless(round.waves.is_empty(), format!("{at}/waves"), "waves");
+    row.unless(round.limits.is_empty(), format!("{at}/limits"), "limits of a round");
+}
+
+fn own_terms(row: &mut Missing, round: &Round, at: &str) {
+    let own = if let RoundReservation::Own(own) = &round.reservation { Some(own.as_ref()) } else { None };
+    terms(row, own, round.eligibility.as_ref(), round.validity.as_ref(), at);
+    if let Some(rule) = &round.use_rule {
+        use_rule(row, rule, &format!("{at}/use_rule"));
+    }
+}
+
+fn terms(
+    row: &mut Missing,
+    reservation: Option<&Reservation>,
+    eligibility: Option<&Eligibility>,
+    validity: Option<&Validity>,
+    at: &str,
+) {
+    if let Some(terms) = reservation {
+        let at = format!("{at}/reservation");
+        row.unless(terms.one_per == [OnePer::Person], format!("{at}/one_per"), "one_per channel");
+        row.unless(
+            terms.identity_keys == [IdentityKey::Person],
+            format!("{at}/identity_keys"),
+            "identity_keys phone, device, account",
+        );
+        row.unless(terms.duplicates == Duplicates::Reject, format!("{at}/duplicates"), "duplicates earliest");
+        row.unless(terms.stagger.is_none(), format!("{at}/stagger"), "stagger");
+    }
+    if let Some(terms) = eligibility {
+        let at = format!("{at}/eligibility");
+        row.unless(
+            terms.document_types == ["cn_id"],
+            format!("{at}/document_types"),
+            "document types other than cn_id",
+        );
+        let recheck = terms.health_pass_unknown == HealthPassUnknown::RecheckBeforeDraw;
+        row.unless(!recheck, format!("{at}/health_pass_unknown"), "recheck_before_draw");
+        row.unless(terms.location.is_none(), format!("{at}/location"), "location");
+        row.unless(terms.allow_list.is_none(), format!("{at}/allow_list"), "allow_list");
+        row.unless(terms.deny_list.is_none(), format!("{at}/deny_list"), "deny_list");
+        row.unless(terms.attributes.is_empty(), format!("{at}/attributes"), "attributes");
+    }
+    if let Some(terms) = validity {
+        let at = format!("{at}/validity");
+        let absolute = terms.available_begin_time.is_some() && terms.available_end_time.is_some();
+        row.unless(absolute, at.clone(), "validity without fixed begin and end");
+        row.unless(
+            terms.available_day_after_receive.is_none(),
+            format!("{at}/available_day_after_receive"),
+            "validity relative to receipt",
+        );
+        row.unless(terms.wait_days_after_receive == 0, format!("{at}/wait_days_after_receive"), "wait after receipt");
+    }
+}
+
+fn use_rule(row: &mut Missing, rule: &UseRule, at: &str) {
+    row.unless(rule.category_codes.is_empty(), format!("{at}/category_codes"), "category_codes");
+    row.unless(rule.merchants_list.is_none(), format!("{at}/merchants_list"), "merchants_list");
+    row.unless(rule.scenes.is_empty(), format!("{at}/scenes"), "scenes");
+    row.unless(rule.hours.is_empty(), format!("{at}/hours"), "hours");
+    row.unless(rule.dates_excluded.is_empty(), format!("{at}/dates_excluded"), "dates_excluded");
+    row.unless(rule.eligible_items.is_empty(), format!("{at}/eligible_items"), "eligible_items");
+    row.unless(rule.excluded_items.is_empty(), format!("{at}/excluded_items"), "excluded_items");
+    row.unless(
+        rule.threshold_on == ThresholdOn::AfterMerchantDiscount,
+        format!("{at}/threshold_on"),
+        "threshold_on initial",
+    );
+    row.unless(!rule.combine_with_campaigns, format!("{at}/combine_with_campaigns"), "combine_with_campaigns");
+    row.unless(
+        rule.max_vouchers_per_payment == 1,
+        format!("{at}/max_vouchers_per_payment"),
+        "several vouchers in a payment",
+    );
+    row.unless(rule.location.is_none(), format!("{at}/location"), "location");
+    row.unless(!rule.require_items, format!("{at}/require_items"), "require_items");
+}
+
+fn one_limit(row: &mut Missing, limit: &Limit, at: &str) {
+    use LimitEntity::{Merchant, Person};
+    row.unless(limit.action == LimitAction::Redeem, format!("{at}/action"), "limits of other actions than redeem");
+    let mut entities = limit.entities.clone();
+    entities.sort_unstable();
+    let known = entities == [Person] || entities == [Person, Merchant];
+    row.unless(known, format!("{at}/entities"), "limits by other than person, or person and merchant");
+    row.unless(limit.period == Period::Day, format!("{at}/period"), "limits by other periods than a day");
+    row.unless(matches!(limit.max, LimitMax::Count(_)), format!("{at}/max_amount"), "max_amount");
+}

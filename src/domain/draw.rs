@@ -1,0 +1,248 @@
+//! The draw, exactly (`quanyu.draw.v1`): one score per entry, the lowest win, and a rain reveals by a threshold what was decided before.
+//! `verify/` recomputes all of this without a line of this file.
+
+use sha2::{Digest, Sha256};
+
+use super::person::{Pseudonym, mac};
+use super::time::Ms;
+
+const VERSION: &[u8] = b"quanyu.draw.v1\0";
+
+/// A place on a closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry<'a> {
+    pub pseudonym: Pseudonym,
+    pub channel: &'a str,
+    /// The chosen tier; empty when there was nothing to choose.
+    pub pack_id: &'a str,
+    /// Number of the entry of a person with several, from 0.
+    pub k: u16,
+}
+
+impl Entry<'_> {
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(48 + self.channel.len() + self.pack_id.len());
+        bytes.extend_from_slice(&self.pseudonym.0);
+        push_lp(&mut bytes, self.channel.as_bytes());
+        push_lp(&mut bytes, self.pack_id.as_bytes());
+        bytes.extend_from_slice(&self.k.to_be_bytes());
+        bytes
+    }
+}
+
+fn push_lp(out: &mut Vec<u8>, part: &[u8]) {
+    out.extend_from_slice(&(part.len() as u32).to_be_bytes());
+    out.extend_from_slice(part);
+}
+
+/// Merkle root over entries given in order, in the shape of RFC 6962 (an odd node is promoted). It keeps one hash per level instead of
+/// the tree, which for 15 million entries is the difference between a kilobyte and a gigabyte.
+#[derive(Default)]
+pub struct ListRoot {
+    /// Roots of full subtrees, largest first; bit i of `count` is set when the subtree of 2^i leaves is there.
+    subtrees: Vec<[u8; 32]>,
+    count: u64,
+}
+
+impl ListRoot {
+    pub fn push(&mut self, entry: &[u8]) {
+        let mut hash = hash(&[&[0], entry]);
+        let mut level = self.count;
+        while level & 1 == 1 {
+            if let Some(left) = self.subtrees.pop() {
+                hash = self::hash(&[&[1], &left, &hash]);
+            }
+            level >>= 1;
+        }
+        self.subtrees.push(hash);
+        self.count += 1;
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The root; of an empty list the hash of nothing, as in RFC 6962.
+    pub fn root(&self) -> [u8; 32] {
+        let mut subtrees = self.subtrees.iter().rev();
+        match subtrees.next() {
+            None => hash(&[]),
+            Some(last) => subtrees.fold(*last, |right, left| hash(&[&[1], left, &right])),
+        }
+    }
+}
+
+fn hash(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+/// What a draw depends on.
+pub struct Inputs<'a> {
+    pub campaign_id: &'a str,
+    pub round_id: &'a str,
+    pub rules_hash: [u8; 32],
+    pub root: [u8; 32],
+    pub count: u64,
+    /// Values of the public entropy in the order in which the campaign names it; none for the operator's secret.
+    pub entropy: &'a [Vec<u8>],
+    pub secret: [u8; 32],
+}
+
+/// The seed of a round's scores, secret until the round has ended.
+#[derive(Clone)]
+pub struct Seed([u8; 32]);
+
+impl Seed {
+    pub fn of(inputs: &Inputs) -> Seed {
+        let mut bytes = VERSION.to_vec();
+        push_lp(&mut bytes, inputs.campaign_id.as_bytes());
+        push_lp(&mut bytes, inputs.round_id.as_bytes());
+        bytes.extend_from_slice(&inputs.rules_hash);
+        bytes.extend_from_slice(&inputs.root);
+        bytes.extend_from_slice(&inputs.count.to_be_bytes());
+        for value in inputs.entropy {
+            push_lp(&mut bytes, value);
+        }
+        bytes.extend_from_slice(&inputs.secret);
+        Seed(hash(&[&bytes]))
+    }
+
+    pub fn score(&self, entry: &Entry) -> Score {
+        Score(mac(&self.0, &[&entry.bytes()]))
+    }
+}
+
+/// Low wins; equal scores are ordered by pseudonym.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Score(pub [u8; 32]);
+
+impl Score {
+    /// The first eight bytes decide all but ties of the hot path.
+    pub fn high(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+/// The N-th lowest (score, pseudonym) of a list, inclusive; absent when nobody wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cutoff {
+    pub score: Score,
+    pub pseudonym: Pseudonym,
+}
+
+impl Cutoff {
+    pub fn admits(&self, score: Score, pseudonym: Pseudonym) -> bool {
+        (score, pseudonym) <= (self.score, self.pseudonym)
+    }
+}
+
+/// The cutoff of `winners` among `ranked`; reorders the slice.
+pub fn cutoff(ranked: &mut [(Score, Pseudonym)], winners: u64) -> Option<Cutoff> {
+    let winners = usize::try_from(winners).unwrap_or(usize::MAX).min(ranked.len());
+    if winners == 0 {
+        return None;
+    }
+    let (_, &mut (score, pseudonym), _) = ranked.select_nth_unstable(winners - 1);
+    Some(Cutoff { score, pseudonym })
+}
+
+/// How a rain reveals: at `elapsed` of `length` the threshold is floor(cutoff x elapsed / length); after it, the cutoff itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Curve {
+    pub opens_at: Ms,
+    pub length: Ms,
+}
+
+impl Curve {
+    /// The instant from which a decided winner's score is under the threshold.
+    pub fn revealed_at(&self, cutoff: &Cutoff, score: Score) -> Ms {
+        let (score, cutoff) = (u128::from(score.high()), u128::from(cutoff.score.high()));
+        if self.length <= 0 || cutoff == 0 {
+            return self.opens_at;
+        }
+        // The smallest t with floor(cutoff x t / length) >= score is ceil(score x length / cutoff).
+        let elapsed = (score * self.length as u128).div_ceil(cutoff);
+        self.opens_at + Ms::try_from(elapsed).unwrap_or(self.length).min(self.length)
+    }
+
+    /// How many of `winners` the curve has let out at `now`, for the picture of issued against released.
+    pub fn released(&self, winners: u64, now: Ms) -> u64 {
+        let elapsed = (now - self.opens_at).clamp(0, self.length.max(0));
+        if self.length <= 0 {
+            return if now >= self.opens_at { winners } else { 0 };
+        }
+        (u128::from(winners) * elapsed as u128 / self.length as u128) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(n: u8) -> Pseudonym {
+        Pseudonym(hash(&[&[n]]))
+    }
+
+    fn seed() -> Seed {
+        let inputs = Inputs {
+            campaign_id: "c",
+            round_id: "r",
+            rules_hash: [1; 32],
+            root: [2; 32],
+            count: 9,
+            entropy: &[],
+            secret: [3; 32],
+        };
+        Seed::of(&inputs)
+    }
+
+    #[test]
+    fn the_root_of_seven_entries_promotes_the_odd_nodes() {
+        let leaf = |n: u8| hash(&[&[0], &[n]]);
+        let node = |l: [u8; 32], r: [u8; 32]| hash(&[&[1], &l, &r]);
+        let mut root = ListRoot::default();
+        for n in 0..7 {
+            root.push(&[n]);
+        }
+        let left = node(node(leaf(0), leaf(1)), node(leaf(2), leaf(3)));
+        let right = node(node(leaf(4), leaf(5)), leaf(6));
+        assert_eq!(root.root(), node(left, right));
+    }
+
+    #[test]
+    fn the_cutoff_is_inclusive_and_does_not_depend_on_the_order_of_the_list() {
+        let rank = |n: u8| {
+            let entry = Entry { pseudonym: person(n), channel: "wechat", pack_id: "", k: 0 };
+            (seed().score(&entry), person(n))
+        };
+        let mut forward: Vec<_> = (0..50).map(rank).collect();
+        let mut backward: Vec<_> = (0..50).rev().map(rank).collect();
+        let cutoff = super::cutoff(&mut forward, 20);
+        assert_eq!(cutoff, super::cutoff(&mut backward, 20));
+        let cutoff = cutoff.unwrap();
+        assert_eq!(forward.iter().filter(|(score, person)| cutoff.admits(*score, *person)).count(), 20);
+        assert_eq!(super::cutoff(&mut forward, 0), None);
+    }
+
+    #[test]
+    fn a_winner_is_revealed_exactly_when_the_threshold_reaches_the_score() {
+        let score = |high: u64| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&high.to_be_bytes());
+            Score(bytes)
+        };
+        let cutoff = Cutoff { score: score(1_000_003), pseudonym: person(0) };
+        let curve = Curve { opens_at: 50, length: 480 };
+        for high in [0, 1, 2083, 2084, 500_000, 1_000_002, 1_000_003] {
+            let at = curve.revealed_at(&cutoff, score(high));
+            let threshold = |t: Ms| (1_000_003_u128 * (t - 50) as u128 / 480) as u64;
+            assert!(threshold(at) >= high, "{high}");
+            assert!(at == 50 || threshold(at - 1) < high, "{high}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Names that callers give to things, parsed once; nothing that fails here reaches a key.
+
+use crate::domain::refusal::{Code, Refusal};
+
+/// A caller's id: 1 to 64 of `[A-Za-z0-9_.-]` (orders, refunds, terminals, stores, merchants, keys).
+pub fn caller_id(pointer: &str, text: &str) -> Result<String, Refusal> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::new(Code::InvalidRequest).field(
+        pointer,
+        "invalid_id",
+        "须为 1 至 64 个字母、数字或 _ . -。",
+        "Must be 1 to 64 of letters, digits, _ . and -.",
+    ))
+}
+
+/// A campaign's id: `[a-z0-9-]{2,40}`.
+pub fn is_campaign_id(text: &str) -> bool {
+    (2..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}

@@ -1,0 +1,112 @@
+//! What comes back when goods come back: the shares of payer and issuer, and what becomes of the vouchers.
+//!
+//! The payer's cumulative share is `floor(payable x refunded_total / net)` and the issuer's is the rest, so any split into refunds
+//! sums exactly. Worked case: order 100, voucher 20, paid 80, refund 50: 40 to the payer, 10 to the issuer.
+
+use crate::domain::campaign::schema::RefundPolicy;
+use crate::domain::money::Fen;
+
+/// Shares of one refund.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    pub to_payer: Fen,
+    pub to_issuer: Fen,
+}
+
+/// The shares of a refund of `amount` after `refunded` of `net` had come back before.
+pub fn shares(net: Fen, discount: Fen, refunded: Fen, amount: Fen) -> Shares {
+    let payable = net - discount;
+    let to_payer = payable.share(refunded + amount, net) - payable.share(refunded, net);
+    Shares { to_payer, to_issuer: amount - to_payer }
+}
+
+/// The issuer's share of one refund divided over the vouchers of the payment: cumulative and rounded down, the last takes the rest.
+/// The issuer's cumulative share never exceeds the discount, and no voucher's share its own discount.
+pub fn shares_by_voucher(discounts: &[Fen], issuer_before: Fen, issuer_share: Fen) -> Vec<Fen> {
+    let before = split(discounts, issuer_before);
+    let after = split(discounts, issuer_before + issuer_share);
+    after.into_iter().zip(before).map(|(after, before)| after - before).collect()
+}
+
+/// Fills vouchers in order: the first is used up before the next gives anything, so every part only grows with the total.
+fn split(discounts: &[Fen], total: Fen) -> Vec<Fen> {
+    let mut left = total;
+    discounts
+        .iter()
+        .map(|discount| {
+            let part = left.min(*discount);
+            left = left - part;
+            part
+        })
+        .collect()
+}
+
+/// Whether the vouchers go back to the person with this refund, by the campaign's policy alone.
+pub fn restores(policy: RefundPolicy, net: Fen, refunded: Fen, amount: Fen) -> bool {
+    let full = refunded + amount == net;
+    match policy {
+        RefundPolicy::RestoreOnFullRefund => full,
+        RefundPolicy::RestoreOnSingleFullRefund => full && refunded == Fen::ZERO,
+        RefundPolicy::Consume => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contracts_example_and_the_worked_case_hold() {
+        let of = |net, discount, refunded, amount| shares(Fen(net), Fen(discount), Fen(refunded), Fen(amount));
+        assert_eq!(of(11_000, 2_000, 0, 5_500), Shares { to_payer: Fen(4_500), to_issuer: Fen(1_000) });
+        assert_eq!(of(11_000, 2_000, 5_500, 5_500), Shares { to_payer: Fen(4_500), to_issuer: Fen(1_000) });
+        assert_eq!(of(10_000, 2_000, 0, 5_000), Shares { to_payer: Fen(4_000), to_issuer: Fen(1_000) });
+    }
+
+    #[test]
+    fn any_split_into_refunds_sums_to_what_was_paid_and_what_was_given() {
+        let mut state: u64 = 20_200_724;
+        let mut below = |bound: i64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as i64 % bound
+        };
+        for case in 0..2_000 {
+            let net = 2 + below(100_000);
+            let discount = 1 + below(net - 1);
+            let (mut refunded, mut payer, mut issuer) = (0, 0, 0);
+            while refunded < net {
+                let amount = (1 + below(net)).min(net - refunded);
+                let part = shares(Fen(net), Fen(discount), Fen(refunded), Fen(amount));
+                assert!(part.to_payer.0 >= 0 && part.to_issuer.0 >= 0, "case {case}");
+                refunded += amount;
+                payer += part.to_payer.0;
+                issuer += part.to_issuer.0;
+                assert!(issuer <= discount, "case {case}: net {net} discount {discount} refunded {refunded} issuer {issuer}");
+            }
+            assert_eq!((payer, issuer), (net - discount, discount), "case {case}");
+        }
+    }
+
+    #[test]
+    fn the_issuers_share_is_taken_from_the_vouchers_in_order() {
+        let discounts = [Fen(2_000), Fen(1_000)];
+        assert_eq!(shares_by_voucher(&discounts, Fen(0), Fen(500)), [Fen(500), Fen(0)]);
+        assert_eq!(shares_by_voucher(&discounts, Fen(500), Fen(2_000)), [Fen(1_500), Fen(500)]);
+        assert_eq!(shares_by_voucher(&discounts, Fen(2_500), Fen(500)), [Fen(0), Fen(500)]);
+    }
+
+    #[test]
+    fn a_voucher_comes_back_only_as_the_policy_says() {
+        use RefundPolicy::*;
+        for (policy, refunded, amount, restored) in [
+            (RestoreOnFullRefund, 0, 100, true),
+            (RestoreOnFullRefund, 60, 40, true),
+            (RestoreOnFullRefund, 0, 99, false),
+            (RestoreOnSingleFullRefund, 0, 100, true),
+            (RestoreOnSingleFullRefund, 60, 40, false),
+            (Consume, 0, 100, false),
+        ] {
+            assert_eq!(restores(policy, Fen(100), Fen(refunded), Fen(amount)), restored, "{policy:?} {refunded} + {amount}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The one refusal table. A row is a code, its HTTP status, whether a retry can change the answer, and what the reader should do.
+//!
+//! Rows stand in order of precedence: when two refusals apply, the one listed first is given. Till codes also carry one sentence
+//! for the cashier, shown as it is.
+
+use serde_json::{Map, Value};
+
+/// What a caller may assume about the effect it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    NotApplied,
+    Applied,
+    /// The store did not answer in time: the effect may or may not have happened; repeat with the same ids.
+    Unknown,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::NotApplied => "not_applied",
+            Outcome::Applied => "applied",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}
+
+/// A fault in one field of a request or campaign file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldError {
+    /// RFC 6901 pointer into the body.
+    pub pointer: String,
+    pub code: &'static str,
+    pub zh: String,
+    pub en: String,
+}
+
+/// A normal, expected "no": it names what the reader needs to do something about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    pub code: Code,
+    pub outcome: Outcome,
+    pub detail: Option<String>,
+    /// Members such as `missing_amount`, `limit`, `until`, `fields`, `server_time`.
+    pub extra: Map<String, Value>,
+    pub errors: Vec<FieldError>,
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Refusal {
+    pub fn new(code: Code) -> Refusal {
+        let outcome = if code == Code::StoreTimeout { Outcome::Unknown } else { Outcome::NotApplied };
+        Refusal { code, outcome, detail: None, extra: Map::new(), errors: Vec::new(), retry_after_ms: None }
+    }
+
+    pub fn detail(mut self, detail: impl Into<String>) -> Refusal {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Refusal {
+        self.extra.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub fn field(
+        mut self,
+        pointer: impl Into<String>,
+        code: &'static str,
+        zh: impl Into<String>,
+        en: impl Into<String>,
+    ) -> Refusal {
+        self.errors.push(FieldError { pointer: pointer.into(), code, zh: zh.into(), en: en.into() });
+        self
+    }
+
+    pub fn retry_after_ms(mut self, milliseconds: u64) -> Refusal {
+        self.retry_after_ms = Some(milliseconds);
+        self
+    }
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Refusal {
+        Refusal::new(code)
+    }
+}
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident $text:literal $status:literal $retryable:literal $zh:literal $en:literal $(pos $pos_zh:literal $pos_en:literal)?;)*) => {
+        /// Every code that an answer can carry.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $name),* }
+
+        impl Code {
+            /// All codes in order of precedence.
+            pub const ALL: &'static [Code] = &[$(Code::$name),*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text),* }
+            }
+
+            pub fn status(self) -> u16 {
+                match self { $(Code::$name => $status),* }
+            }
+
+            /// Whether the same request may be answered otherwise later.
+            pub fn retryable(self) -> bool {
+                match self { $(Code::$name => $retryable),* }
+            }
+
+            /// What happened and what to do, in Chinese and English.
+            pub fn message(self) -> (&'static str, &'static str) {
+                match self { $(Code::$name => ($zh, $en)),* }
+            }
+
+            /// One sentence for the cashier, shown as it is.
+            pub fn pos_message(self) -> Option<(&'static str, &'static str)> {
+                match self { $(Code::$name => refusals!(@pos $($pos_zh $pos_en)?)),* }
+            }
+
+            /// The code that a script or a stored answer names.
+            pub fn named(text: &str) -> Option<Code> {
+                match text { $($text => Some(Code::$name),)* _ => None }
+            }
+        }
+    };
+    (@pos) => { None };
+    (@pos $zh:literal $en:literal) => { Some(($zh, $en)) };
+}
+
+refusals! {
+    // The request itself.
+    BodyTooLarge "body_too_large" 413 false "请求体超过 16 KiB。" "The body is larger than 16 KiB; send less.";
+    BodyTimeout "body_timeout" 408 true "请求体未在期限内送达。" "The body did not arrive in time; send it again.";
+    UnsupportedMediaType "unsupported_media_type" 415 false "请使用 Content-Type: application/json。" "Send the body as Content-Type: application/json.";
+    NotAcceptable "not_acceptable" 406 false "不支持所要求的格式。" "The asked format is not offered.";
+    MalformedJson "malformed_json" 400 false "请求体不是有效的 JSON。" "The body is not valid JSON.";
+    InvalidRequest "invalid_request" 422 false "请求内容有误，见 errors。" "The request has faults; see errors.";
+    RouteNotFound "route_not_found" 404 false "没有这个地址。" "There is no such route; see /openapi.json.";
+    MethodNotAllowed "method_not_allowed" 405 false "该地址不支持此方法。" "The route does not take this method.";
+    DeadlineExceeded "deadline_exceeded" 503 true "处理超时，结果未知，请用相同编号重试。" "The request ran out of time; repeat it with the same ids.";
+    Internal "internal" 500 true "内部错误，请凭 request_id 联系我们。" "An internal fault; quote the request_id.";
+
+    // Who are you, may you.
+    Unauthenticated "unauthenticated" 401 false "需要身份凭证。" "Credentials are missing or not known.";
+    TokenInvalid "token_invalid" 401 false "令牌无效。" "The token or pass is not valid; get a new one.";
+    TokenExpired "token_expired" 401 false "令牌已过期。" "The token or pass has expired; get a new one.";
+    SignatureInvalid "signature_invalid" 401 false "签名不正确。" "The signature does not match the raw request; sign method, raw path, timestamp, nonce and raw body."
+        pos "收银系统签名错误，请联系系统商。" "This till is not set up correctly: call the POS vendor.";
+    KeyRevoked "key_revoked" 401 false "密钥已停用。" "The key is revoked; use the terminal's current key."
+        pos "本机密钥已停用，请联系系统商。" "This till's key was revoked: call the POS vendor.";
+    TimestampOutOfRange "timestamp_out_of_range" 401 true "时间戳与服务器相差超过 300 秒。" "The timestamp is more than 300 s off; set the clock by server_time and sign again."
+        pos "收银机时间不准，请校时后重试。" "The till's clock is wrong: set it and try again.";
+    Forbidden "forbidden" 403 false "该身份无权执行此操作。" "This caller may not do this.";
+    FourEyes "four_eyes_required" 403 false "须由另一人审批。" "Another person has to approve what this person submitted.";
+    RateLimited "rate_limited" 429 true "请求过于频繁，请按 Retry-After 等待。" "Too many requests; wait as Retry-After says."
+        pos "操作过于频繁，请稍后再试。" "Too many requests: wait a moment and try again.";
+    NotFound "not_found" 404 false "不存在，或不属于您。" "It does not exist, or it is not yours.";
+
+    // Configuration.
+    PreconditionRequired "precondition_required" 428 false "请携带 If-Match 或 If-None-Match: *。" "Send If-None-Match: * to create or If-Match to replace.";
+    PreconditionFailed "precondition_failed" 412 false "对象已被他人修改，请重新读取。" "It was changed since you read it; read it again.";
+    CampaignInvalid "campaign_invalid" 422 false "活动配置有误，见 errors。" "The campaign file has faults; see errors.";
+    NotSupportedYet "not_supported_yet" 422 false "本版本尚不能执行所列配置，见 errors。" "This version cannot execute what errors lists.";
+    CampaignStateRefuses "campaign_state_refuses" 409 false "活动当前状态不允许此操作。" "The campaign's state does not allow this; see state.";
+    SandboxOnly "sandbox_only" 404 false "仅沙箱可用。" "Only a sandbox has this.";
+    ClockBackwards "clock_backwards" 409 false "活动时钟只能前进。" "The campaign clock only goes forward.";
+
+    // Everything that runs.
+    CampaignNotRunning "campaign_not_running" 409 true "活动暂停或未运行。" "The campaign is paused or does not run now."
+        pos "活动已暂停，暂不能用券。" "The campaign is paused: vouchers cannot be used now.";
+    RoundNotFound "round_not_found" 404 false "没有这个场次。" "There is no such round.";
+    RoundNotClosed "round_not_closed" 409 true "场次结束后才公布。" "This is published when the round has closed.";
+    ListNotClosed "list_not_closed" 409 true "名单尚未截止。" "The list has not closed yet.";
+
+    // Reserve.
+    RoundRequired "round_required" 422 false "有多个场次开放，请指明 round_id。" "Several lists are open; name the round_id.";
+    ReservationNotOpen "reservation_not_open" 409 true "预约尚未开始。" "The reservation window has not opened; see opens_at.";
+    ReservationClosed "reservation_closed" 409 false "预约已截止。" "The reservation window has closed.";
+    ConsentRequired "consent_required" 422 false "须同意当前版本的授权书。" "Consent to the current version is needed; see consent_version.";
+    DocumentInvalid "document_invalid" 422 false "证件号码有误。" "The document number is not valid.";
+    NotEligible "not_eligible" 403 false "不符合参加条件，见 reasons。" "Not eligible; see reasons.";
+    AlreadyReserved "already_reserved" 409 false "已有预约且选择不同。" "A reservation with another choice exists; change it with PUT.";
+    ReservationFull "reservation_full" 409 false "预约名额已满。" "The list is full.";
+    ReservationNotFound "reservation_not_found" 404 false "没有您的预约。" "You have no reservation here.";
+    WithdrawalClosed "withdrawal_closed" 409 false "已过撤回期限。" "The time for withdrawal is over.";
+
+    // Claim.
+    PackChoiceRequired "pack_choice_required" 422 false "请指明 pack_id。" "Name the pack_id.";
+    RoundNotDrawn "round_not_drawn" 409 true "尚未摇号。" "The round has not been drawn yet.";
+
+    // Till, in order of precedence.
+    OrderReversed "order_reversed" 409 false "订单已冲正，不可再用。" "The order was reversed for good; use a new order_id."
+        pos "该订单已撤销，请重新下单。" "This order was cancelled: start a new one.";
+    OrderConflict "order_conflict" 409 false "同一订单号内容不同，见 fields。" "The order_id was used with another body; see fields."
+        pos "订单号重复且内容不同，请重新下单。" "This order number was used for something else: start a new order.";
+    OrderNotFound "order_not_found" 404 false "没有这个订单，目前没有任何扣减。" "No such order: nothing was applied so far. Reverse makes that final."
+        pos "没有该订单。" "There is no such order.";
+    OrderCancelled "order_cancelled" 409 false "订单已取消。" "The order was cancelled; use a new order_id."
+        pos "该订单已取消。" "This order was cancelled.";
+    OrderAlreadyRedeemed "order_already_redeemed" 409 false "订单已核销，请用冲正或退款。" "The order is redeemed; reverse or refund it."
+        pos "该订单已用券，请走退款。" "The vouchers were used already: make a refund.";
+    OrderNotRedeemed "order_not_redeemed" 409 false "订单未核销。" "The order is not redeemed."
+        pos "该订单未用券。" "No voucher was used on this order.";
+    OrderHasRefunds "order_has_refunds" 409 false "订单已有退款，不能冲正。" "The order has refunds; it can only be refunded further."
+        pos "该订单已有退款，不能撤销。" "The order has refunds and cannot be cancelled.";
+    HoldExpired "hold_expired" 409 false "锁定已失效，请退款给顾客。" "The hold has run out; give the payment back."
+        pos "用券超时，请退款后重新下单。" "The voucher hold ran out: give the money back and start again.";
+    PaidAmountMismatch "paid_amount_mismatch" 422 false "实付金额不符，见 payable。" "paid_amount is not what the hold says; see payable."
+        pos "实付金额不符。" "The paid amount is not the amount due.";
+    MerchantFrozen "merchant_frozen" 403 false "商户已被冻结。" "The merchant is frozen; ask the program office."
+        pos "本店已被暂停用券，请联系主管部门。" "This shop may not take vouchers now: call the program office.";
+    MerchantNotEnrolled "merchant_not_enrolled" 403 false "商户未加入该活动。" "The merchant is not enrolled in the campaign."
+        pos "本店未参加该活动。" "This shop does not take part in the campaign.";
+    CategoryNotAllowed "category_not_allowed" 422 false "该品类不能用券。" "The category is not one of the campaign's; see allowed."
+        pos "该品类商品不能用券。" "Vouchers cannot be used for this kind of goods.";
+    DistrictNotAllowed "district_not_allowed" 422 false "商户所在区域不能用券。" "The merchant operates outside the campaign's districts; see allowed."
+        pos "本店所在区域不能用券。" "Vouchers cannot be used in this district.";
+    ChannelNotAllowed "channel_not_allowed" 422 false "该券须在领取渠道使用，见 channel。" "The voucher is used through the channel it was credited to; see channel."
+        pos "请顾客打开领券的平台付款码。" "Ask the customer for the code of the app that gave the voucher.";
+    SceneNotAllowed "scene_not_allowed" 422 false "该消费场景不能用券，见 allowed。" "The voucher is not for this scene; see allowed."
+        pos "该消费方式不能用券。" "Vouchers cannot be used for this kind of sale.";
+    OutsideHours "outside_hours" 409 true "不在可用时段。" "The vouchers cannot be used at this hour."
+        pos "现在不是用券时段。" "Vouchers cannot be used at this hour.";
+    NotCombinable "not_combinable" 422 false "该券不与商户优惠同享。" "The voucher does not combine with a merchant's own offer."
+        pos "该券不能与店内优惠同享。" "This voucher does not combine with the shop's offer.";
+    ItemsRequired "items_required" 422 false "须提供 items 商品明细。" "The voucher needs the items of the receipt; send items."
+        pos "须提供商品明细。" "The list of goods is needed for this voucher.";
+    TooManyVouchers "too_many_vouchers" 422 false "单笔用券数超过上限，见 limit。" "More vouchers than one payment may take; see limit."
+        pos "一笔订单用券过多。" "Too many vouchers for one payment.";
+    PayCodeUnknown "pay_code_unknown" 404 false "付款码不存在。" "The pay code is not known; ask for a fresh one."
+        pos "付款码无效，请顾客刷新。" "The code is not valid: ask the customer for a fresh one.";
+    PayCodeExpired "pay_code_expired" 409 false "付款码已过期。" "The pay code has expired; ask for a fresh one."
+        pos "付款码已过期，请顾客刷新。" "The code has expired: ask the customer for a fresh one.";
+    PayCodeUsed "pay_code_used" 409 false "付款码已用于另一订单。" "The pay code was used for another order; ask for a fresh one."
+        pos "付款码已使用，请顾客刷新。" "The code was used: ask the customer for a fresh one.";
+    VoucherUnknown "voucher_unknown" 404 false "券码不存在。" "The voucher_id is not known; check it for a typo."
+        pos "券码无效。" "The voucher code is not valid.";
+    VouchersOfSeveralPersons "vouchers_of_several_persons" 422 false "一笔订单只能用同一人的券。" "One payment takes the vouchers of one person."
+        pos "一笔订单只能用同一人的券。" "One payment takes the vouchers of one person.";
+    VoucherUsed "voucher_used" 409 false "券已使用。" "The voucher has been used."
+        pos "该券已使用。" "This voucher has been used.";
+    VoucherRevoked "voucher_revoked" 409 false "券已被收回。" "The voucher was revoked by the program office."
+        pos "该券已被收回。" "This voucher was revoked.";
+    VoucherHeld "voucher_held" 409 true "券被另一订单锁定，见 until。" "Another order holds the voucher; see until."
+        pos "该券正被另一笔订单占用，请稍后再试。" "Another order holds this voucher: try again in a moment.";
+    VoucherNotYetValid "voucher_not_yet_valid" 409 true "券未到可用时间。" "The voucher cannot be used before available_begin_time."
+        pos "该券还未到使用时间。" "This voucher cannot be used yet.";
+    VoucherExpired "voucher_expired" 409 false "券已过期。" "The voucher has expired."
+        pos "该券已过期。" "This voucher has expired.";
+    MinimumNotMet "minimum_not_met" 422 false "未达到使用门槛，见 missing_amount。" "The order is below the voucher's minimum; see missing_amount."
+        pos "未达到用券金额。" "The order is below the voucher's minimum.";
+    LimitReached "limit_reached" 409 false "已达使用次数上限，见 limit。" "A limit is reached; see limit."
+        pos "已达到用券次数上限。" "The limit on vouchers is reached.";
+    NoVoucherApplicable "no_voucher_applicable" 409 false "没有可用的券，见 not_taken。" "No voucher fits this order; see not_taken."
+        pos "没有可用的券。" "No voucher fits this order.";
+    RefundConflict "refund_conflict" 409 false "同一退款号金额不同。" "The refund_id was used with another amount."
+        pos "退款单号重复且金额不同。" "This refund number was used for another amount.";
+    RefundExceedsOrder "refund_exceeds_order" 422 false "退款超过可退金额，见 refundable_amount。" "More than can be refunded; see refundable_amount."
+        pos "退款超过可退金额。" "The refund is more than what is left.";
+    RefundWindowClosed "refund_window_closed" 409 false "已过退款期限。" "The time for refunds is over."
+        pos "已过退款期限。" "The time for refunds is over.";
+    ReversalWindowClosed "reversal_window_closed" 409 false "已过冲正期限，请退款。" "The time for a reversal is over; refund the order."
+        pos "已过撤销期限，请走退款。" "It is too late to cancel: make a refund.";
+
+    // Merchants and settlement.
+    MerchantConflict "merchant_conflict" 409 false "商户信息与已登记的不同，见 fields。" "The merchant exists with other data; see fields.";
+    EnrolmentClosed "enrolment_closed" 409 false "不在商户报名期内。" "The enrolment window is not open.";
+    MerchantStateRefuses "merchant_state_refuses" 409 false "商户当前状态不允许此操作。" "The merchant's state does not allow this; see state.";
+    DayNotOver "day_not_over" 409 true "当日尚未结束。" "The day is not over yet.";
+
+    // The store.
+    Overloaded "overloaded" 503 true "系统繁忙，没有任何扣减，请稍后再试。" "Busy: nothing was applied; try again as Retry-After says."
+        pos "系统繁忙，请稍后再试。" "The system is busy: try again.";
+    StoreUnavailable "store_unavailable" 503 true "存储不可用，没有任何扣减。" "The store is not available; nothing was applied."
+        pos "系统暂不可用，请稍后再试。" "The system is not available: try again.";
+    StoreTimeout "store_timeout" 503 true "结果未知，请用相同编号重试。" "The outcome is not known: repeat with the same ids, or reverse."
+        pos "结果未知，请重试同一订单。" "The result is not known: try the same order again.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_snake_case_and_found_by_its_name() {
+        for code in Code::ALL {
+            assert!(code.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{}", code.as_str());
+            assert_eq!(Code::named(code.as_str()), Some(*code));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Keys of the program office: who holds them, what they may do, and for which program.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Engine;
+use crate::clock::wall_ms;
+use crate::domain::time::Ms;
+use crate::store::config::{Kind, PutError};
+use crate::store::{Store, StoreError};
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Officer,
+    Approver,
+    Finance,
+    Auditor,
+    Operator,
+}
+
+impl Role {
+    pub const ALL: [Role; 5] = [Role::Officer, Role::Approver, Role::Finance, Role::Auditor, Role::Operator];
+}
+
+/// A key as it is stored: by its digest, never by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Who holds it; four-eyes compares names.
+    pub name: String,
+    pub roles: Vec<Role>,
+    /// A city or department; no other program's campaigns, merchants or keys can be seen with it.
+    pub program: String,
+    pub created_at: Ms,
+}
+
+/// The text form of a key: `qk_` and 40 hex digits of the system's random source.
+pub fn new_key_text() -> String {
+    use rand::RngExt;
+    let bytes: [u8; 20] = rand::rng().random();
+    format!("qk_{}", hex::encode(bytes))
+}
+
+pub fn key_digest(key: &str) -> String {
+    hex::encode(Sha256::digest(key.as_bytes()))
+}
+
+/// Stores a key; the same text twice is one key.
+pub async fn put_api_key(
+    store: &Store,
+    key: &str,
+    name: &str,
+    roles: &[Role],
+    program: &str,
+) -> Result<(), StoreError> {
+    let record =
+        ApiKey { name: name.to_owned(), roles: roles.to_vec(), program: program.to_owned(), created_at: wall_ms() };
+    match store.put_record(Kind::ApiKey, &key_digest(key), 0, &record).await {
+        Ok(_) | Err(PutError::Conflict(_)) => Ok(()),
+        Err(PutError::Store(error)) => Err(error),
+    }
+}
+
+impl Engine {
+    /// The key with this text, if it is known.
+    pub async fn api_key(&self, key: &str) -> Result<Option<ApiKey>, StoreError> {
+        let digest = key_digest(key);
+        Ok(self.store.record::<ApiKey>(Kind::ApiKey, &digest).await?.map(|record| record.value))
+    }
+}

@@ -1,0 +1,102 @@
+//! Proves that counters and records are what the ledger made of them, beside a live system.
+//!
+//! Per shard: (a) one snapshot of header and ledger end; the ledger up to there is folded and compared with the counters. (b) Records
+//! are read in batches, each with the ledger's end at the same instant; the fold moves on to exactly there and the batch is compared.
+//! Nothing is stopped and nothing is compared with another moment. Over all shards: supply, budget, one redemption per order.
+//! Causes and their consequences are told apart in `resolve`: one fault of the store is one finding.
+//!
+//! Not looked at: merchant slots (caps, directories), uploaded lists, pay codes, limits used (`usage`), times inside records.
+
+mod conservation;
+mod counters;
+mod facts;
+mod fold;
+mod order;
+mod person;
+mod resolve;
+mod snapshot;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use redis::RedisResult;
+use redis::aio::ConnectionLike;
+use serde::Serialize;
+
+pub use counters::{Cell, Counters, What};
+pub use facts::{CampaignFacts, Facts, PackFacts, Supply};
+use walk::{ShardWalk, Walked};
+
+use crate::store::ledger::LedgerReader;
+
+/// One fault of the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub kind: &'static str,
+    pub subject: String,
+    pub expected: String,
+    pub found: String,
+    pub explanation: String,
+}
+
+impl Finding {
+    fn new(kind: &'static str, subject: String, expected: String, found: String, explanation: String) -> Finding {
+        Finding { kind, subject, expected, found, explanation }
+    }
+}
+
+/// What an audit has looked at and found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub findings: Vec<Finding>,
+    /// Counters of all shards, as the headers had them.
+    pub counters: Counters,
+    pub lines: u64,
+    /// Highest epoch and sum of the seqs of all shards.
+    pub epoch: u64,
+    pub seq: u64,
+}
+
+/// Audits all shards, one after the other.
+pub async fn audit(connection: &mut impl ConnectionLike, shards: u8, facts: &Facts) -> RedisResult<Report> {
+    let mut report = Report::default();
+    let mut redeemed = Vec::new();
+    for shard in 0..shards {
+        let (walked, epoch, seq) = audit_shard(connection, shard, facts).await?;
+        report.findings.extend(walked.findings);
+        report.counters.plus(&walked.counters);
+        report.lines += walked.lines;
+        report.epoch = report.epoch.max(epoch);
+        report.seq += seq;
+        redeemed.extend(walked.redeemed);
+    }
+    report.findings.extend(conservation::redeemed_twice(redeemed));
+    conservation::check(facts, &report.counters, &mut report.findings);
+    Ok(report)
+}
+
+async fn audit_shard(connection: &mut impl ConnectionLike, shard: u8, facts: &Facts) -> RedisResult<(Walked, u64, u64)> {
+    let mut walk = ShardWalk::new(shard, facts);
+    let mut reader = LedgerReader::new(shard);
+    let header = snapshot::header(connection, shard).await?;
+    reader.each(connection, header.last_id, |item| walk.ledger(item)).await?;
+    let end = reader.next_seq() - 1;
+    let tail = reader.gap_at_end(header.seq);
+    walk.header(&header, end, tail);
+    for (&c, campaign) in &facts.campaigns {
+        for first in (0..campaign.buckets).step_by(snapshot::PERSON_BUCKETS as usize) {
+            let range = first..campaign.buckets.min(first + snapshot::PERSON_BUCKETS);
+            let (last_id, buckets) = snapshot::person_buckets(connection, shard, c, range.clone()).await?;
+            reader.each(connection, last_id, |item| walk.ledger(item)).await?;
+            range.zip(&buckets).for_each(|(bucket, records)| walk.person_bucket(c, bucket, records));
+        }
+    }
+    for first in (0..facts.order_buckets).step_by(usize::from(snapshot::ORDER_BUCKETS)) {
+        let range = first..facts.order_buckets.min(first + snapshot::ORDER_BUCKETS);
+        let (last_id, buckets) = snapshot::order_buckets(connection, shard, range.clone()).await?;
+        reader.each(connection, last_id, |item| walk.ledger(item)).await?;
+        range.zip(&buckets).for_each(|(bucket, records)| walk.order_bucket(bucket, records));
+    }
+    Ok((walk.finish(), header.epoch, header.seq))
+}

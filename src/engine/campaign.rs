@@ -1,0 +1,406 @@
+//! The life of a campaign: draft, review, approval by another person, publication, pause, resume, stop.
+
+use serde_json::{Value, json};
+
+use super::access::{ApiKey, Role};
+use super::view::CampaignView;
+use super::{Engine, Failure};
+use crate::domain::campaign::{self, Campaign, Fault, Parsed, effective};
+use crate::domain::ids;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::time::Ms;
+use crate::store::campaign::{CampaignRecord, RoundRecord, Scope, State};
+use crate::store::config::{Kind, PutError, Versioned};
+use crate::store::keys::PERSONS_PER_BUCKET;
+
+/// What a writer expects to replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// `If-None-Match: *`
+    Absent,
+    /// `If-Match: "<version>"`
+    Version(u64),
+}
+
+/// A campaign as the office sees it.
+#[derive(Clone, Debug)]
+pub struct CampaignStatus {
+    pub campaign_id: String,
+    pub version: u64,
+    pub body: Value,
+    pub created: bool,
+}
+
+impl Engine {
+    /// Creates or replaces a draft; with `validate_only` nothing is stored.
+    pub async fn put_campaign(
+        &self,
+        key: &ApiKey,
+        campaign_id: &str,
+        expect: Option<Expect>,
+        file: &[u8],
+        validate_only: bool,
+    ) -> Result<CampaignStatus, Refusal> {
+        let parsed = check_file(campaign_id, file)?;
+        let held = self.store.record::<CampaignRecord>(Kind::Campaign, campaign_id).await?;
+        if held.as_ref().is_some_and(|held| held.value.program != key.program) {
+            return Err(Code::NotFound.into());
+        }
+        if validate_only {
+            let number = held.as_ref().map(|held| held.value.number).unwrap_or_default();
+            let record = draft(number, key, file, &parsed);
+            let body = status(campaign_id, &record, &parsed.campaign, &parsed.warnings, self.now());
+            return Ok(CampaignStatus { campaign_id: campaign_id.to_owned(), version: 0, body, created: false });
+        }
+        let expected = match (expect, &held) {
+            (None, _) => return Err(Code::PreconditionRequired.into()),
+            (Some(Expect::Absent), None) => 0,
+            (Some(Expect::Version(version)), Some(held)) if held.version == version => version,
+            _ => return Err(Code::PreconditionFailed.into()),
+        };
+        let number = match &held {
+            Some(held) if held.value.state != State::Draft => return Err(refused_in(&held.value)),
+            Some(held) => held.value.number,
+            None => self.store.next_campaign_number().await?,
+        };
+        let mut record = draft(number, key, file, &parsed);
+        record.rev = held.as_ref().map(|held| held.value.rev + 1).unwrap_or(1);
+        let version = self.replace(campaign_id, expected, &record).await?;
+        let body = status(campaign_id, &record, &parsed.campaign, &parsed.warnings, self.now());
+        Ok(CampaignStatus { campaign_id: campaign_id.to_owned(), version, body, created: expected == 0 })
+    }
+
+    /// A campaign of the caller's program.
+    pub async fn get_campaign(
+        &self,
+        key: &ApiKey,
+        campaign_id: &str,
+        effective_view: bool,
+    ) -> Result<CampaignStatus, Refusal> {
+        let held = self.own_campaign(key, campaign_id).await?;
+        let parsed = campaign::parse(held.value.file.as_bytes()).map_err(invalid)?;
+        let mut body = status(campaign_id, &held.value, &parsed.campaign, &parsed.warnings, self.now());
+        let shown = if effective_view { effective::effective_view(&parsed.campaign) } else { parsed.value };
+        body[if effective_view { "effective" } else { "campaign" }] = shown;
+        Ok(CampaignStatus { campaign_id: campaign_id.to_owned(), version: held.version, body, created: false })
+    }
+
+    pub async fn submit_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<CampaignStatus, Refusal> {
+        self.change(key, campaign_id, |record| {
+            require_state(record, State::Draft)?;
+            record.state = State::Review;
+            record.submitted_by = Some(key.name.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Another person than the one who submitted, unless four-eyes is off.
+    pub async fn approve_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<CampaignStatus, Refusal> {
+        let four_eyes = self.settings.four_eyes;
+        self.change(key, campaign_id, |record| {
+            require_state(record, State::Review)?;
+            let same_person = record.submitted_by.as_ref() == Some(&key.name) || record.put_by == key.name;
+            if four_eyes && same_person {
+                return Err(Code::FourEyes.into());
+            }
+            record.state = State::Approved;
+            record.approved_by = Some(key.name.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn reject_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<CampaignStatus, Refusal> {
+        self.change(key, campaign_id, |record| {
+            if !matches!(record.state, State::Review | State::Approved) {
+                return Err(refused_in(record));
+            }
+            record.state = State::Draft;
+            record.submitted_by = None;
+            record.approved_by = None;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Freezes the rules. What this version cannot execute, and a window that has passed, is refused here with its pointer.
+    pub async fn publish_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<CampaignStatus, Refusal> {
+        let now = self.now();
+        let shards = u64::from(self.store.shards());
+        self.change(key, campaign_id, |record| {
+            require_state(record, State::Approved)?;
+            let parsed = campaign::parse(record.file.as_bytes()).map_err(invalid)?;
+            let unsupported = campaign::unsupported(&parsed.campaign);
+            if !unsupported.is_empty() {
+                return Err(faults(Code::NotSupportedYet, unsupported));
+            }
+            let past = campaign::not_in_past(&parsed.campaign, now);
+            if !past.is_empty() {
+                return Err(faults(Code::CampaignInvalid, past));
+            }
+            record.state = State::Published;
+            record.published_at = Some(now);
+            record.buckets = buckets(&parsed.campaign, shards);
+            record.rounds = vec![RoundRecord::default(); parsed.campaign.rounds.len()];
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn pause_campaign(
+        &self,
+        key: &ApiKey,
+        campaign_id: &str,
+        scopes: &[Scope],
+        reason: &str,
+    ) -> Result<CampaignStatus, Refusal> {
+        self.change(key, campaign_id, |record| {
+            require_state(record, State::Published)?;
+            for scope in scopes {
+                if !record.paused.contains(scope) {
+                    record.paused.push(*scope);
+                }
+            }
+            record.pause_reason = Some(reason.to_owned());
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn resume_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<CampaignStatus, Refusal> {
+        self.change(key, campaign_id, |record| {
+            require_state(record, State::Published)?;
+            record.paused.clear();
+            record.pause_reason = None;
+            Ok(())
+        })
+        .await
+    }
+
+    /// No further reservation, draw or issue; issued vouchers stay valid.
+    pub async fn stop_campaign(
+        &self,
+        key: &ApiKey,
+        campaign_id: &str,
+        reason: &str,
+    ) -> Result<CampaignStatus, Refusal> {
+        self.change(key, campaign_id, |record| {
+            require_state(record, State::Published)?;
+            record.stopped = true;
+            record.pause_reason = Some(reason.to_owned());
+            Ok(())
+        })
+        .await
+    }
+
+    /// A campaign that belongs to the caller's program; anybody else's does not exist.
+    pub(super) async fn own_campaign(
+        &self,
+        key: &ApiKey,
+        campaign_id: &str,
+    ) -> Result<Versioned<CampaignRecord>, Refusal> {
+        let held = self.store.record::<CampaignRecord>(Kind::Campaign, campaign_id).await?;
+        held.filter(|held| held.value.program == key.program).ok_or_else(|| Code::NotFound.into())
+    }
+
+    /// The same from the node's view, for reads.
+    pub fn own_view(&self, key: &ApiKey, campaign_id: &str) -> Result<std::sync::Arc<CampaignView>, Refusal> {
+        let view = self.campaign(campaign_id)?;
+        if view.record.program == key.program { Ok(view) } else { Err(Code::NotFound.into()) }
+    }
+
+    async fn change(
+        &self,
+        key: &ApiKey,
+        campaign_id: &str,
+        step: impl Fn(&mut CampaignRecord) -> Result<(), Refusal>,
+    ) -> Result<CampaignStatus, Refusal> {
+        for _ in 0..8 {
+            let mut held = self.own_campaign(key, campaign_id).await?;
+            step(&mut held.value)?;
+            held.value.rev += 1;
+            match self.replace(campaign_id, held.version, &held.value).await {
+                Err(refusal) if refusal.code == Code::PreconditionFailed => continue,
+                Err(refusal) => return Err(refusal),
+                Ok(version) => {
+                    let parsed = campaign::parse(held.value.file.as_bytes()).map_err(invalid)?;
+                    let body = status(campaign_id, &held.value, &parsed.campaign, &parsed.warnings, self.now());
+                    return Ok(CampaignStatus { campaign_id: campaign_id.to_owned(), version, body, created: false });
+                }
+            }
+        }
+        Err(Code::PreconditionFailed.into())
+    }
+
+    /// Writes a campaign's record and brings its new view to every shard before anybody is told.
+    pub(super) async fn replace(
+        &self,
+        campaign_id: &str,
+        expected: u64,
+        record: &CampaignRecord,
+    ) -> Result<u64, Refusal> {
+        let version = match self.store.put_record(Kind::Campaign, campaign_id, expected, record).await {
+            Ok(version) => version,
+            Err(PutError::Conflict(_)) => return Err(Code::PreconditionFailed.into()),
+            Err(PutError::Store(error)) => return Err(error.into()),
+        };
+        self.refresh().await?;
+        if let Some(view) = self.view().by_id.get(campaign_id).filter(|view| view.is_published()) {
+            self.push_view(view).await?;
+        }
+        Ok(version)
+    }
+
+    /// One step of a background job on a campaign's record; a step that another node has taken already is not taken again.
+    pub(super) async fn advance(
+        &self,
+        campaign_id: &str,
+        step: impl Fn(&mut CampaignRecord) -> bool,
+    ) -> Result<(), Failure> {
+        for _ in 0..8 {
+            let Some(mut held) = self.store.record::<CampaignRecord>(Kind::Campaign, campaign_id).await? else {
+                return Ok(());
+            };
+            if !step(&mut held.value) {
+                return Ok(self.refresh().await?);
+            }
+            held.value.rev += 1;
+            match self.replace(campaign_id, held.version, &held.value).await {
+                Err(refusal) if refusal.code == Code::PreconditionFailed => continue,
+                Err(refusal) => return Err(refusal.into()),
+                Ok(_) => return Ok(()),
+            }
+        }
+        Err(Code::PreconditionFailed.into())
+    }
+}
+
+/// Who may do what with campaigns.
+pub mod may {
+    use super::Role;
+    pub const WRITE: &[Role] = &[Role::Officer];
+    pub const APPROVE: &[Role] = &[Role::Approver];
+    pub const OPERATE: &[Role] = &[Role::Operator, Role::Officer];
+    pub const READ: &[Role] = &Role::ALL;
+}
+
+fn check_file(campaign_id: &str, file: &[u8]) -> Result<Parsed, Refusal> {
+    if !ids::is_campaign_id(campaign_id) {
+        return Err(Refusal::new(Code::InvalidRequest).field(
+            "/campaign_id",
+            "invalid_id",
+            "须为 2 至 40 个小写字母、数字或连字符。",
+            "Must be 2 to 40 of lower-case letters, digits and -.",
+        ));
+    }
+    let parsed = campaign::parse(file).map_err(invalid)?;
+    if parsed.campaign.campaign_id != campaign_id {
+        return Err(Refusal::new(Code::CampaignInvalid).field(
+            "/campaign_id",
+            "id_mismatch",
+            "与地址中的 campaign_id 不同。",
+            "Differs from the campaign_id in the path.",
+        ));
+    }
+    Ok(parsed)
+}
+
+fn draft(number: u16, key: &ApiKey, file: &[u8], parsed: &Parsed) -> CampaignRecord {
+    CampaignRecord {
+        number,
+        program: key.program.clone(),
+        file: String::from_utf8_lossy(file).into_owned(),
+        rules_hash: hex::encode(campaign::rules_hash(&parsed.value)),
+        state: State::Draft,
+        rev: 1,
+        buckets: 0,
+        put_by: key.name.clone(),
+        submitted_by: None,
+        approved_by: None,
+        published_at: None,
+        paused: Vec::new(),
+        pause_reason: None,
+        stopped: false,
+        rounds: Vec::new(),
+    }
+}
+
+/// Buckets for about sixteen persons each: as many as may reserve, or three for each pack when the file does not say.
+fn buckets(campaign: &Campaign, shards: u64) -> u32 {
+    let limits = campaign.rounds.iter().filter_map(|round| campaign.reservation_of(round)?.max_reservations);
+    let persons = limits.max().unwrap_or(campaign.totals().packs.saturating_mul(3));
+    (persons / PERSONS_PER_BUCKET / shards.max(1)).clamp(16, 1 << 20) as u32
+}
+
+fn status(campaign_id: &str, record: &CampaignRecord, campaign: &Campaign, warnings: &[Fault], now: Ms) -> Value {
+    let sums = campaign.totals();
+    json!({
+        "campaign_id": campaign_id,
+        "state": state_word(record, campaign, now),
+        "version": record.rev,
+        "rules_hash": record.rules_hash,
+        "totals": {"packs": sums.packs, "vouchers": sums.vouchers, "amount": sums.amount},
+        "paused": record.paused,
+        "stopped": record.stopped,
+        "warnings": warnings.iter().map(fault_json).collect::<Vec<_>>(),
+    })
+}
+
+/// The state by decision and clock: published -> open -> ended.
+fn state_word(record: &CampaignRecord, campaign: &Campaign, now: Ms) -> &'static str {
+    match record.state {
+        State::Draft => "draft",
+        State::Review => "review",
+        State::Approved => "approved",
+        State::Published => {
+            let (begins, ends) = span(campaign);
+            if now < begins {
+                "published"
+            } else if now < ends {
+                "open"
+            } else {
+                "ended"
+            }
+        }
+    }
+}
+
+/// From the first reservation or claim window to the last end of a voucher.
+fn span(campaign: &Campaign) -> (Ms, Ms) {
+    let begins = campaign.rounds.iter().filter_map(|round| {
+        campaign.reservation_of(round).map(|reservation| reservation.opens_at).or(round.opens_at).or(round.credit_at)
+    });
+    let ends = (0..campaign.rounds.len()).flat_map(|round| {
+        campaign.packs.iter().enumerate().flat_map(move |(index, pack)| {
+            pack.units()
+                .into_iter()
+                .filter_map(move |unit| campaign.unit_window(round, index, unit.unit, 0))
+                .map(|window| window.end)
+        })
+    });
+    (begins.min().unwrap_or_default(), ends.max().unwrap_or(Ms::MAX))
+}
+
+fn require_state(record: &CampaignRecord, state: State) -> Result<(), Refusal> {
+    if record.state == state { Ok(()) } else { Err(refused_in(record)) }
+}
+
+fn refused_in(record: &CampaignRecord) -> Refusal {
+    Refusal::new(Code::CampaignStateRefuses).with("state", serde_json::to_value(record.state).unwrap_or_default())
+}
+
+fn invalid(found: Vec<Fault>) -> Refusal {
+    let malformed = found.iter().any(|fault| fault.code == "malformed_json");
+    faults(if malformed { Code::MalformedJson } else { Code::CampaignInvalid }, found)
+}
+
+fn faults(code: Code, found: Vec<Fault>) -> Refusal {
+    let mut refusal = Refusal::new(code);
+    refusal.errors = found;
+    refusal
+}
+
+fn fault_json(fault: &Fault) -> Value {
+    json!({"pointer": fault.pointer, "code": fault.code, "message": {"zh": fault.zh, "en": fault.en}})
+}

@@ -1,0 +1,100 @@
+//! A resident as the engine knows one: a root pseudonym, a channel and what is vouched for; the document number ends here.
+
+use jiff::civil::Date;
+
+use super::Engine;
+use super::view::CampaignView;
+use crate::domain::eligibility::{Facts, HealthCode};
+use crate::domain::person::{Pseudonym, Root, cn_id};
+use crate::domain::refusal::{Code, Refusal};
+use crate::store::keys::{self, Slot};
+
+/// What an identity provider's token says, borrowed from it.
+#[derive(Default)]
+pub struct Identity<'a> {
+    pub document_type: &'a str,
+    pub document_number: Option<&'a str>,
+    /// A digest made by the provider, when it does not tell the number.
+    pub person_digest: Option<&'a str>,
+    pub channel: &'a str,
+    pub health_pass: Option<&'a str>,
+    pub birth_date: Option<&'a str>,
+    pub residence: Option<&'a str>,
+    pub attributes: std::collections::BTreeMap<String, String>,
+}
+
+/// A resident over all campaigns.
+#[derive(Clone)]
+pub struct Resident {
+    pub root: Root,
+    pub shard: u8,
+    pub channel: String,
+    pub facts: Facts,
+}
+
+/// A resident in one campaign: where the record lies.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub campaign: u16,
+    pub shard: u8,
+    pub pseudonym: Pseudonym,
+    /// Key of the bucket that holds the record, under the field of the pseudonym.
+    pub bucket_key: String,
+}
+
+impl Person {
+    pub fn new(view: &CampaignView, shard: u8, pseudonym: Pseudonym) -> Person {
+        let bucket_key = keys::person_bucket(shard, view.number, pseudonym.bucket(view.record.buckets));
+        Person { campaign: view.number, shard, pseudonym, bucket_key }
+    }
+
+    pub fn slot(&self) -> Slot {
+        Slot::Shard(self.shard)
+    }
+}
+
+impl Engine {
+    /// Makes the pseudonym; a wrong document number is refused without being repeated anywhere.
+    pub fn resident(&self, identity: &Identity) -> Result<Resident, Refusal> {
+        let mut birth_date = identity.birth_date.and_then(|text| text.parse::<Date>().ok());
+        let residence = identity.residence.map(str::to_owned);
+        let root = match (identity.document_number, identity.person_digest) {
+            (Some(number), _) if identity.document_type == "cn_id" => {
+                let id = cn_id(number, self.today()).map_err(|fault| {
+                    let (zh, en) = fault.text();
+                    Refusal::new(Code::DocumentInvalid).field("/document_number", "document_invalid", zh, en)
+                })?;
+                birth_date = birth_date.or(Some(id.birth_date));
+                Root::of_document(&self.keys.identity, identity.document_type, &id.number)
+            }
+            (Some(number), _) => {
+                Root::of_document(&self.keys.identity, identity.document_type, &number.trim().to_ascii_uppercase())
+            }
+            (None, Some(digest)) => Root::of_digest(&self.keys.identity, identity.document_type, digest),
+            (None, None) => {
+                return Err(Refusal::new(Code::TokenInvalid)
+                    .detail("The token names neither document_number nor person_digest."));
+            }
+        };
+        let health_code = match identity.health_pass {
+            Some("green") => HealthCode::Green,
+            Some("yellow") => HealthCode::Yellow,
+            Some("red") => HealthCode::Red,
+            _ => HealthCode::Unknown,
+        };
+        let document_type = identity.document_type.to_owned();
+        let facts =
+            Facts { document_type, birth_date, residence, health_code, attributes: identity.attributes.clone() };
+        Ok(Resident { shard: self.shard_of(&root), root, channel: identity.channel.to_owned(), facts })
+    }
+
+    pub fn person(&self, view: &CampaignView, resident: &Resident) -> Person {
+        Person::new(view, resident.shard, resident.root.in_campaign(&view.pseudonym_key))
+    }
+
+    /// The day of the campaign clock in UTC+8, where every city is; used for dates of birth only.
+    fn today(&self) -> Date {
+        let seconds = (self.now() + 8 * crate::domain::time::HOUR).div_euclid(1000);
+        jiff::Timestamp::from_second(seconds).map(|t| t.to_zoned(jiff::tz::TimeZone::UTC).date()).unwrap_or(Date::MAX)
+    }
+}

@@ -1,0 +1,14 @@
+//! Quanyu 券雨: a consumer-voucher engine. A city configures a campaign; residents reserve, a draw decides, a red-packet rain
+//! reveals; merchants redeem at the till; every fen is in one account of a ledger that anybody can recompute.
+//!
+//! `domain` (rules, pure) <- `store` (Redis) <- `engine` (use cases) <- `http` (wire) <- `app`.
+
+pub mod domain;
+
+pub mod clock;
+pub mod instance;
+pub mod keyring;
+
+pub mod store;
+
+pub mod engine;

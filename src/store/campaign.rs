@@ -1,0 +1,113 @@
+//! Stored form of a campaign: the file as the city wrote it, its life, and what its rounds have become.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::time::Ms;
+
+/// One configuration record per campaign; replaced by compare-and-set, so a step that two nodes take happens once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CampaignRecord {
+    /// Number of the campaign in keys, voucher ids and ledger lines.
+    pub number: u16,
+    pub program: String,
+    /// The file as it was put; its canonical form gives the rules hash.
+    pub file: String,
+    pub rules_hash: String,
+    pub state: State,
+    /// Grows with every change that a transition must know of; scripts compare it with the shard's.
+    pub rev: u64,
+    /// Buckets of person records per shard; fixed at publication.
+    pub buckets: u32,
+    pub put_by: String,
+    pub submitted_by: Option<String>,
+    pub approved_by: Option<String>,
+    pub published_at: Option<Ms>,
+    pub paused: Vec<Scope>,
+    pub pause_reason: Option<String>,
+    /// No further issue; issued vouchers stay valid.
+    pub stopped: bool,
+    pub rounds: Vec<RoundRecord>,
+}
+
+/// What people decided; `open`, `ended` and `settled` follow from the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Draft,
+    Review,
+    Approved,
+    Published,
+}
+
+/// What a pause stops; confirm, cancel, reverse and refund never pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    Reserve,
+    Claim,
+    Redeem,
+}
+
+/// Where a round's list, draw and crediting have got to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RoundRecord {
+    pub list: ListState,
+    pub draw: Option<DrawRecord>,
+    /// When the sweep had credited every decided winner.
+    pub credited_at: Option<Ms>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListState {
+    #[default]
+    Open,
+    /// Reservations are refused on every shard; the list is being read.
+    Closing,
+    Closed(ClosedList),
+}
+
+impl ListState {
+    pub fn word(&self) -> &'static str {
+        match self {
+            ListState::Open => "open",
+            ListState::Closing => "closing",
+            ListState::Closed(_) => "closed",
+        }
+    }
+
+    /// Entries on the closed list.
+    pub fn count(&self) -> Option<u64> {
+        match self {
+            ListState::Closed(list) => Some(list.count),
+            _ => None,
+        }
+    }
+}
+
+/// The commitment to a closed list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClosedList {
+    pub count: u64,
+    pub root: String,
+    pub secret_commitment: String,
+    pub closed_at: Ms,
+}
+
+/// The result of a draw: cutoffs, from which every node knows every winner.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DrawRecord {
+    pub drawn_at: Ms,
+    pub cutoffs: Vec<CutoffRecord>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CutoffRecord {
+    /// Position of the channel when the supply is divided by channel.
+    pub channel: Option<u8>,
+    /// Position of the pack that the winners get.
+    pub pack: u8,
+    pub score: String,
+    pub pseudonym: String,
+    pub winners: u64,
+}

@@ -1,0 +1,128 @@
+//! Configuration records: JSON values replaced by compare-and-set, with a stream that tells every node what changed.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::keys::{self, Slot};
+use super::script::{self, Member};
+use super::{Store, StoreError, int, text};
+
+/// Kinds of records; the kind is part of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Campaign,
+    Merchant,
+    TillKey,
+    ApiKey,
+    Settlement,
+    Clock,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Campaign => "campaigns",
+            Kind::Merchant => "merchants",
+            Kind::TillKey => "till-keys",
+            Kind::ApiKey => "api-keys",
+            Kind::Settlement => "settlements",
+            Kind::Clock => "clock",
+        }
+    }
+}
+
+/// A record with the version that a replacement has to name.
+#[derive(Clone, Debug)]
+pub struct Versioned<T> {
+    pub version: u64,
+    pub value: T,
+}
+
+/// Why a replacement was not made.
+#[derive(Debug)]
+pub enum PutError {
+    /// Somebody else wrote first; this is the version that holds.
+    Conflict(u64),
+    Store(StoreError),
+}
+
+impl From<StoreError> for PutError {
+    fn from(error: StoreError) -> PutError {
+        PutError::Store(error)
+    }
+}
+
+impl Store {
+    pub async fn record<T: DeserializeOwned>(&self, kind: Kind, id: &str) -> Result<Option<Versioned<T>>, StoreError> {
+        let [records, versions] = keys::config(kind.name());
+        // The version is read first: a change in between makes the replacement fail, never succeed on unread data.
+        let version: Option<u64> = self.query(redis::cmd("HGET").arg(versions).arg(id)).await?;
+        let value: Option<Vec<u8>> = self.query(redis::cmd("HGET").arg(records).arg(id)).await?;
+        match (version, value) {
+            (Some(version), Some(value)) => Ok(Some(Versioned { version, value: decode(&value)? })),
+            _ => Ok(None),
+        }
+    }
+
+    /// All records of a kind with their ids.
+    pub async fn records<T: DeserializeOwned>(&self, kind: Kind) -> Result<Vec<(String, T)>, StoreError> {
+        let [records, _] = keys::config(kind.name());
+        let all: Vec<(String, Vec<u8>)> = self.query(redis::cmd("HGETALL").arg(records)).await?;
+        all.into_iter().map(|(id, value)| Ok((id, decode(&value)?))).collect()
+    }
+
+    /// Replaces version `expected` (0 = must be absent) and answers the new version.
+    pub async fn put_record<T: Serialize>(
+        &self,
+        kind: Kind,
+        id: &str,
+        expected: u64,
+        value: &T,
+    ) -> Result<u64, PutError> {
+        let json = serde_json::to_string(value).map_err(|error| StoreError::Broken(error.to_string()))?;
+        let member = Member::new(
+            keys::config(kind.name()).to_vec(),
+            vec![text(id), int(expected as i64), text(json), text(format!("{}/{id}", kind.name()))],
+        );
+        let reply = self.call(&script::CONFIG_PUT, &Slot::Config, member).await?;
+        match reply.refused() {
+            Some(_) => Err(PutError::Conflict(reply.int(1) as u64)),
+            None => Ok(reply.int(0) as u64),
+        }
+    }
+
+    /// Revision of the whole configuration: it grows with every change of any record.
+    pub async fn config_revision(&self) -> Result<u64, StoreError> {
+        let revision: Option<u64> = self.query(redis::cmd("HGET").arg(Slot::Config.header()).arg("rev")).await?;
+        Ok(revision.unwrap_or_default())
+    }
+
+    /// The next campaign number (from 1); numbers are never used twice.
+    pub async fn next_campaign_number(&self) -> Result<u16, StoreError> {
+        let number: u64 = self.query(redis::cmd("HINCRBY").arg(Slot::Config.header()).arg("campaigns").arg(1)).await?;
+        u16::try_from(number)
+            .map_err(|_| StoreError::Unavailable("an installation has at most 65,535 campaigns".into()))
+    }
+
+    /// Writes the layout version at first start and refuses a store that another layout wrote.
+    pub async fn check_layout(&self) -> Result<(), StoreError> {
+        let header = Slot::Config.header();
+        let _: i64 = self.query(redis::cmd("HSETNX").arg(&header).arg("layout").arg(keys::LAYOUT)).await?;
+        let _: i64 = self.query(redis::cmd("HSETNX").arg(&header).arg("shards").arg(self.shards())).await?;
+        let held: (u32, u8) = self.query(redis::cmd("HMGET").arg(&header).arg("layout").arg("shards")).await?;
+        if held != (keys::LAYOUT, self.shards()) {
+            return Err(StoreError::Unavailable(format!(
+                "the store has layout {} with {} shards, this binary and its settings want layout {} with {} shards",
+                held.0,
+                held.1,
+                keys::LAYOUT,
+                self.shards()
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| StoreError::Broken(format!("configuration record: {error}")))
+}

@@ -1,0 +1,122 @@
+//! Every key of the store: its name, type, lifetime and hash tag. No other file names a key.
+//!
+//! | key | type | what | lifetime |
+//! |---|---|---|---|
+//! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` winners | installation |
+//! | `{s000}:l` | stream | the shard's ledger, id = first seq | until archived |
+//! | `{s000}:c<c>:p:<bucket>` | hash | person records of a campaign, field = 9 bytes of the pseudonym | campaign + retention |
+//! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window |
+//! | `{s000}:x` | hash | lapsing holds, field = order key, value = until | while held |
+//! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
+//! | `{m.<merchant>}:h` | hash | header of a merchant: state, enrolments, caps | installation |
+//! | `{m.<merchant>}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
+//! | `{m.<merchant>}:d:<bucket>` | hash | directory: order -> shard and attempt | campaign + refund window |
+//! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, stream of changes | installation |
+//! | `{cfg}:<kind>`, `{cfg}:<kind>:v` | hash | configuration records and their versions | installation |
+//!
+//! LAYOUT is written into the configuration header at first start; a binary refuses a store with another layout.
+
+/// Version of all names and record formats below.
+pub const LAYOUT: u32 = 1;
+
+/// Persons per bucket that keep a bucket's hash a listpack and its share of the key's overhead small.
+pub const PERSONS_PER_BUCKET: u64 = 16;
+
+/// Order buckets of a shard.
+pub const ORDER_BUCKETS: u16 = 4096;
+
+/// Directory buckets of a merchant.
+pub const DIRECTORY_BUCKETS: u16 = 64;
+
+/// A hash slot: all keys of one script call carry its tag.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Slot {
+    Shard(u8),
+    Merchant(String),
+    Config,
+}
+
+impl Slot {
+    fn tag(&self) -> String {
+        match self {
+            Slot::Shard(shard) => format!("{{s{shard:03}}}"),
+            Slot::Merchant(merchant) => format!("{{m.{merchant}}}"),
+            Slot::Config => "{cfg}".to_owned(),
+        }
+    }
+
+    pub fn header(&self) -> String {
+        format!("{}:h", self.tag())
+    }
+
+    pub fn ledger(&self) -> String {
+        format!("{}:l", self.tag())
+    }
+}
+
+pub fn person_bucket(shard: u8, campaign: u16, bucket: u32) -> String {
+    format!("{{s{shard:03}}}:c{campaign}:p:{bucket}")
+}
+
+pub fn order_bucket(shard: u8, order_key: &[u8; 12]) -> String {
+    format!("{{s{shard:03}}}:o:{}", u16::from_be_bytes([order_key[0], order_key[1]]) % ORDER_BUCKETS)
+}
+
+/// The n-th order bucket of a shard, for walks over all of them.
+pub fn order_bucket_at(shard: u8, bucket: u16) -> String {
+    format!("{{s{shard:03}}}:o:{bucket}")
+}
+
+pub fn lapsing_holds(shard: u8) -> String {
+    format!("{{s{shard:03}}}:x")
+}
+
+pub fn pay_code(shard: u8, code: &str) -> String {
+    format!("{{s{shard:03}}}:pc:{code}")
+}
+
+pub fn directory_bucket(merchant: &str, order_key: &[u8; 12]) -> String {
+    format!("{{m.{merchant}}}:d:{}", u16::from_be_bytes([order_key[0], order_key[1]]) % DIRECTORY_BUCKETS)
+}
+
+/// Configuration records of a kind, such as `campaigns`, and the hash of their versions.
+pub fn config(kind: &str) -> [String; 2] {
+    [format!("{{cfg}}:{kind}"), format!("{{cfg}}:{kind}:v")]
+}
+
+/// Header field that holds a campaign's view.
+pub fn view_field(campaign: u16) -> String {
+    format!("v:{campaign}")
+}
+
+/// Prefix of the counters of one cell of a campaign.
+pub fn cell(campaign: u16, round: u8, channel: u8, pack: u8) -> String {
+    format!("n:{campaign}:{round}:{channel}:{pack}")
+}
+
+/// Prefix of the counters of a round, by channel and choice.
+pub fn round_counters(campaign: u16, round: u8) -> String {
+    format!("n:{campaign}:{round}")
+}
+
+/// Header field that holds how many winners a draw gave to this shard.
+pub fn winners_field(campaign: u16, round: u8, channel: u8, pack: u8) -> String {
+    format!("w:{campaign}:{round}:{channel}:{pack}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_names_are_what_a_stored_installation_has() {
+        assert_eq!(Slot::Shard(17).header(), "{s017}:h");
+        assert_eq!(Slot::Merchant("m1".into()).ledger(), "{m.m1}:l");
+        assert_eq!(person_bucket(0, 7, 12), "{s000}:c7:p:12");
+        assert_eq!(order_bucket(1, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{s001}:o:564");
+        assert_eq!(directory_bucket("m1", &[0, 65, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{m.m1}:d:1");
+        assert_eq!(pay_code(2, "970020000000000000"), "{s002}:pc:970020000000000000");
+        assert_eq!(config("campaigns"), ["{cfg}:campaigns".to_owned(), "{cfg}:campaigns:v".to_owned()]);
+        assert_eq!(cell(7, 0, 1, 2), "n:7:0:1:2");
+    }
+}

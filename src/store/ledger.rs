@@ -1,0 +1,349 @@
+//! The ledger as it is stored: its lines, and the one reader through which anything reads them.
+//!
+//! A shard's stream entry has the id `<first seq>-0` and the fields `t` (ms) and `l` (msgpack array of lines). The stream is gapless
+//! if and only if every id is the one before plus the number of its lines; what is missing comes out of the reader as data, because
+//! an audit has to go on behind a gap and say what it means.
+
+use redis::aio::ConnectionLike;
+use redis::{RedisResult, Value};
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::ser::{SerializeTuple, Serializer};
+use serde::{Deserialize, Serialize};
+
+use super::keys::Slot;
+use crate::domain::time::Ms;
+
+/// Stream entries per call: long enough to hide the round trip, short enough not to hold up the store.
+const PAGE: usize = 1000;
+
+/// Bytes of fixed length, stored as a msgpack string of any content.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Bytes<const N: usize>(pub [u8; N]);
+
+/// First nine bytes of the campaign pseudonym: the field of the person's record.
+pub type PersonField = Bytes<9>;
+/// First twelve bytes of SHA-256(merchant ‖ 0x00 ‖ order): the field of the order's record.
+pub type OrderKey = Bytes<12>;
+
+/// Where money goes that was held or redeemed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum To {
+    Outstanding,
+    Recovered,
+    Expired,
+}
+
+/// Declares the lines once: an array of the kind's letter and the fields in this order is what the scripts write.
+macro_rules! lines {
+    ($($(#[$doc:meta])* $name:ident $kind:literal { $($field:ident: $type:ty),* })*) => {
+        /// One balanced posting or event. Amounts are fen; `choice` is 255 when nothing was chosen.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Line {
+            $($(#[$doc])* $name { $($field: $type),* }),*
+        }
+
+        impl Line {
+            /// The letter by which the line is stored.
+            pub fn kind(&self) -> &'static str {
+                match self { $(Line::$name { .. } => $kind),* }
+            }
+        }
+
+        impl Serialize for Line {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(Line::$name { $($field),* } => {
+                        let fields = [$(stringify!($field)),*].len();
+                        let mut tuple = serializer.serialize_tuple(1 + fields)?;
+                        tuple.serialize_element($kind)?;
+                        $(tuple.serialize_element($field)?;)*
+                        tuple.end()
+                    })*
+                }
+            }
+        }
+
+        impl<'de> Visitor<'de> for LineVisitor {
+            type Value = Line;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("a ledger line")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Line, A::Error> {
+                let kind: String = next(&mut seq, "kind")?;
+                match kind.as_str() {
+                    $($kind => Ok(Line::$name { $($field: next(&mut seq, stringify!($field))?),* }),)*
+                    _ => Err(A::Error::custom(format!("unknown kind of line {kind}"))),
+                }
+            }
+        }
+    };
+}
+
+lines! {
+    /// A person is on a round's list.
+    Reserved "R" { c: u16, f: PersonField, round: u8, channel: u8, choice: u8 }
+    Withdrawn "W" { c: u16, f: PersonField, round: u8, channel: u8 }
+    Changed "C" { c: u16, f: PersonField, round: u8, channel: u8, choice: u8 }
+    /// A pack is credited: unissued -> outstanding, by the expiry of each unit.
+    Credited "P" { c: u16, f: PersonField, round: u8, channel: u8, pack: u8, no: u32 }
+    /// Unit `u` of the person's `p`-th pack: outstanding -> held.
+    Held "H" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, ok: OrderKey }
+    /// held -> redeemed.
+    Confirmed "K" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, merchant_id: String, order_id: String,
+        transaction_id: String, store: String, terminal: String, amount: i64, category: String }
+    /// outstanding -> redeemed, in one call or by a late confirm.
+    Redeemed "D" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, merchant_id: String, order_id: String,
+        transaction_id: String, store: String, terminal: String, amount: i64, category: String }
+    /// held -> `to`; why = cancel, expire or reverse.
+    Released "X" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, ok: OrderKey, to: To, why: String }
+    /// redeemed -> `to`.
+    Reversed "V" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, merchant_id: String, order_id: String,
+        transaction_id: String, store: String, terminal: String, amount: i64, to: To }
+    /// The issuer's share of a refund leaves redeemed; to outstanding = the voucher is given back whole.
+    Refunded "F" { c: u16, f: PersonField, p: u8, u: u8, share: i64, discount: i64, merchant_id: String, order_id: String,
+        refund_id: String, store: String, terminal: String, amount: i64, to: To }
+    /// What was left of a cell's vouchers at an hour: outstanding -> expired.
+    Expired "E" { c: u16, round: u8, channel: u8, pack: u8, hour: i64, amount: i64 }
+}
+
+/// One line with its place in the shard's order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerEntry {
+    pub seq: u64,
+    /// First seq of the stream entry: lines of one entry took effect together.
+    pub first_seq: u64,
+    pub at: Ms,
+    pub line: Line,
+}
+
+/// What the reader finds, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    Entry(LedgerEntry),
+    Gap(Gap),
+}
+
+/// Entry `after` is followed by `before`, and `missing` lines should lie between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Last seq before the gap, 0 when the stream begins with it.
+    pub after: u64,
+    pub before: u64,
+    /// Negative when entries overlap: lines are counted twice.
+    pub missing: i64,
+    /// Why an entry inside the gap could not be read, if one is there.
+    pub unreadable: Option<String>,
+}
+
+/// Reads one shard's ledger from a seq on, page by page; kept between calls it continues where it stopped.
+#[derive(Debug)]
+pub struct LedgerReader {
+    key: String,
+    /// The seq the next stream entry should have.
+    next: u64,
+    /// Lowest id not looked at yet.
+    from: u64,
+    unreadable: Option<String>,
+}
+
+impl LedgerReader {
+    /// From the first line of the ledger.
+    pub fn new(shard: u8) -> LedgerReader {
+        LedgerReader { key: Slot::Shard(shard).ledger(), next: 1, from: 0, unreadable: None }
+    }
+
+    /// The seq after the last line that was read.
+    pub fn next_seq(&self) -> u64 {
+        self.next
+    }
+
+    /// The next page up to and including the stream entry `last_id`; empty when there is nothing more up to there.
+    pub async fn page(&mut self, connection: &mut impl ConnectionLike, last_id: u64) -> RedisResult<Vec<Item>> {
+        if self.from > last_id {
+            return Ok(Vec::new());
+        }
+        let from = format!("{}-0", self.from);
+        let to = if last_id == u64::MAX { "+".to_owned() } else { format!("{last_id}-{}", u64::MAX) };
+        let reply: Value = redis::cmd("XRANGE").arg(&self.key).arg(from).arg(to).arg("COUNT").arg(PAGE).query_async(connection).await?;
+        let Value::Array(entries) = reply else { return Ok(Vec::new()) };
+        let mut items = Vec::new();
+        for entry in &entries {
+            let (first_seq, fields) = entry_parts(entry)?;
+            self.from = first_seq.saturating_add(1);
+            self.accept(first_seq, decode_fields(fields), &mut items);
+        }
+        // A page of nothing but unreadable entries must not look like the end.
+        if items.is_empty() && entries.len() == PAGE {
+            return Box::pin(self.page(connection, last_id)).await;
+        }
+        Ok(items)
+    }
+
+    /// Everything up to `last_id` (`u64::MAX` = to the end), item by item.
+    pub async fn each(
+        &mut self,
+        connection: &mut impl ConnectionLike,
+        last_id: u64,
+        mut each: impl FnMut(Item),
+    ) -> RedisResult<()> {
+        loop {
+            let items = self.page(connection, last_id).await?;
+            if items.is_empty() {
+                return Ok(());
+            }
+            items.into_iter().for_each(&mut each);
+        }
+    }
+
+    /// The gap between what was read and a header that has counted up to `seq`, if there is one.
+    pub fn gap_at_end(&mut self, seq: u64) -> Option<Gap> {
+        let unreadable = self.unreadable.take();
+        let missing = (seq + 1).saturating_sub(self.next);
+        let gap = Gap { after: self.next - 1, before: seq + 1, missing: missing as i64, unreadable };
+        (missing > 0 || gap.unreadable.is_some()).then_some(gap)
+    }
+
+    fn accept(&mut self, first_seq: u64, decoded: Result<(Ms, Vec<Line>), String>, items: &mut Vec<Item>) {
+        let (at, lines) = match decoded {
+            Ok(decoded) => decoded,
+            // Its lines count as missing; the gap is told when the next readable entry shows how many they were.
+            Err(reason) => {
+                self.unreadable = Some(format!("entry {first_seq}-0: {reason}"));
+                return;
+            }
+        };
+        if first_seq != self.next {
+            let missing = first_seq.wrapping_sub(self.next) as i64;
+            let unreadable = self.unreadable.take();
+            items.push(Item::Gap(Gap { after: self.next - 1, before: first_seq, missing, unreadable }));
+        }
+        self.next = first_seq + lines.len() as u64;
+        let entry = |(seq, line)| Item::Entry(LedgerEntry { seq, first_seq, at, line });
+        items.extend((first_seq..).zip(lines).map(entry));
+    }
+}
+
+/// Time and lines of a stream entry, from its fields as the store answers them (names and values in turn).
+fn decode_fields(fields: &[Value]) -> Result<(Ms, Vec<Line>), String> {
+    let field = |name: &[u8]| {
+        fields.chunks_exact(2).find(|pair| bytes(&pair[0]) == name).map(|pair| bytes(&pair[1])).ok_or("a field is missing")
+    };
+    let at = std::str::from_utf8(field(b"t")?).ok().and_then(|text| text.parse().ok()).ok_or("t is not a time")?;
+    Ok((at, decode_lines(field(b"l")?)?))
+}
+
+/// The lines of one stream entry.
+pub fn decode_lines(packed: &[u8]) -> Result<Vec<Line>, String> {
+    rmp_serde::from_slice(packed).map_err(|error| error.to_string())
+}
+
+/// The stored form of lines, as the scripts write it.
+pub fn encode_lines(lines: &[Line]) -> Vec<u8> {
+    rmp_serde::to_vec(lines).expect("lines hold nothing that msgpack cannot say")
+}
+
+/// Id and fields of an XRANGE row.
+fn entry_parts(entry: &Value) -> RedisResult<(u64, &[Value])> {
+    let malformed = || redis::RedisError::from((redis::ErrorKind::Parse, "malformed stream entry"));
+    let Value::Array(parts) = entry else { return Err(malformed()) };
+    let [id, Value::Array(fields)] = parts.as_slice() else { return Err(malformed()) };
+    Ok((seq_of_id(bytes(id)).ok_or_else(malformed)?, fields))
+}
+
+/// The first seq named by a stream id.
+pub fn seq_of_id(id: &[u8]) -> Option<u64> {
+    std::str::from_utf8(id).ok()?.split('-').next()?.parse().ok()
+}
+
+fn bytes(value: &Value) -> &[u8] {
+    match value {
+        Value::BulkString(bytes) => bytes,
+        Value::SimpleString(text) => text.as_bytes(),
+        _ => &[],
+    }
+}
+
+struct LineVisitor;
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Line, D::Error> {
+        deserializer.deserialize_seq(LineVisitor)
+    }
+}
+
+fn next<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(seq: &mut A, name: &'static str) -> Result<T, A::Error> {
+    seq.next_element()?.ok_or_else(|| A::Error::custom(format!("{name} is missing")))
+}
+
+impl<const N: usize> Serialize for Bytes<N> {
+    /// As msgpack `bin`; the scripts write the older raw string, and the reader takes both.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Bytes<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bytes<N>, D::Error> {
+        let bytes = serde_bytes::ByteBuf::deserialize(deserializer)?;
+        let length = bytes.len();
+        bytes.into_vec().try_into().map(Bytes).map_err(|_| D::Error::custom(format!("{length} bytes instead of {N}")))
+    }
+}
+
+impl<const N: usize> std::fmt::Debug for Bytes<N> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&hex::encode(self.0))
+    }
+}
+
+impl<const N: usize> std::fmt::Display for Bytes<N> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&hex::encode(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credited(no: u32) -> Line {
+        Line::Credited { c: 7, f: Bytes([0xff, 0, 1, 2, 3, 4, 5, 6, 7]), round: 0, channel: 1, pack: 2, no }
+    }
+
+    #[test]
+    fn a_line_is_read_as_the_scripts_write_it() {
+        // lua-cmsgpack writes {"P", 7, "\xff\0\1…", 0, 1, 2, 300} with raw strings of any bytes.
+        let mut packed = vec![0x91, 0x97, 0xa1, b'P', 7, 0xa9, 0xff, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2];
+        packed.extend([0xcd, 1, 44]);
+        assert_eq!(decode_lines(&packed), Ok(vec![credited(300)]));
+        assert_eq!(decode_lines(&encode_lines(&[credited(300)])), Ok(vec![credited(300)]));
+    }
+
+    #[test]
+    fn a_line_that_is_too_short_or_unknown_is_refused_with_a_reason() {
+        assert_eq!(decode_lines(&[0x91, 0x92, 0xa1, b'P', 7]), Err("f is missing".to_owned()));
+        assert_eq!(decode_lines(&[0x91, 0x92, 0xa1, b'Z', 7]), Err("unknown kind of line Z".to_owned()));
+    }
+
+    #[test]
+    fn gaps_overlaps_and_unreadable_entries_come_out_as_data() {
+        let mut reader = LedgerReader::new(0);
+        let mut items = Vec::new();
+        reader.accept(1, Ok((5, vec![credited(1), credited(2)])), &mut items);
+        reader.accept(4, Ok((6, vec![credited(3)])), &mut items);
+        reader.accept(5, Err("torn".into()), &mut items);
+        reader.accept(7, Ok((7, vec![credited(4), credited(5)])), &mut items);
+        reader.accept(8, Ok((8, vec![credited(6)])), &mut items);
+        let gaps: Vec<_> =
+            items.iter().filter_map(|item| if let Item::Gap(gap) = item { Some((gap.after, gap.before, gap.missing)) } else { None }).collect();
+        assert_eq!(gaps, [(2, 4, 1), (4, 7, 2), (8, 8, -1)]);
+        let seqs: Vec<_> =
+            items.iter().filter_map(|item| if let Item::Entry(entry) = item { Some(entry.seq) } else { None }).collect();
+        assert_eq!(seqs, [1, 2, 4, 7, 8, 8]);
+        assert_eq!(reader.gap_at_end(8), None);
+        assert_eq!(reader.gap_at_end(10).map(|gap| gap.missing), Some(2));
+    }
+}

@@ -1,0 +1,36 @@
+-- Redeems what an order holds; late, it takes the vouchers again if they are still free.
+-- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, lapsing holds, person buckets (hashes)
+-- ARGV member {{order bucket, lapsing holds, person bucket, ...}, order key, order as the node has read it, units, uses,
+--   ms after the hold in which a late confirm is taken, {merchant, order, transaction, store, terminal, category}, keep extra 0|1}
+-- Replies: changed {order}; refused hold_expired; ok {order}
+-- Keeps: a hold ends once; held (or, late, outstanding) falls by what redeemed grows.
+local function judge(m)
+  local ok, units, uses, grace, till = m[2], m[4], m[5], m[6], m[7]
+  local raw = get(m[1][1], ok)
+  if raw ~= m[3] then return { 'changed', raw or '' } end
+  local order = cmsgpack.unpack(raw)
+  local still_held = order[2] == HELD
+  if now >= order[8] + order[10] * 1000 + grace then return { 'refused', 'hold_expired' } end
+  if not all_units_are(m, units, still_held and UNIT_HELD or UNIT_AVAILABLE) then return { 'refused', 'hold_expired' } end
+  if not still_held then
+    for _, unit in ipairs(units) do
+      if now >= unit[11] then return { 'refused', 'hold_expired' } end
+    end
+    if not uses_fit(m, uses) then return { 'refused', 'hold_expired' } end
+    count_uses(m, uses, 1)
+  end
+  for _, unit in ipairs(units) do
+    put_unit(m, unit, unit_byte(m, unit) - (still_held and UNIT_HELD or 0) + UNIT_USED, ok, nil)
+    move(unit, still_held and 'held' or 'outstanding', 'redeemed', unit[6])
+    tally(unit, 'rn', 1)
+    tally(unit, 'rg', unit[6])
+    line({ still_held and 'K' or 'D', unit[2], unit[3], unit[4], unit[5], unit[6], till[1], till[2], till[3], till[4], till[5],
+      order[5], till[6] })
+  end
+  order[2], order[9] = REDEEMED, now - order[8]
+  if m[8] == 0 then order[13] = {} end
+  unlist(m, ok)
+  return { 'ok', put_order(m, ok, order) }
+end
+
+return answer(judge)

@@ -1,0 +1,272 @@
+//! The only code that knows Redis: typed calls of scripts on slots, batched per shard, with own deadlines and no automatic re-send.
+
+mod batch;
+pub mod campaign;
+pub mod config;
+pub mod embedded;
+pub mod keys;
+pub mod probe;
+pub mod record;
+pub mod script;
+pub mod walk;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::io::tcp::TcpSettings;
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use rmpv::Value;
+
+use crate::clock::Clock;
+use crate::domain::refusal::{Code, Outcome, Refusal};
+use keys::Slot;
+pub use script::{Member, Reply, Script};
+
+/// How a store is reached and how much is in flight to it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `redis://`, `rediss://` or `unix://` with optional user, password and database.
+    pub url: String,
+    /// Shards of the installation, 1 to 255; fixed once there are persons.
+    pub shards: u8,
+    /// Hot multiplexed connections, at least 4.
+    pub connections: usize,
+    /// After this long without an answer the outcome of a call is unknown.
+    pub deadline: Duration,
+    /// Calls that may wait per shard before new ones are shed.
+    pub queue: usize,
+    /// Check `now` of a call against the store's clock; off on a sandbox clock.
+    pub clock_guard: bool,
+}
+
+impl Options {
+    pub fn new(url: impl Into<String>) -> Options {
+        Options {
+            url: url.into(),
+            shards: 1,
+            connections: 4,
+            deadline: Duration::from_secs(5),
+            queue: 16_384,
+            clock_guard: true,
+        }
+    }
+}
+
+/// Why a call has no reply. A refusal is not an error: it is a reply.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum StoreError {
+    #[error("the queue to the store is full")]
+    Overloaded,
+    #[error("the store refused before any effect: {0}")]
+    Unavailable(String),
+    #[error("the outcome is not known: {0}")]
+    Unknown(String),
+    /// A script or a reply is broken: a fault of ours, shown to nobody but the log.
+    #[error("a script failed: {0}")]
+    Broken(String),
+    /// The node's view of a campaign is not the shard's: reload and judge again.
+    #[error("stale view of campaign {campaign}: the shard has {held}")]
+    Stale { campaign: u16, held: u64 },
+    #[error("this node's clock is off: the store says {0}")]
+    Clock(i64),
+}
+
+impl StoreError {
+    fn malformed(what: &str) -> StoreError {
+        StoreError::Broken(format!("malformed {what}"))
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn transient(&self) -> bool {
+        !matches!(self, StoreError::Clock(_) | StoreError::Broken(_))
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            StoreError::Unknown(_) | StoreError::Broken(_) => Outcome::Unknown,
+            _ => Outcome::NotApplied,
+        }
+    }
+
+    /// The one place where a client's error becomes a statement about the effect; what is not known to be refused is unknown.
+    fn from_redis(error: &redis::RedisError) -> StoreError {
+        const REFUSED: [&str; 9] =
+            ["LOADING", "MISCONF", "OOM", "READONLY", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS"];
+        if error.code().is_some_and(|code| REFUSED.contains(&code)) || error.is_connection_refusal() {
+            return StoreError::Unavailable(error.to_string());
+        }
+        match error.kind() {
+            redis::ErrorKind::Server(_) | redis::ErrorKind::Extension => StoreError::Broken(error.to_string()),
+            _ => StoreError::Unknown(error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        match error {
+            StoreError::Overloaded => Refusal::new(Code::Overloaded).retry_after_ms(1_000),
+            StoreError::Unknown(_) => Refusal::new(Code::StoreTimeout).retry_after_ms(1_000),
+            StoreError::Broken(detail) => {
+                tracing::error!(detail, "a script or record is broken");
+                let mut refusal = Refusal::new(Code::Internal);
+                refusal.outcome = Outcome::Unknown;
+                refusal
+            }
+            StoreError::Unavailable(_) | StoreError::Clock(_) | StoreError::Stale { .. } => {
+                Refusal::new(Code::StoreUnavailable).retry_after_ms(1_000)
+            }
+        }
+    }
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    options: Options,
+    clock: Clock,
+    hot: Vec<ConnectionManager>,
+    next: AtomicUsize,
+    queues: Vec<batch::Queue>,
+    admin: deadpool_redis::Pool,
+}
+
+impl Store {
+    /// Connects, loads every script and starts the batchers.
+    pub async fn open(options: Options, clock: Clock) -> Result<Store, StoreError> {
+        let info = connection_info(&options.url)?;
+        let client = redis::Client::open(info.clone()).map_err(|error| StoreError::from_redis(&error))?;
+        let mut hot = Vec::new();
+        for _ in 0..options.connections.max(4) {
+            let config = ConnectionManagerConfig::new()
+                .set_connection_timeout(Some(Duration::from_secs(2)))
+                .set_response_timeout(None)
+                .set_max_delay(Duration::from_millis(500))
+                .set_pipeline_buffer_size(1024);
+            let connection = client.get_connection_manager_with_config(config).await;
+            hot.push(connection.map_err(|error| StoreError::from_redis(&error))?);
+        }
+        let shards = options.shards;
+        let queues = (0..shards).map(|_| batch::Queue::new(options.queue)).collect();
+        let admin = admin_pool(info)?;
+        let store = Store(Arc::new(Inner { options, clock, hot, next: AtomicUsize::new(0), queues, admin }));
+        store.load_scripts().await?;
+        for shard in 0..shards {
+            batch::run(store.clone(), Slot::Shard(shard));
+        }
+        Ok(store)
+    }
+
+    pub fn shards(&self) -> u8 {
+        self.0.options.shards
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// One member through the slot's batcher. Safe to repeat: every transition is idempotent by its caller's id.
+    pub async fn call(&self, script: &'static Script, slot: &Slot, member: Member) -> Result<Reply, StoreError> {
+        match slot {
+            Slot::Shard(shard) => self.0.queues[usize::from(*shard)].call(script, member).await,
+            _ => {
+                let mut replies = self.batch(script, slot, vec![member]).await?;
+                replies.pop().unwrap_or_else(|| Err(StoreError::malformed("batch")))
+            }
+        }
+    }
+
+    /// A batch in one script call, for jobs that make their own batches (at most 64 members keep it under a millisecond).
+    pub async fn batch(
+        &self,
+        script: &'static Script,
+        slot: &Slot,
+        members: Vec<Member>,
+    ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
+        let call = batch::encode(slot, &members, self.0.clock.now(), self.0.options.clock_guard);
+        let reply = self.eval(script, &call.keys, &call.args).await?;
+        batch::decode(reply, members.len())
+    }
+
+    /// Runs a script by its hash; a node without the script gets it and runs it then, for NOSCRIPT means nothing ran.
+    pub async fn eval(&self, script: &Script, keys: &[String], args: &[Vec<u8>]) -> Result<redis::Value, StoreError> {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(script.hash()).arg(keys.len()).arg(keys).arg(args);
+        match self.send(&command).await {
+            Err(error) if error.code() == Some("NOSCRIPT") => {
+                self.send(redis::cmd("SCRIPT").arg("LOAD").arg(script.text))
+                    .await
+                    .map_err(|error| StoreError::from_redis(&error))?;
+                self.send(&command).await.map_err(|error| StoreError::from_redis(&error))
+            }
+            answer => answer.map_err(|error| StoreError::from_redis(&error)),
+        }
+    }
+
+    /// One command over a hot connection, bounded by our own deadline, never sent twice.
+    pub async fn send(&self, command: &redis::Cmd) -> Result<redis::Value, redis::RedisError> {
+        let index = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.hot.len();
+        let mut connection = self.0.hot[index].clone();
+        match tokio::time::timeout(self.0.options.deadline, connection.req_packed_command(command)).await {
+            // A server error arrives as a value at this level of the client; it becomes an error here, once.
+            Ok(answer) => answer.and_then(redis::Value::extract_error),
+            Err(_) => Err(redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))),
+        }
+    }
+
+    /// A typed read over a hot connection.
+    pub async fn query<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, StoreError> {
+        let value = self.send(command).await.map_err(|error| StoreError::from_redis(&error))?;
+        redis::from_redis_value(value).map_err(|error| StoreError::Unknown(error.to_string()))
+    }
+
+    /// A connection of its own for administrative and long work (walks, exports), bounded in number and in waiting.
+    pub async fn admin(&self) -> Result<deadpool_redis::Connection, StoreError> {
+        self.0.admin.get().await.map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
+    async fn load_scripts(&self) -> Result<(), StoreError> {
+        for script in script::ALL {
+            self.send(redis::cmd("SCRIPT").arg("LOAD").arg(script.text))
+                .await
+                .map_err(|error| StoreError::Unavailable(format!("{}: {error}", script.name)))?;
+        }
+        Ok(())
+    }
+}
+
+/// An integer as scripts read it.
+pub fn int(n: impl Into<i64>) -> Value {
+    Value::from(n.into())
+}
+
+/// A text as scripts read it.
+pub fn text(text: impl AsRef<str>) -> Value {
+    Value::from(text.as_ref())
+}
+
+/// TCP_NODELAY is off by default in this line of the client; a batch must not wait for the delayed acknowledgement of the one before.
+fn connection_info(url: &str) -> Result<ConnectionInfo, StoreError> {
+    let info = url.into_connection_info().map_err(|error| StoreError::Unavailable(format!("redis.url: {error}")))?;
+    Ok(match info.addr() {
+        ConnectionAddr::Unix(_) => info,
+        _ => info.set_tcp_settings(TcpSettings::default().set_nodelay(true)),
+    })
+}
+
+fn admin_pool(info: ConnectionInfo) -> Result<deadpool_redis::Pool, StoreError> {
+    let bad = |error: String| StoreError::Unavailable(error);
+    let manager = deadpool_redis::Manager::new(info).map_err(|error| bad(error.to_string()))?;
+    deadpool_redis::Pool::builder(manager)
+        .max_size(8)
+        .wait_timeout(Some(Duration::from_secs(5)))
+        .create_timeout(Some(Duration::from_secs(5)))
+        .recycle_timeout(Some(Duration::from_secs(5)))
+        .runtime(deadpool_redis::Runtime::Tokio1)
+        .build()
+        .map_err(|error| bad(error.to_string()))
+}

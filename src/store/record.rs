@@ -1,0 +1,141 @@
+//! Stored form of a person in a campaign: one small msgpack value, written by the scripts, read here.
+
+use rmpv::Value;
+
+use super::StoreError;
+use super::script::raw;
+use crate::domain::time::Ms;
+
+/// Reservation, packs, use and holds of one person in one campaign.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PersonRecord {
+    /// Bytes 9 to 31 of the campaign pseudonym; the field holds the first nine.
+    pub tail: Vec<u8>,
+    pub entries: Vec<Entry>,
+    pub packs: Vec<Pack>,
+    pub usage: Vec<Usage>,
+    pub holds: Vec<Hold>,
+}
+
+/// A place on a round's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub round: u8,
+    pub channel: u8,
+    /// Position of the chosen pack, 255 when nothing was to choose.
+    pub choice: u8,
+    /// Whole seconds since the epoch.
+    pub at: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pack {
+    pub round: u8,
+    pub channel: u8,
+    pub pack: u8,
+    pub number: u32,
+    /// Whole seconds since the epoch.
+    pub at: i64,
+    /// One byte per unit; units beyond the end are untouched.
+    pub units: Vec<u8>,
+}
+
+/// What a unit's byte says; expiry is never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitState {
+    Available,
+    Held,
+    Used,
+    Revoked,
+}
+
+impl Pack {
+    pub fn unit(&self, unit: usize) -> UnitState {
+        match self.units.get(unit).copied().unwrap_or_default() & 3 {
+            0 => UnitState::Available,
+            1 => UnitState::Held,
+            2 => UnitState::Used,
+            _ => UnitState::Revoked,
+        }
+    }
+
+    /// How often a refund has given the unit back.
+    pub fn restored(&self, unit: usize) -> u8 {
+        self.units.get(unit).copied().unwrap_or_default() >> 2
+    }
+}
+
+/// How much of a limit a person has used in its current period.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Usage {
+    pub limit: u8,
+    pub entity: Vec<u8>,
+    pub period: i64,
+    pub count: i64,
+    pub amount: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    pub pack: u8,
+    pub unit: u8,
+    pub until: Ms,
+    pub order: Vec<u8>,
+}
+
+impl PersonRecord {
+    pub fn decode(mut bytes: &[u8]) -> Result<PersonRecord, StoreError> {
+        let broken = || StoreError::Broken("person record".into());
+        let value = rmpv::decode::read_value(&mut bytes).map_err(|_| broken())?;
+        let parts = value.as_array().ok_or_else(broken)?;
+        let list = |index: usize| parts.get(index).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        Ok(PersonRecord {
+            tail: parts.first().map(raw).ok_or_else(broken)?.to_vec(),
+            entries: list(1).iter().map(entry).collect(),
+            packs: list(2).iter().map(pack).collect(),
+            usage: list(3).iter().map(usage).collect(),
+            holds: list(4).iter().map(hold).collect(),
+        })
+    }
+}
+
+fn at(value: &Value, index: usize) -> i64 {
+    match value.as_array().and_then(|items| items.get(index)) {
+        Some(Value::F64(n)) => *n as i64,
+        Some(n) => n.as_i64().unwrap_or_default(),
+        None => 0,
+    }
+}
+
+fn bytes_at(value: &Value, index: usize) -> Vec<u8> {
+    value.as_array().and_then(|items| items.get(index)).map(raw).unwrap_or_default().to_vec()
+}
+
+fn entry(value: &Value) -> Entry {
+    Entry { round: at(value, 0) as u8, channel: at(value, 1) as u8, choice: at(value, 2) as u8, at: at(value, 3) }
+}
+
+fn pack(value: &Value) -> Pack {
+    Pack {
+        round: at(value, 0) as u8,
+        channel: at(value, 1) as u8,
+        pack: at(value, 2) as u8,
+        number: at(value, 3) as u32,
+        at: at(value, 4),
+        units: bytes_at(value, 5),
+    }
+}
+
+fn usage(value: &Value) -> Usage {
+    Usage {
+        limit: at(value, 0) as u8,
+        entity: bytes_at(value, 1),
+        period: at(value, 2),
+        count: at(value, 3),
+        amount: at(value, 4),
+    }
+}
+
+fn hold(value: &Value) -> Hold {
+    Hold { pack: at(value, 0) as u8, unit: at(value, 1) as u8, until: at(value, 2), order: bytes_at(value, 3) }
+}
