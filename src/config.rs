@@ -134,5 +134,6 @@ fn without_password(url: &str) -> String {
 }
 
 fn clock(text: &str) -> Result<Ms, String> {
-    parse_rfc3339(text).ok_or_else(|| format!("{text:?} is not RFC 3339 with an offset, such as 2020-07-24T18:00:00+08:00"))
+    parse_rfc3339(text)
+        .ok_or_else(|| format!("{text:?} is not RFC 3339 with an offset, such as 2020-07-24T18:00:00+08:00"))
 }

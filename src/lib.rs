@@ -8,7 +8,18 @@ pub mod domain;
 pub mod clock;
 pub mod instance;
 pub mod keyring;
+pub mod signing;
 
 pub mod store;
 
 pub mod engine;
+
+pub mod http;
+
+pub mod verify;
+
+pub mod app;
+pub mod config;
+pub mod telemetry;
+
+pub mod cli;

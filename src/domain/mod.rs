@@ -4,6 +4,7 @@ pub mod campaign;
 pub mod draw;
 pub mod eligibility;
 pub mod ids;
+pub mod merchant;
 pub mod money;
 pub mod pass;
 pub mod person;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::domain::campaign::schema::{Face, Limit, LimitMax, VoucherKind};
 use crate::domain::campaign::terms::{Scene, ThresholdOn, UseChannels, UseRule};
 use crate::domain::money::Fen;
+use crate::domain::order::LimitEntityKey;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Window, Zone};
 use crate::domain::voucher::{UnitState, VoucherRef};
@@ -71,7 +72,7 @@ pub struct LimitFact<'a> {
     /// Position in the list of the round's limits: campaign's first.
     pub index: u8,
     /// Short digest of the entities other than the person.
-    pub entity: [u8; 6],
+    pub entity: LimitEntityKey,
     pub period: i64,
     pub count: i64,
     pub amount: Fen,

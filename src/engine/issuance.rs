@@ -6,9 +6,9 @@ use super::view::{CampaignView, Place, RoundView};
 use super::{Engine, Failure};
 use crate::domain::campaign::schema::{Mode, Unclaimed};
 use crate::domain::draw::Entry;
-use crate::domain::pass::{Pass, PassFault};
+use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::time::{Ms, SECOND, expiry_hour};
+use crate::domain::time::{Ms, SECOND};
 use crate::store::campaign::Scope;
 use crate::store::keys;
 use crate::store::record::Pack;
@@ -17,9 +17,9 @@ use crate::store::{Reply, int, text};
 use rmpv::Value;
 
 /// Who taps: the bearer of a pass, or a resident with a token.
-pub enum Claimant<'a> {
-    Pass(&'a Pass),
-    Resident(&'a Resident),
+pub enum Claimant {
+    Pass(Pass),
+    Resident(Box<Resident>),
 }
 
 /// What a tap is told.
@@ -51,20 +51,8 @@ pub struct CreditedPack {
 }
 
 impl Engine {
-    /// Checks a pass's MAC and expiry; its round is checked against the route when it is used.
-    pub fn pass(&self, text: &str) -> Result<Pass, Refusal> {
-        let pass = Pass::decode(text, &self.keys.pass).map_err(|fault| {
-            let detail = match fault {
-                PassFault::Malformed => "The pass is not of the form qp1.<payload>.<mac>.",
-                PassFault::Mac => "The pass was changed or made with another key.",
-            };
-            Refusal::new(Code::TokenInvalid).detail(detail)
-        })?;
-        Ok(pass)
-    }
-
     /// One tap. Judged in order: pass, campaign, window, threshold, entitlement, stock.
-    pub async fn claim(&self, campaign_id: &str, round_id: &str, claimant: &Claimant<'_>) -> Result<Tap, Refusal> {
+    pub async fn claim(&self, campaign_id: &str, round_id: &str, claimant: &Claimant) -> Result<Tap, Refusal> {
         self.with_view(|| async move {
             let view = self.published(campaign_id)?;
             let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
@@ -105,7 +93,7 @@ impl Engine {
     }
 
     /// The result for whoever asks, in every mode; after the close of a crediting round it credits at once.
-    pub async fn my_claim(&self, campaign_id: &str, round_id: &str, claimant: &Claimant<'_>) -> Result<Known, Refusal> {
+    pub async fn my_claim(&self, campaign_id: &str, round_id: &str, claimant: &Claimant) -> Result<Known, Refusal> {
         self.with_view(|| async move {
             let view = self.published(campaign_id)?;
             let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
@@ -161,7 +149,7 @@ impl Engine {
         credit_answer(view, place.group.pack, &reply)
     }
 
-    async fn tapper(&self, view: &CampaignView, round: &RoundView, claimant: &Claimant<'_>) -> Result<Tapper, Failure> {
+    async fn tapper(&self, view: &CampaignView, round: &RoundView, claimant: &Claimant) -> Result<Tapper, Failure> {
         match claimant {
             Claimant::Pass(pass) => {
                 if pass.campaign != view.number || pass.round != round.index {
@@ -217,15 +205,8 @@ pub(super) fn credit_member(
     pack: u8,
     group_channel: Option<u8>,
 ) -> Member {
-    let mut by_hour: Vec<(i64, i64)> = Vec::new();
-    for (unit, facts) in view.units[usize::from(pack)].iter().enumerate() {
-        let Some((_, end)) = view.validity(round.index, pack, unit as u8) else { continue };
-        match by_hour.iter_mut().find(|(hour, _)| *hour == expiry_hour(end)) {
-            Some((_, fen)) => *fen += facts.discount_amount.0,
-            None => by_hour.push((expiry_hour(end), facts.discount_amount.0)),
-        }
-    }
-    let hours = by_hour.into_iter().flat_map(|(hour, fen)| [Value::from(hour), Value::from(fen)]).collect();
+    let by_hour = view.outstanding_by_hour(round.index, pack);
+    let hours = by_hour.into_iter().flat_map(|(hour, fen)| [Value::from(hour), Value::from(fen.0)]).collect();
     let args = vec![
         bytes(&person.pseudonym.field()),
         int(view.number),

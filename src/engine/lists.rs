@@ -16,7 +16,7 @@ use crate::store::campaign::{ClosedList, CutoffRecord, DrawRecord, ListState};
 use crate::store::keys::{self, Slot};
 use crate::store::record::Entry as RecordEntry;
 use crate::store::script::{self, Member};
-use crate::store::{int, text, walk};
+use crate::store::{int, read, text};
 
 /// One place on a list, compact: 15 million of them are 600 MB.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,7 +120,7 @@ impl Engine {
         let (view, index) = self.round_of(campaign_id, round_id)?;
         let mut credited = 0;
         for shard in 0..self.store.shards() {
-            for buckets in walk::steps(view.record.buckets) {
+            for buckets in read::steps(view.record.buckets) {
                 let people = self.store.people(shard, view.number, buckets).await?;
                 let winners = people.into_iter().filter_map(|(pseudonym, record)| {
                     let entry = record.entries.iter().find(|entry| entry.round == index)?;
@@ -152,7 +152,7 @@ impl Engine {
     pub async fn entries(&self, view: &CampaignView, round: u8) -> Result<Vec<ListEntry>, Failure> {
         let mut entries = Vec::new();
         for shard in 0..self.store.shards() {
-            for buckets in walk::steps(view.record.buckets) {
+            for buckets in read::steps(view.record.buckets) {
                 for (pseudonym, record) in self.store.people(shard, view.number, buckets).await? {
                     let own = record.entries.iter().filter(|entry| entry.round == round);
                     entries.extend(own.map(|entry| ListEntry {

@@ -2,11 +2,13 @@
 
 pub mod access;
 pub mod campaign;
+mod campaign_file;
 pub mod issuance;
 pub mod jobs;
 pub mod lists;
 pub mod reservation;
 pub mod resident;
+pub mod sandbox;
 pub mod stats;
 pub mod view;
 
@@ -141,5 +143,15 @@ impl From<Code> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
         Failure::Store(error)
+    }
+}
+
+impl Failure {
+    /// What a caller is told.
+    pub fn into_refusal(self) -> Refusal {
+        match self {
+            Failure::Refusal(refusal) => *refusal,
+            Failure::Store(error) => error.into(),
+        }
     }
 }

@@ -159,11 +159,7 @@ impl Engine {
     }
 
     pub async fn person_record(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError> {
-        let value: Option<Vec<u8>> = self
-            .store
-            .query(redis::cmd("HGET").arg(&person.bucket_key).arg(person.pseudonym.field().as_slice()))
-            .await?;
-        value.map(|value| PersonRecord::decode(&value)).transpose()
+        self.store.person(&person.bucket_key, &person.pseudonym).await
     }
 
     fn verdicts(&self, view: &CampaignView, round: &RoundView, resident: &Resident) -> Vec<Verdict> {

@@ -41,8 +41,7 @@ impl Engine {
     pub async fn counters(&self, campaign: u16) -> Result<Counters, StoreError> {
         let mut counters = Counters::default();
         for shard in 0..self.store.shards() {
-            let header: Vec<(String, String)> =
-                self.store.query(redis::cmd("HGETALL").arg(Slot::Shard(shard).header())).await?;
+            let header = self.store.header(&Slot::Shard(shard)).await?;
             for (field, value) in header {
                 let value: i64 = value.parse().unwrap_or_default();
                 match field.as_str() {
@@ -94,14 +93,28 @@ impl Engine {
         }))
     }
 
+    /// What an operator should look at soon; it stops no request.
+    pub fn warnings(&self) -> Vec<String> {
+        let now = self.now();
+        let mut warnings = Vec::new();
+        for view in self.view().by_id.values().filter(|view| view.is_published() && !view.record.stopped) {
+            for round in &view.rounds {
+                let due = round.round.draw.as_ref().is_some_and(|draw| now >= draw.at);
+                if due && round.draw.is_none() {
+                    warnings.push(format!("{} {}: the draw is due and not held", view.id, round.round.round_id));
+                }
+            }
+        }
+        warnings
+    }
+
     /// Moves what nobody used to `expired`, once its last hour is over.
     pub(super) async fn expire_money(&self, view: &CampaignView, now: Ms) -> Result<(), Failure> {
         if !view.has_expiry_before(now) {
             return Ok(());
         }
         for shard in 0..self.store.shards() {
-            let header: Vec<(String, String)> =
-                self.store.query(redis::cmd("HGETALL").arg(Slot::Shard(shard).header())).await?;
+            let header = self.store.header(&Slot::Shard(shard)).await?;
             let mut cells = Cells::new();
             for (field, value) in &header {
                 count(&mut cells, view.number, field, value.parse().unwrap_or_default());

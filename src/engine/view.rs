@@ -7,7 +7,7 @@ use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, 
 use crate::domain::draw::{Curve, Cutoff, Entry, Inputs, Score, Seed};
 use crate::domain::money::Fen;
 use crate::domain::person::Pseudonym;
-use crate::domain::time::{Ms, SECOND, Zone};
+use crate::domain::time::{Ms, SECOND, Zone, expiry_hour};
 use crate::keyring::KeyRing;
 use crate::store::campaign::{CampaignRecord, ListState, RoundRecord, Scope, State};
 use crate::store::config::Kind;
@@ -45,6 +45,8 @@ pub struct CampaignView {
     pub rounds: Vec<RoundView>,
     /// Units of each pack, in file order.
     pub units: Vec<Vec<Unit>>,
+    /// `[begin, end)` by round, pack and unit; the rules of this version do not depend on the day of receipt.
+    windows: Vec<Vec<Vec<(Ms, Ms)>>>,
     pub pseudonym_key: [u8; 32],
 }
 
@@ -56,7 +58,8 @@ impl CampaignView {
         let zone = campaign.zone();
         let rounds =
             (0..campaign.rounds.len()).map(|index| RoundView::new(id, &campaign, &record, index, keys)).collect();
-        let units = campaign.packs.iter().map(|pack| pack.units()).collect();
+        let units: Vec<Vec<Unit>> = campaign.packs.iter().map(|pack| pack.units()).collect();
+        let windows = windows(&campaign, &units);
         let pseudonym_key = keys.campaign(id);
         Ok(CampaignView {
             id: id.to_owned(),
@@ -65,6 +68,7 @@ impl CampaignView {
             rounds,
             units,
             zone,
+            windows,
             campaign,
             pseudonym_key,
             record,
@@ -104,20 +108,35 @@ impl CampaignView {
 
     /// Whether some voucher of the campaign has reached its end.
     pub fn has_expiry_before(&self, now: Ms) -> bool {
-        let rounds = self.rounds.iter().map(|round| round.index);
-        rounds.into_iter().any(|round| {
-            (0..self.units.len()).any(|pack| {
-                (0..self.units[pack].len())
-                    .any(|unit| self.validity(round, pack as u8, unit as u8).is_some_and(|(_, end)| end <= now))
-            })
-        })
+        self.windows.iter().flatten().flatten().any(|(_, end)| *end <= now)
     }
 
     /// `[begin, end)` of a unit.
     pub fn validity(&self, round: u8, pack: u8, unit: u8) -> Option<(Ms, Ms)> {
-        let window = self.campaign.unit_window(usize::from(round), usize::from(pack), unit, 0)?;
-        Some((window.start, window.end))
+        self.windows.get(usize::from(round))?.get(usize::from(pack))?.get(usize::from(unit)).copied()
     }
+
+    /// What a pack adds to outstanding, by the hour in which it expires.
+    pub fn outstanding_by_hour(&self, round: u8, pack: u8) -> Vec<(i64, Fen)> {
+        let mut by_hour: Vec<(i64, Fen)> = Vec::new();
+        for unit in &self.units[usize::from(pack)] {
+            let Some((_, end)) = self.validity(round, pack, unit.unit) else { continue };
+            let hour = expiry_hour(end);
+            match by_hour.iter_mut().find(|(known, _)| *known == hour) {
+                Some((_, fen)) => *fen = *fen + unit.discount_amount,
+                None => by_hour.push((hour, unit.discount_amount)),
+            }
+        }
+        by_hour
+    }
+}
+
+fn windows(campaign: &Campaign, units: &[Vec<Unit>]) -> Vec<Vec<Vec<(Ms, Ms)>>> {
+    let of_pack = |round: usize, pack: usize| {
+        let windows = units[pack].iter().filter_map(|unit| campaign.unit_window(round, pack, unit.unit, 0));
+        windows.map(|window| (window.start, window.end)).collect()
+    };
+    (0..campaign.rounds.len()).map(|round| (0..units.len()).map(|pack| of_pack(round, pack)).collect()).collect()
 }
 
 /// A round with its effective rules, and its draw once it was held.

@@ -12,6 +12,8 @@ use super::{Store, StoreError, int, text};
 pub enum Kind {
     Campaign,
     Merchant,
+    /// Which merchant of a program has a social credit code.
+    MerchantCode,
     TillKey,
     ApiKey,
     Settlement,
@@ -23,6 +25,7 @@ impl Kind {
         match self {
             Kind::Campaign => "campaigns",
             Kind::Merchant => "merchants",
+            Kind::MerchantCode => "merchant-codes",
             Kind::TillKey => "till-keys",
             Kind::ApiKey => "api-keys",
             Kind::Settlement => "settlements",

@@ -198,11 +198,12 @@ impl LedgerReader {
         }
     }
 
-    /// The gap between what was read and a header that has counted up to `seq`, if there is one.
+    /// The gap between what was read and a header that has counted up to `seq`, if there is one; reading goes on behind it.
     pub fn gap_at_end(&mut self, seq: u64) -> Option<Gap> {
         let unreadable = self.unreadable.take();
         let missing = (seq + 1).saturating_sub(self.next);
         let gap = Gap { after: self.next - 1, before: seq + 1, missing: missing as i64, unreadable };
+        self.next += missing;
         (missing > 0 || gap.unreadable.is_some()).then_some(gap)
     }
 

@@ -5,10 +5,11 @@ pub mod campaign;
 pub mod config;
 pub mod embedded;
 pub mod keys;
+pub mod merchant;
 pub mod probe;
+pub mod read;
 pub mod record;
 pub mod script;
-pub mod walk;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -12,6 +12,8 @@ use redis::aio::ConnectionLike;
 use redis::{InfoDict, RedisError, RedisResult, Value};
 use serde::{Deserialize, Serialize};
 
+use super::StoreError;
+
 /// What survives which fault, declared by the operator and proved by [`StoreFacts::refuse_below`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Durability {
@@ -80,6 +82,15 @@ pub struct StoreFacts {
 }
 
 impl StoreFacts {
+    /// Asks the server at a URL over a connection of its own.
+    pub async fn of(url: &str) -> Result<Self, StoreError> {
+        let read = async {
+            let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+            Self::read(&mut connection).await
+        };
+        read.await.map_err(|error: RedisError| StoreError::from_redis(&error))
+    }
+
     /// Asks one server; in a cluster, ask each primary.
     pub async fn read(connection: &mut impl ConnectionLike) -> RedisResult<Self> {
         let server = info(connection, "server").await?;

@@ -36,6 +36,7 @@ macro_rules! scripts {
 scripts! {
     CONFIG_PUT "config_put",
     HEADER_PUT "header_put",
+    MERCHANT_VIEW "merchant_view",
     MONEY_EXPIRE "money_expire",
     ORDER_CANCEL "order_cancel" after "order",
     ORDER_CLOSE "order_close" after "order",

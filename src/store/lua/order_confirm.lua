@@ -1,7 +1,7 @@
 -- Redeems what an order holds; late, it takes the vouchers again if they are still free.
 -- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, lapsing holds, person buckets (hashes)
 -- ARGV member {{order bucket, lapsing holds, person bucket, ...}, order key, order as the node has read it, units, uses,
---   ms after the hold in which a late confirm is taken, {merchant, order, transaction, store, terminal, category}, keep extra 0|1}
+--   ms after the hold in which a late confirm is taken, {merchant, order, transaction, store, terminal, category}}
 -- Replies: changed {order}; refused hold_expired; ok {order}
 -- Keeps: a hold ends once; held (or, late, outstanding) falls by what redeemed grows.
 local function judge(m)
@@ -27,8 +27,7 @@ local function judge(m)
     line({ still_held and 'K' or 'D', unit[2], unit[3], unit[4], unit[5], unit[6], till[1], till[2], till[3], till[4], till[5],
       order[5], till[6] })
   end
-  order[2], order[9] = REDEEMED, now - order[8]
-  if m[8] == 0 then order[13] = {} end
+  order[2], order[9], order[13] = REDEEMED, now - order[8], {}
   unlist(m, ok)
   return { 'ok', put_order(m, ok, order) }
 end

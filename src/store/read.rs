@@ -1,7 +1,8 @@
-//! Walks over all person records of a campaign, bucket by bucket, in bounded steps.
+//! Reads: one person, a slot's header, and walks over all person records of a campaign in bounded steps.
 
 use std::ops::Range;
 
+use super::keys::Slot;
 use super::record::PersonRecord;
 use super::{Store, StoreError, keys};
 use crate::domain::person::Pseudonym;
@@ -15,6 +16,18 @@ pub fn steps(buckets: u32) -> impl Iterator<Item = Range<u32>> {
 }
 
 impl Store {
+    /// One person's record, by the key of its bucket.
+    pub async fn person(&self, bucket_key: &str, pseudonym: &Pseudonym) -> Result<Option<PersonRecord>, StoreError> {
+        let value: Option<Vec<u8>> =
+            self.query(redis::cmd("HGET").arg(bucket_key).arg(pseudonym.field().as_slice())).await?;
+        value.map(|value| PersonRecord::decode(&value)).transpose()
+    }
+
+    /// All fields of a slot's header.
+    pub async fn header(&self, slot: &Slot) -> Result<Vec<(String, String)>, StoreError> {
+        self.query(redis::cmd("HGETALL").arg(slot.header())).await
+    }
+
     /// The records of some buckets of a shard. The buckets are read one after another: a record written meanwhile is seen or not.
     pub async fn people(
         &self,

@@ -1,0 +1,96 @@
+//! The command line: each command in its own file, all of them named by `--data`.
+
+mod config;
+mod keys;
+mod serve;
+mod sign;
+mod token;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// Consumer vouchers for cities: reservation, draw, red-packet rain, checkout, settlement, audit.
+#[derive(Parser)]
+#[command(name = "quanyu", version, about)]
+struct Cli {
+    /// A file of settings, one NAME=value per line (see deploy/service.env); flags and the environment go before it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service.
+    Serve(Box<crate::config::Settings>),
+    /// Recompute a draw from its published files alone.
+    VerifyDraw(verify::Options),
+    /// Print a sandbox resident's token.
+    Token(token::Options),
+    /// Keys of the program office.
+    Keys(Box<keys::Options>),
+    /// Print the Authorization header of a till's request.
+    Sign(sign::Options),
+    /// Check or show the settings.
+    Config(Box<config::Options>),
+}
+
+/// Parses the command line, runs one command and says with the exit code how it went: 0 good, 1 found something, 2 could not.
+pub fn main() -> ExitCode {
+    if let Err(error) = load_settings_file() {
+        eprintln!("quanyu: {error}");
+        return ExitCode::from(2);
+    }
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("quanyu: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    runtime.block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Serve(settings) => serve::run(*settings).await,
+        Command::VerifyDraw(options) => verify::run(&options),
+        Command::Token(options) => token::run(&options),
+        Command::Keys(options) => keys::run(*options).await,
+        Command::Sign(options) => sign::run(&options),
+        Command::Config(options) => config::run(&options),
+    }
+}
+
+/// The file must be read before the arguments are, for it stands in for the environment.
+fn load_settings_file() -> Result<(), String> {
+    let mut arguments = std::env::args_os().skip(1);
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_string_lossy();
+        let path = match text.strip_prefix("--config") {
+            Some("") => arguments.next().map(PathBuf::from),
+            Some(rest) if rest.starts_with('=') => Some(PathBuf::from(&rest[1..])),
+            _ => None,
+        };
+        if let Some(path) = path {
+            dotenvy::from_path(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a command says when it could not do its work.
+fn could_not(error: impl std::fmt::Display) -> ExitCode {
+    eprintln!("quanyu: {error}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,72 @@
+//! `quanyu serve`: one node until it is told to stop; then it drains requests, stops its jobs and closes the store, in that order.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::could_not;
+use crate::app::{AppError, Node};
+use crate::config::Settings;
+use crate::engine::jobs;
+use crate::http::{self, State};
+use crate::instance::RunInfo;
+
+pub async fn run(settings: Settings) -> ExitCode {
+    if let Err(error) = crate::telemetry::init(&settings.log) {
+        return could_not(error);
+    }
+    match serve(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => could_not(error),
+    }
+}
+
+async fn serve(settings: Settings) -> Result<(), AppError> {
+    let node = Node::start(&settings).await?;
+    // Every key file is there before the note that tells others where we listen.
+    let token_key = node.instance.sandbox_token_key()?;
+    let state = State::new(node.engine.clone());
+    let (server, listen) = http::bind(state.clone(), &settings, token_key)
+        .map_err(|error| AppError::Listen(settings.listen.clone(), error))?;
+    let note = RunInfo {
+        redis_url: node.redis_url.clone(),
+        listen: listen.to_string(),
+        sandbox: settings.sandbox,
+        pid: std::process::id(),
+        started_at: jiff::Timestamp::now(),
+    };
+    let announcement = node.instance.announce(&note)?;
+    let (stop, stopped) = watch::channel(false);
+    let jobs = tokio::spawn(jobs::run(node.engine.clone(), stopped));
+    tracing::info!(listen = %listen, sandbox = settings.sandbox, durability = %settings.durability, "serving");
+    let handle = server.handle();
+    tokio::spawn({
+        let state = state.clone();
+        async move {
+            wait_for_signal().await;
+            tracing::info!("draining");
+            state.drain();
+            handle.stop(true).await;
+        }
+    });
+    server.await.map_err(AppError::Server)?;
+    drop(announcement);
+    let _ = stop.send(true);
+    let _ = jobs.await;
+    drop(state);
+    node.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn wait_for_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

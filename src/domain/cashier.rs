@@ -1,0 +1,51 @@
+//! What a cashier reads after each step: one sentence, shown as it is.
+
+use crate::domain::basket::Better;
+use crate::domain::money::Fen;
+
+/// The same sentence in Chinese and English.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    pub zh: String,
+    pub en: String,
+}
+
+fn words(zh: impl Into<String>, en: impl Into<String>) -> Words {
+    Words { zh: zh.into(), en: en.into() }
+}
+
+pub fn quoted(payable: Fen, discount: Fen, better: Option<Better>) -> Words {
+    let mut said = if discount == Fen::ZERO {
+        words("没有可用的券。", "No voucher fits this order.")
+    } else {
+        words(format!("可减{discount}元，应收{payable}元。"), format!("{discount} off: {payable} to pay."))
+    };
+    if let Some(better) = better {
+        said.zh += &format!("再买{}元可减{}元。", better.add_amount, better.discount_amount);
+        said.en += &format!(" Another {} and {} is off.", better.add_amount, better.discount_amount);
+    }
+    said
+}
+
+pub fn held(payable: Fen, discount: Fen) -> Words {
+    words(format!("已锁券，减{discount}元，请收款{payable}元。"), format!("Voucher held, {discount} off: collect {payable}."))
+}
+
+pub fn redeemed(payable: Fen, discount: Fen) -> Words {
+    words(format!("已用券，减{discount}元，实收{payable}元。"), format!("Voucher used, {discount} off: {payable} paid."))
+}
+
+pub fn cancelled() -> Words {
+    words("已取消，券已退回顾客。", "Cancelled: the voucher is back with the customer.")
+}
+
+pub fn reversed() -> Words {
+    words("订单已撤销，券已退回，不可再用此订单号。", "The order is undone: start a new order number.")
+}
+
+pub fn refunded(to_payer: Fen, restored: bool) -> Words {
+    if restored {
+        return words(format!("请退顾客{to_payer}元，券已退回。"), format!("Give {to_payer} back; the voucher is back too."));
+    }
+    words(format!("请退顾客{to_payer}元，券不退回。"), format!("Give {to_payer} back; the voucher stays used."))
+}

@@ -1,0 +1,314 @@
+//! An order at a till, as it is remembered: what it is bound to, what it did, and everything an answer says about it.
+//! Every answer is a function of the record alone, so a repeat reads the same, however late it comes.
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::money::Fen;
+use crate::domain::rules::Item;
+use crate::domain::time::{MINUTE, Ms, SECOND};
+use crate::domain::voucher::{PersonField, VoucherRef};
+
+/// Digest of (merchant, order) that names an order in the store.
+pub type OrderKey = [u8; 12];
+/// What an order is bound to by its first effect.
+pub type Fingerprint = [u8; 8];
+/// What a limit counts besides the person.
+pub type LimitEntityKey = [u8; 6];
+
+/// A confirm is taken this long after its hold has run out, if the vouchers are still free.
+pub const LATE_CONFIRM: Ms = 10 * MINUTE;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderState {
+    Held = 1,
+    Redeemed = 2,
+    Cancelled = 3,
+    Expired = 4,
+    Reversed = 5,
+    /// A refused attempt: no copy of it can take effect any more.
+    Void = 6,
+}
+
+impl OrderState {
+    pub fn of(number: i64) -> Option<OrderState> {
+        use OrderState::*;
+        [Held, Redeemed, Cancelled, Expired, Reversed, Void].into_iter().find(|state| *state as i64 == number)
+    }
+}
+
+/// What was there when a reverse came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Was {
+    Unknown,
+    Held,
+    Redeemed,
+}
+
+impl Was {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Was::Unknown => "unknown",
+            Was::Held => "held",
+            Was::Redeemed => "redeemed",
+        }
+    }
+
+    pub fn named(text: &str) -> Was {
+        match text {
+            "held" => Was::Held,
+            "redeemed" => Was::Redeemed,
+            _ => Was::Unknown,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    pub state: OrderState,
+    pub attempt: u32,
+    pub fingerprint: Fingerprint,
+    pub amount: Fen,
+    pub merchant_discount: Fen,
+    pub discount: Fen,
+    /// First effect.
+    pub t0: Ms,
+    /// When it was redeemed, cancelled or expired.
+    pub t1: Ms,
+    /// 0 = redeemed in one call.
+    pub hold_seconds: i64,
+    pub units: Vec<OrderUnit>,
+    pub refunds: Vec<Refunded>,
+    /// What the receipt said; kept while held, and longer where a limit needs it.
+    pub receipt: Receipt,
+    pub reversal: Option<Reversal>,
+}
+
+/// One voucher of an order, with what finds its money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderUnit {
+    pub c: u16,
+    pub f: PersonField,
+    pub p: u8,
+    pub u: u8,
+    pub discount: Fen,
+    pub round: u8,
+    pub channel: u8,
+    pub pack: u8,
+    /// When the pack was credited, in whole seconds.
+    pub received_s: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Receipt {
+    pub store: String,
+    pub terminal: String,
+    pub category: String,
+    /// The merchant, as limits count it: whoever ends the hold gives back what it used.
+    pub merchant: LimitEntityKey,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refunded {
+    pub refund_id: String,
+    pub amount: Fen,
+    /// The issuer's share.
+    pub share: Fen,
+    pub at: Ms,
+    /// One bit per unit that went back to the person.
+    pub restored: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reversal {
+    pub was: Was,
+    pub at: Ms,
+}
+
+impl OrderUnit {
+    pub fn voucher(&self, shard: u8) -> VoucherRef {
+        VoucherRef { c: self.c, shard, f: self.f, p: self.p, u: self.u }
+    }
+}
+
+impl Order {
+    pub fn net(&self) -> Fen {
+        self.amount - self.merchant_discount
+    }
+
+    /// What the payer pays.
+    pub fn payable(&self) -> Fen {
+        self.net() - self.discount
+    }
+
+    pub fn captured(&self) -> bool {
+        self.hold_seconds == 0
+    }
+
+    /// When the hold runs out.
+    pub fn until(&self) -> Ms {
+        self.t0 + self.hold_seconds * SECOND
+    }
+
+    /// Whether it was confirmed after its hold had run out.
+    pub fn late(&self) -> bool {
+        !self.captured() && self.t1 >= self.until()
+    }
+
+    pub fn refunded_total(&self) -> Fen {
+        self.refunds.iter().map(|refund| refund.amount).sum()
+    }
+
+    pub fn refundable(&self) -> Fen {
+        self.net() - self.refunded_total()
+    }
+
+    /// The order as it stood after the refund with this number, for the same answer to its repeat.
+    pub fn after_refund(&self, index: usize) -> Order {
+        Order { refunds: self.refunds[..=index].to_vec(), state: OrderState::Redeemed, reversal: None, ..self.clone() }
+    }
+
+    /// The word of the contract for where the order stands.
+    pub fn word(&self) -> &'static str {
+        match self.state {
+            OrderState::Held => "held",
+            OrderState::Redeemed if self.refunds.is_empty() => "redeemed",
+            OrderState::Redeemed if self.refundable() > Fen::ZERO => "partially_refunded",
+            OrderState::Redeemed => "refunded",
+            OrderState::Cancelled => "cancelled",
+            OrderState::Expired => "expired",
+            OrderState::Reversed => "reversed",
+            OrderState::Void => "void",
+        }
+    }
+
+    /// Every state the order has had, with its instant, oldest first.
+    pub fn history(&self) -> Vec<(&'static str, Ms)> {
+        let mut history = Vec::new();
+        let was = self.reversal.map(|reversal| reversal.was);
+        if !self.captured() && was != Some(Was::Unknown) {
+            history.push(("held", self.t0));
+        }
+        match self.state {
+            OrderState::Cancelled => history.push(("cancelled", self.t1)),
+            OrderState::Expired => history.push(("expired", self.t1)),
+            OrderState::Redeemed => history.push(("redeemed", self.t1)),
+            OrderState::Reversed if was == Some(Was::Redeemed) => history.push(("redeemed", self.t1)),
+            _ => {}
+        }
+        for index in 0..self.refunds.len() {
+            history.push((self.after_refund(index).word(), self.refunds[index].at));
+        }
+        history.extend(self.reversal.map(|reversal| ("reversed", reversal.at)));
+        history
+    }
+
+    /// Whether the unit went back to the person, by a refund, a cancel, an expiry or a reverse.
+    pub fn unit_restored(&self, unit: usize) -> bool {
+        let by_refund = self.refunds.iter().any(|refund| refund.restored >> unit & 1 == 1);
+        by_refund || matches!(self.state, OrderState::Cancelled | OrderState::Expired | OrderState::Reversed)
+    }
+}
+
+/// What an order is bound to: a repeat with the same is the same request, whatever its pay code or receipt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding<'a> {
+    pub amount: Fen,
+    pub merchant_discount: Fen,
+    pub items: &'a [Item],
+    pub voucher_ids: &'a [String],
+    pub capture: bool,
+}
+
+impl Binding<'_> {
+    /// First eight bytes of SHA-256 over the canonical form. Order of voucher ids and their case do not matter; order of items does.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u32).to_be_bytes());
+            hash.update(bytes);
+        };
+        part(&self.amount.0.to_be_bytes());
+        part(&self.merchant_discount.0.to_be_bytes());
+        part(&[u8::from(self.capture)]);
+        part(&(self.items.len() as u32).to_be_bytes());
+        for item in self.items {
+            part(item.sku.as_bytes());
+            part(item.category.as_deref().unwrap_or_default().as_bytes());
+            part(&item.quantity.to_be_bytes());
+            part(&item.amount.0.to_be_bytes());
+            part(&item.merchant_discount.0.to_be_bytes());
+        }
+        let mut ids: Vec<String> = self.voucher_ids.iter().map(|id| id.to_ascii_uppercase()).collect();
+        ids.sort();
+        ids.iter().for_each(|id| part(id.as_bytes()));
+        first(&hash.finalize())
+    }
+
+    /// Which fields differ from what the order was bound to, as well as its record can tell.
+    pub fn differences(&self, order: &Order, vouchers: &[String]) -> Vec<&'static str> {
+        let mut fields = Vec::new();
+        for (name, differs) in [
+            ("amount", self.amount != order.amount),
+            ("merchant_discount", self.merchant_discount != order.merchant_discount),
+            ("capture", self.capture != order.captured()),
+            ("voucher_ids", !self.voucher_ids.is_empty() && !same_set(self.voucher_ids, vouchers)),
+        ] {
+            if differs {
+                fields.push(name);
+            }
+        }
+        if fields.is_empty() {
+            fields.push(if self.voucher_ids.is_empty() { "items" } else { "voucher_ids" });
+        }
+        fields
+    }
+}
+
+fn same_set(asked: &[String], taken: &[String]) -> bool {
+    asked.len() == taken.len() && asked.iter().all(|id| taken.iter().any(|other| other.eq_ignore_ascii_case(id)))
+}
+
+pub fn order_key(merchant_id: &str, order_id: &str) -> OrderKey {
+    first(&digest(&[merchant_id, order_id]))
+}
+
+/// Derived, so that a repeat names the same transaction without storing it.
+pub fn transaction_id(merchant_id: &str, order_id: &str, attempt: u32) -> String {
+    derived("tx", merchant_id, order_id, attempt)
+}
+
+pub fn hold_id(merchant_id: &str, order_id: &str, attempt: u32) -> String {
+    derived("h", merchant_id, order_id, attempt)
+}
+
+/// Short digest of the merchant, for limits that count by person and merchant.
+pub fn limit_entity(merchant_id: &str) -> LimitEntityKey {
+    first(&digest(&["merchant", merchant_id]))
+}
+
+fn derived(kind: &str, merchant_id: &str, order_id: &str, attempt: u32) -> String {
+    let bytes: [u8; 12] = first(&digest(&[kind, merchant_id, order_id, &attempt.to_string()]));
+    format!("{kind}-{}", hex::encode(bytes))
+}
+
+/// SHA-256 over the parts with a zero byte between them.
+fn digest(parts: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            hash.update([0]);
+        }
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}
+
+fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut part = [0; N];
+    part.copy_from_slice(&bytes[..N]);
+    part
+}
+
+#[cfg(test)]
+#[path = "order_tests.rs"]
+mod tests;

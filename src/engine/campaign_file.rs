@@ -1,0 +1,137 @@
+//! What a campaign's file and record amount to: checked, sized, and shown to the office.
+
+use serde_json::{Value, json};
+
+use super::access::ApiKey;
+use crate::domain::campaign::{self, Campaign, Fault, Parsed};
+use crate::domain::ids;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::time::Ms;
+use crate::store::campaign::{CampaignRecord, State};
+use crate::store::keys::PERSONS_PER_BUCKET;
+
+pub(super) fn check_file(campaign_id: &str, file: &[u8]) -> Result<Parsed, Refusal> {
+    if !ids::is_campaign_id(campaign_id) {
+        return Err(Refusal::new(Code::InvalidRequest).field(
+            "/campaign_id",
+            "invalid_id",
+            "须为 2 至 40 个小写字母、数字或连字符。",
+            "Must be 2 to 40 of lower-case letters, digits and -.",
+        ));
+    }
+    let parsed = campaign::parse(file).map_err(invalid)?;
+    if parsed.campaign.campaign_id != campaign_id {
+        return Err(Refusal::new(Code::CampaignInvalid).field(
+            "/campaign_id",
+            "id_mismatch",
+            "与地址中的 campaign_id 不同。",
+            "Differs from the campaign_id in the path.",
+        ));
+    }
+    Ok(parsed)
+}
+
+pub(super) fn draft(number: u16, key: &ApiKey, file: &[u8], parsed: &Parsed) -> CampaignRecord {
+    CampaignRecord {
+        number,
+        program: key.program.clone(),
+        file: String::from_utf8_lossy(file).into_owned(),
+        rules_hash: hex::encode(campaign::rules_hash(&parsed.value)),
+        state: State::Draft,
+        rev: 1,
+        buckets: 0,
+        put_by: key.name.clone(),
+        submitted_by: None,
+        approved_by: None,
+        published_at: None,
+        paused: Vec::new(),
+        pause_reason: None,
+        stopped: false,
+        rounds: Vec::new(),
+    }
+}
+
+/// Buckets for about sixteen persons each: as many as may reserve, or three for each pack when the file does not say.
+pub(super) fn buckets(campaign: &Campaign, shards: u64) -> u32 {
+    let limits = campaign.rounds.iter().filter_map(|round| campaign.reservation_of(round)?.max_reservations);
+    let persons = limits.max().unwrap_or(campaign.totals().packs.saturating_mul(3));
+    (persons / PERSONS_PER_BUCKET / shards.max(1)).clamp(16, 1 << 20) as u32
+}
+
+pub(super) fn status(
+    campaign_id: &str,
+    record: &CampaignRecord,
+    campaign: &Campaign,
+    warnings: &[Fault],
+    now: Ms,
+) -> Value {
+    let sums = campaign.totals();
+    json!({
+        "campaign_id": campaign_id,
+        "state": state_word(record, campaign, now),
+        "version": record.rev,
+        "rules_hash": record.rules_hash,
+        "totals": {"packs": sums.packs, "vouchers": sums.vouchers, "amount": sums.amount},
+        "paused": record.paused,
+        "stopped": record.stopped,
+        "warnings": warnings.iter().map(fault_json).collect::<Vec<_>>(),
+    })
+}
+
+/// The state by decision and clock: published -> open -> ended.
+pub(super) fn state_word(record: &CampaignRecord, campaign: &Campaign, now: Ms) -> &'static str {
+    match record.state {
+        State::Draft => "draft",
+        State::Review => "review",
+        State::Approved => "approved",
+        State::Published => {
+            let (begins, ends) = span(campaign);
+            if now < begins {
+                "published"
+            } else if now < ends {
+                "open"
+            } else {
+                "ended"
+            }
+        }
+    }
+}
+
+/// From the first reservation or claim window to the last end of a voucher.
+pub(super) fn span(campaign: &Campaign) -> (Ms, Ms) {
+    let begins = campaign.rounds.iter().filter_map(|round| {
+        campaign.reservation_of(round).map(|reservation| reservation.opens_at).or(round.opens_at).or(round.credit_at)
+    });
+    let ends = (0..campaign.rounds.len()).flat_map(|round| {
+        campaign.packs.iter().enumerate().flat_map(move |(index, pack)| {
+            pack.units()
+                .into_iter()
+                .filter_map(move |unit| campaign.unit_window(round, index, unit.unit, 0))
+                .map(|window| window.end)
+        })
+    });
+    (begins.min().unwrap_or_default(), ends.max().unwrap_or(Ms::MAX))
+}
+
+pub(super) fn require_state(record: &CampaignRecord, state: State) -> Result<(), Refusal> {
+    if record.state == state { Ok(()) } else { Err(refused_in(record)) }
+}
+
+pub(super) fn refused_in(record: &CampaignRecord) -> Refusal {
+    Refusal::new(Code::CampaignStateRefuses).with("state", serde_json::to_value(record.state).unwrap_or_default())
+}
+
+pub(super) fn invalid(found: Vec<Fault>) -> Refusal {
+    let malformed = found.iter().any(|fault| fault.code == "malformed_json");
+    faults(if malformed { Code::MalformedJson } else { Code::CampaignInvalid }, found)
+}
+
+pub(super) fn faults(code: Code, found: Vec<Fault>) -> Refusal {
+    let mut refusal = Refusal::new(code);
+    refusal.errors = found;
+    refusal
+}
+
+pub(super) fn fault_json(fault: &Fault) -> Value {
+    json!({"pointer": fault.pointer, "code": fault.code, "message": {"zh": fault.zh, "en": fault.en}})
+}

@@ -1,0 +1,270 @@
+//! A resident's wallet over all campaigns, and the pay code that a till scans.
+
+use rand::RngExt;
+use rmpv::Value;
+use sha2::{Digest, Sha256};
+
+use super::issuance::Claimant;
+use super::redemption::state_of;
+use super::resident::Resident;
+use super::view::CampaignView;
+use super::Engine;
+use crate::domain::money::Fen;
+use crate::domain::order::OrderState;
+use crate::domain::paycode::{self, PayCode};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::time::{Ms, Zone};
+use crate::domain::voucher::{VoucherRef, WalletState};
+use crate::store::keys::{self, Slot};
+use crate::store::ledger::{Item, LedgerReader, Line};
+use crate::store::orders::PayCodeRecord;
+use crate::store::record::PersonRecord;
+use crate::store::script::{self, Member, bytes};
+use crate::store::{StoreError, int};
+
+/// One voucher as its owner sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WalletVoucher {
+    pub voucher_id: String,
+    pub voucher_kind: String,
+    pub campaign_id: String,
+    pub state: WalletState,
+    pub transaction_minimum: Fen,
+    pub discount_amount: Fen,
+    pub available_begin_time: String,
+    pub available_end_time: String,
+    pub channel: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Wallet {
+    pub vouchers: Vec<WalletVoucher>,
+    /// Changes whenever anything shown changes.
+    pub etag: String,
+}
+
+/// A fresh code to show.
+#[derive(Clone, Debug)]
+pub struct ShownCode {
+    pub pay_code: String,
+    pub qr: String,
+    pub expires_at: String,
+    pub refresh_after_ms: i64,
+}
+
+/// What happened to one of the resident's vouchers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WalletTransaction {
+    pub kind: &'static str,
+    pub voucher_id: String,
+    pub campaign_id: String,
+    pub discount_amount: Fen,
+    pub at: String,
+}
+
+impl Engine {
+    /// All vouchers of the person, or those of one campaign or state. A decided winner whose round has closed is credited on the way.
+    pub async fn wallet(
+        &self,
+        resident: &Resident,
+        campaign_id: Option<&str>,
+        state: Option<WalletState>,
+    ) -> Result<Wallet, Refusal> {
+        let people = self.records_of(resident, campaign_id).await?;
+        let people = if self.credit_closed(resident, &people.1).await? { self.records_of(resident, campaign_id).await? } else { people };
+        let (now, records) = people;
+        let mut vouchers = Vec::new();
+        for (view, record) in &records {
+            let field = resident.root.in_campaign(&view.pseudonym_key).field();
+            self.show(&mut vouchers, view, record, resident.shard, field, now);
+        }
+        vouchers.retain(|voucher| state.is_none_or(|state| voucher.state == state));
+        let etag = etag_of(&vouchers);
+        Ok(Wallet { vouchers, etag })
+    }
+
+    async fn records_of(
+        &self,
+        resident: &Resident,
+        campaign_id: Option<&str>,
+    ) -> Result<(Ms, Vec<(std::sync::Arc<CampaignView>, PersonRecord)>), Refusal> {
+        let snapshot = self.view();
+        let wanted = |view: &CampaignView| view.is_published() && campaign_id.is_none_or(|id| id == view.id);
+        let mut views: Vec<_> = snapshot.by_number.values().filter(|view| wanted(view)).cloned().collect();
+        views.sort_unstable_by_key(|view| view.number);
+        let fields: Vec<(String, Vec<u8>)> = views
+            .iter()
+            .map(|view| {
+                let person = self.person(view, resident);
+                (person.bucket_key.clone(), person.pseudonym.field().to_vec())
+            })
+            .collect();
+        let (now, values) = self.store.read_together(resident.shard, &fields).await?;
+        let mut records = Vec::new();
+        for (view, value) in views.into_iter().zip(values).filter(|(_, value)| !value.is_empty()) {
+            records.push((view, PersonRecord::decode(&value)?));
+        }
+        Ok((now, records))
+    }
+
+    /// Credits what the person has won in rounds that have closed, if the sweep has not come by.
+    async fn credit_closed(
+        &self,
+        resident: &Resident,
+        records: &[(std::sync::Arc<CampaignView>, PersonRecord)],
+    ) -> Result<bool, Refusal> {
+        let mut credited = false;
+        for (view, record) in records {
+            for entry in &record.entries {
+                let Some(round) = view.rounds.get(usize::from(entry.round)) else { continue };
+                let has_pack = record.packs.iter().any(|pack| pack.round == entry.round && pack.channel == entry.channel);
+                let swept = round.record.credited_at.is_some();
+                if !has_pack && !swept && round.draw.is_some() && self.now() >= round.last_close() {
+                    self.my_claim(&view.id, &round.round.round_id, &Claimant::Resident(resident)).await?;
+                    credited = true;
+                }
+            }
+        }
+        Ok(credited)
+    }
+
+    fn show(
+        &self,
+        vouchers: &mut Vec<WalletVoucher>,
+        view: &CampaignView,
+        record: &PersonRecord,
+        shard: u8,
+        field: [u8; 9],
+        now: Ms,
+    ) {
+        let codec = self.voucher_ids();
+        for (p, pack) in record.packs.iter().enumerate() {
+            for unit in view.units.get(usize::from(pack.pack)).map(Vec::as_slice).unwrap_or_default() {
+                let window =
+                    view.campaign.unit_window(usize::from(pack.round), usize::from(pack.pack), unit.unit, pack.at * 1_000);
+                let Some(window) = window else { continue };
+                let hold = record.holds.iter().find(|hold| usize::from(hold.pack) == p && hold.unit == unit.unit);
+                let unit_state = state_of(pack.unit(usize::from(unit.unit)));
+                vouchers.push(WalletVoucher {
+                    voucher_id: codec.id(&VoucherRef { c: view.number, shard, f: field, p: p as u8, u: unit.unit }),
+                    voucher_kind: unit.voucher_kind.clone(),
+                    campaign_id: view.id.clone(),
+                    state: WalletState::of(unit_state, hold.map(|hold| hold.until), window.start, window.end, now),
+                    transaction_minimum: unit.transaction_minimum,
+                    discount_amount: unit.discount_amount,
+                    available_begin_time: view.zone.rfc3339(window.start),
+                    available_end_time: view.zone.rfc3339(window.end),
+                    channel: view.channel_name(pack.channel).to_owned(),
+                });
+            }
+        }
+    }
+
+    /// What happened to the person's vouchers, newest last, read from the shard's ledger.
+    pub async fn wallet_transactions(&self, resident: &Resident) -> Result<Vec<WalletTransaction>, Refusal> {
+        let snapshot = self.view();
+        let own: std::collections::HashMap<u16, ([u8; 9], std::sync::Arc<CampaignView>)> = snapshot
+            .by_number
+            .values()
+            .filter(|view| view.is_published())
+            .map(|view| (view.number, (resident.root.in_campaign(&view.pseudonym_key).field(), view.clone())))
+            .collect();
+        let codec = self.voucher_ids();
+        let mut transactions = Vec::new();
+        let mut reader = LedgerReader::new(resident.shard);
+        let mut connection = self.store.admin().await?;
+        let each = |item: Item| {
+            let Item::Entry(entry) = item else { return };
+            let Some((kind, c, f, p, u, discount)) = voucher_event(&entry.line) else { return };
+            let Some((_, view)) = own.get(&c).filter(|(field, _)| *field == f) else { return };
+            transactions.push(WalletTransaction {
+                kind,
+                voucher_id: codec.id(&VoucherRef { c, shard: resident.shard, f, p, u }),
+                campaign_id: view.id.clone(),
+                discount_amount: Fen(discount),
+                at: view.zone.rfc3339(entry.at),
+            });
+        };
+        let read = reader.each(&mut connection, u64::MAX, each).await;
+        read.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(transactions)
+    }
+
+    /// A code for the next minute. It lives on the person's shard, so it cannot pay at two tills.
+    pub async fn new_pay_code(&self, resident: &Resident) -> Result<ShownCode, Refusal> {
+        let zone = self.resident_zone();
+        for _ in 0..4 {
+            let code = PayCode::new(resident.shard, rand::rng().random());
+            let expires = self.now() + paycode::LIFETIME;
+            let args = vec![bytes(&resident.root.0), Value::from(resident.channel.as_str()), int(expires), int(paycode::KEPT)];
+            let member = Member::new(vec![keys::pay_code(resident.shard, code.as_str())], args);
+            let reply = self.store.call(&script::PAY_CODE_PUT, &Slot::Shard(resident.shard), member).await?;
+            if reply.is("ok") {
+                return Ok(ShownCode {
+                    qr: code.qr(),
+                    pay_code: code.as_str().to_owned(),
+                    expires_at: zone.rfc3339(expires),
+                    refresh_after_ms: paycode::REFRESH_AFTER,
+                });
+            }
+        }
+        Err(Refusal::new(Code::Overloaded).retry_after_ms(1_000))
+    }
+
+    /// What has become of a shown code: `live`, `held`, `redeemed` or `expired`. Another person's code does not exist.
+    pub async fn pay_code_state(&self, resident: &Resident, text: &str) -> Result<&'static str, Refusal> {
+        let code = PayCode::parse(text).filter(|code| code.shard() == resident.shard).ok_or(Code::NotFound)?;
+        let fields = [(keys::pay_code(code.shard(), code.as_str()), b"v".to_vec())];
+        let (now, values) = self.store.read_together(code.shard(), &fields).await?;
+        let record = match values.first().filter(|value| !value.is_empty()) {
+            Some(value) => PayCodeRecord::decode(value)?,
+            None => return Err(Code::NotFound.into()),
+        };
+        if record.root.0 != resident.root.0 {
+            return Err(Code::NotFound.into());
+        }
+        let stored = match &record.order {
+            Some(key) => self.store.order(code.shard(), key).await?,
+            None => None,
+        };
+        Ok(match stored.map(|stored| stored.order) {
+            Some(order) if order.state == OrderState::Held && now < order.until() => "held",
+            Some(order) if order.state == OrderState::Redeemed => "redeemed",
+            None if record.order.is_none() && now < record.expires => "live",
+            _ => "expired",
+        })
+    }
+
+    /// Every city is in one zone today; with several, the first campaign's stands for texts that belong to none.
+    fn resident_zone(&self) -> Zone {
+        let snapshot = self.view();
+        let first = snapshot.by_number.iter().min_by_key(|(number, _)| **number);
+        first.map(|(_, view)| view.zone.clone()).or_else(|| Zone::named("UTC")).expect("the bundled zone database has UTC")
+    }
+}
+
+type Event = (&'static str, u16, [u8; 9], u8, u8, i64);
+
+fn voucher_event(line: &Line) -> Option<Event> {
+    match line {
+        Line::Held { c, f, p, u, discount, .. } => Some(("hold", *c, f.0, *p, *u, *discount)),
+        Line::Confirmed { c, f, p, u, discount, .. } | Line::Redeemed { c, f, p, u, discount, .. } => {
+            Some(("redeem", *c, f.0, *p, *u, *discount))
+        }
+        Line::Released { c, f, p, u, discount, .. } => Some(("release", *c, f.0, *p, *u, *discount)),
+        Line::Reversed { c, f, p, u, discount, .. } => Some(("reverse", *c, f.0, *p, *u, *discount)),
+        Line::Refunded { c, f, p, u, share, .. } => Some(("refund", *c, f.0, *p, *u, *share)),
+        _ => None,
+    }
+}
+
+fn etag_of(vouchers: &[WalletVoucher]) -> String {
+    let mut hash = Sha256::new();
+    for voucher in vouchers {
+        for part in [&voucher.voucher_id, voucher.state.as_str(), &voucher.available_begin_time, &voucher.available_end_time] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+    }
+    format!("\"{}\"", hex::encode(&hash.finalize()[..12]))
+}

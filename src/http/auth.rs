@@ -1,0 +1,172 @@
+//! Who is calling: the program office by API key, residents by token or pass, tills by signature. Handlers take the caller as an
+//! argument; whoever is not one gets 401 before the handler starts.
+
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::{FromRequest, HttpRequest, dev, web};
+use futures_util::future::LocalBoxFuture;
+
+use super::auth_till::TillKey;
+use super::error::Problem;
+use super::limit::{Class, Limits, subscriber};
+use super::middleware::Call;
+use crate::domain::refusal::{Code, Refusal};
+use crate::engine::access::{ApiKey, Role};
+
+/// Finds a caller's key by its text or id.
+pub type Lookup<T> = Box<dyn Fn(String) -> LocalBoxFuture<'static, Result<Option<T>, Refusal>> + Send + Sync>;
+
+/// All that is needed to admit a request; one for the process, as `web::Data<Gate>`.
+pub struct Gate {
+    pub api_key: Lookup<ApiKey>,
+    pub till_key: Lookup<TillKey>,
+    /// Key of the sandbox's own tokens; a live server has none.
+    pub token_key: Option<[u8; 32]>,
+    /// The pass keys that are valid now (two while rotating).
+    pub pass_keys: Vec<[u8; 32]>,
+    pub limits: Limits,
+}
+
+impl Gate {
+    pub fn of(request: &HttpRequest) -> Result<web::Data<Gate>, Refusal> {
+        let gate = request.app_data::<web::Data<Gate>>().cloned();
+        gate.ok_or_else(|| Refusal::new(Code::Internal).detail("The server was assembled without a gate."))
+    }
+
+    /// Counts the request; the answer carries where the caller stands.
+    pub fn admit(&self, class: Class, caller: impl std::hash::Hash) -> Result<(), Refusal> {
+        let standing = self.limits.check(class, caller);
+        let refusal = standing.refusal();
+        // Nobody reads these headers in the ten minutes of a rain, and they would be a third of each answer.
+        if class != Class::Claim || refusal.is_some() {
+            Call::current().set_standing(standing);
+        }
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// Counts a request without a caller, by the address of the connection; forwarding headers can be written by anybody.
+    pub fn admit_address(&self, request: &HttpRequest) -> Result<(), Refusal> {
+        match request.peer_addr() {
+            Some(peer) => self.admit(Class::Anonymous, subscriber(peer.ip())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A member of the program office.
+#[derive(Clone, Debug)]
+pub struct Officer(ApiKey);
+
+impl Officer {
+    /// The key, if it has one of the roles; 403 otherwise.
+    pub fn require(&self, roles: &[Role]) -> Result<&ApiKey, Refusal> {
+        if self.0.roles.iter().any(|role| roles.contains(role)) {
+            return Ok(&self.0);
+        }
+        let names = roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>();
+        Err(Refusal::new(Code::Forbidden).with("roles", names))
+    }
+
+    /// The key, whatever its role.
+    pub fn key(&self) -> &ApiKey {
+        &self.0
+    }
+}
+
+impl FromRequest for Officer {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Officer, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let gate = Gate::of(&request)?;
+            let key = match bearer(request.headers()) {
+                Ok(text) if text.starts_with("qk_") => (gate.api_key)(text.to_owned()).await?,
+                Ok(_) => None,
+                Err(refusal) => {
+                    gate.admit_address(&request)?;
+                    return Err(refusal.into());
+                }
+            };
+            let Some(key) = key else {
+                gate.admit_address(&request)?;
+                return Err(Code::Unauthenticated.into());
+            };
+            gate.admit(Class::Office, (&key.program, &key.name))?;
+            Ok(Officer(key))
+        })
+    }
+}
+
+/// Anybody, limited by address: routes without a caller take this as an argument.
+#[derive(Clone, Copy, Debug)]
+pub struct Anyone;
+
+impl FromRequest for Anyone {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Anyone, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let admitted = Gate::of(request).and_then(|gate| gate.admit_address(request));
+        std::future::ready(admitted.map(|()| Anyone).map_err(Problem::from))
+    }
+}
+
+/// The one `Authorization` header; a second one is refused, because two readers might choose differently.
+pub fn authorization(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION);
+    let first =
+        values.next().ok_or_else(|| Refusal::new(Code::Unauthenticated).detail("There is no Authorization header."))?;
+    if values.next().is_some() {
+        return Err(Refusal::new(Code::Unauthenticated).detail("There is more than one Authorization header."));
+    }
+    first.to_str().map_err(|_| Refusal::new(Code::Unauthenticated).detail("Authorization is not plain ASCII."))
+}
+
+/// The text after `Bearer`.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let value = authorization(headers)?;
+    let token = value
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
+    token
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| Refusal::new(Code::Unauthenticated).detail("Send Authorization: Bearer and the key or token."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::HeaderValue;
+
+    #[test]
+    fn a_credential_is_one_bearer_header() {
+        let check = |values: &[&'static str], expected: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            values.iter().for_each(|value| headers.append(AUTHORIZATION, HeaderValue::from_static(value)));
+            assert_eq!(bearer(&headers).ok(), expected, "{values:?}");
+        };
+        check(&["Bearer qk_1"], Some("qk_1"));
+        check(&["bearer  qk_1 "], Some("qk_1"));
+        check(&[], None);
+        check(&["qk_1"], None);
+        check(&["Bearer "], None);
+        check(&["Basic qk_1"], None);
+        check(&["Bearer qk_1", "Bearer qk_2"], None);
+    }
+
+    #[test]
+    fn a_role_opens_what_names_it() {
+        let officer = Officer(ApiKey {
+            name: "li".into(),
+            roles: vec![Role::Officer, Role::Finance],
+            program: "p".into(),
+            created_at: 0,
+        });
+        assert!(officer.require(&[Role::Approver, Role::Finance]).is_ok());
+        let refusal = officer.require(&[Role::Approver]).unwrap_err();
+        assert_eq!(refusal.code, Code::Forbidden);
+        assert_eq!(refusal.extra["roles"], serde_json::json!(["approver"]));
+    }
+}

@@ -1,0 +1,300 @@
+//! Residents: a token of the identity provider, or a pass that was given out after eligibility had been judged. No body carries an
+//! identity. What the token says about a person is never printed.
+
+use std::collections::BTreeMap;
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpRequest, dev};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::auth::{Gate, bearer};
+use super::error::Problem;
+use super::limit::Class;
+use crate::clock::wall_ms;
+use crate::domain::pass::Pass;
+use crate::domain::refusal::{Code, Refusal};
+use crate::engine::resident::Identity;
+
+const ISSUER: &str = "quanyu-sandbox";
+const AUDIENCE: &str = "quanyu";
+/// How long a minted token lives when its claims do not say.
+const DEFAULT_LIFE_SECONDS: i64 = 12 * 3600;
+/// A token is small; what is longer is not read.
+const TOKEN_LIMIT: usize = 4_096;
+
+/// What the identity provider vouches for; what is missing is unknown.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResidentClaims {
+    pub iss: String,
+    pub sub: String,
+    pub exp: i64,
+    pub channel: String,
+    pub document_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document_number: Option<String>,
+    /// Made by the provider, when it does not tell the number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person_digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_pass: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub birth_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub residence: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for ResidentClaims {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("ResidentClaims")
+            .field("channel", &self.channel)
+            .field("exp", &self.exp)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ResidentClaims {
+    /// The form in which the engine takes an identity.
+    pub fn identity(&self) -> Identity<'_> {
+        Identity {
+            document_type: &self.document_type,
+            document_number: self.document_number.as_deref(),
+            person_digest: self.person_digest.as_deref(),
+            channel: &self.channel,
+            health_pass: self.health_pass.as_deref(),
+            birth_date: self.birth_date.as_deref(),
+            residence: self.residence.as_deref(),
+            attributes: self.attributes.clone(),
+        }
+    }
+
+    /// One person is one caller, whatever the token.
+    fn caller(&self) -> (&str, Option<&str>, Option<&str>) {
+        (&self.document_type, self.document_number.as_deref(), self.person_digest.as_deref())
+    }
+
+    fn judge(&self) -> Result<(), Refusal> {
+        let wrong = |detail: &str| Err(Refusal::new(Code::TokenInvalid).detail(detail));
+        let texts = [&self.document_number, &self.person_digest].into_iter().flatten();
+        if texts.clone().count() != 1 {
+            return wrong("The token needs exactly one of document_number and person_digest.");
+        }
+        if texts.chain([&self.channel, &self.document_type]).any(|text| text.is_empty() || text.len() > 128) {
+            return wrong("channel, document_type and the document have 1 to 128 characters.");
+        }
+        if self.birth_date.as_deref().is_some_and(|date| date.parse::<jiff::civil::Date>().is_err()) {
+            return wrong("birth_date must be a date such as 1990-01-31.");
+        }
+        if self.health_pass.as_deref().is_some_and(|colour| !["green", "yellow", "red", "unknown"].contains(&colour)) {
+            return wrong("health_pass must be green, yellow, red or unknown.");
+        }
+        Ok(())
+    }
+}
+
+/// Checks a token of the sandbox's issuer: HS256 and nothing else, issuer, audience, and expiry by the wall clock.
+pub fn verify(token: &str, key: &[u8; 32]) -> Result<ResidentClaims, Refusal> {
+    let mut rules = Validation::new(Algorithm::HS256);
+    rules.leeway = 0;
+    rules.validate_nbf = true;
+    rules.set_issuer(&[ISSUER]);
+    rules.set_audience(&[AUDIENCE]);
+    rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    if token.len() > TOKEN_LIMIT {
+        return Err(Refusal::new(Code::TokenInvalid).detail("The token is longer than 4096 characters."));
+    }
+    let decoded = jsonwebtoken::decode::<ResidentClaims>(token, &DecodingKey::from_secret(key), &rules);
+    let claims = decoded.map_err(|error| refusal(error.kind()))?.claims;
+    claims.judge()?;
+    Ok(claims)
+}
+
+/// What is wrong with a token, without repeating anything of it but the names of claims.
+fn refusal(kind: &ErrorKind) -> Refusal {
+    let detail = match kind {
+        ErrorKind::ExpiredSignature => return Refusal::new(Code::TokenExpired).with("server_time", wall_ms() / 1000),
+        ErrorKind::InvalidSignature => "The signature was not made with this server's key.".to_owned(),
+        ErrorKind::InvalidAlgorithm => "The algorithm must be HS256.".to_owned(),
+        ErrorKind::InvalidIssuer => format!("iss must be {ISSUER}."),
+        ErrorKind::InvalidAudience => format!("aud must be {AUDIENCE}."),
+        ErrorKind::ImmatureSignature => "nbf is in the future.".to_owned(),
+        ErrorKind::MissingRequiredClaim(claim) => format!("The claim {claim} is missing."),
+        ErrorKind::InvalidClaimFormat(claim) => format!("The claim {claim} has a wrong form."),
+        ErrorKind::Json(error) if error.to_string().starts_with("missing field") => {
+            match error.to_string().split('`').nth(1) {
+                Some(claim) => format!("The claim {claim} is missing."),
+                None => "A claim is missing.".to_owned(),
+            }
+        }
+        ErrorKind::Json(_) => "A claim has a wrong type.".to_owned(),
+        _ => "It is not a JSON Web Token.".to_owned(),
+    };
+    Refusal::new(Code::TokenInvalid).detail(detail)
+}
+
+/// Makes a sandbox token from claims; `iss`, `aud`, `sub` and `exp` have defaults. The error says what the claims lack.
+pub fn mint(claims: &str, key: &[u8; 32]) -> Result<String, String> {
+    let mut claims: Value =
+        serde_json::from_str(claims).map_err(|error| format!("the claims are not JSON: {error}"))?;
+    let object = claims.as_object_mut().ok_or("the claims must be a JSON object")?;
+    let defaults = [("iss", json!(ISSUER)), ("aud", json!(AUDIENCE)), ("sub", json!("resident"))];
+    for (name, value) in defaults.into_iter().chain([("exp", json!(wall_ms() / 1000 + DEFAULT_LIFE_SECONDS))]) {
+        object.entry(name).or_insert(value);
+    }
+    ResidentClaims::deserialize(&claims).map_err(|error| format!("the claims are not complete: {error}"))?;
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(key))
+        .map_err(|error| error.to_string())
+}
+
+/// A resident by token, on every route but the tap.
+#[derive(Clone, Debug)]
+pub struct TokenHolder(pub ResidentClaims);
+
+impl FromRequest for TokenHolder {
+    type Error = Problem;
+    type Future = Ready<Result<TokenHolder, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        ready(by_token(request).map(TokenHolder).map_err(Problem::from))
+    }
+}
+
+fn by_token(request: &HttpRequest) -> Result<ResidentClaims, Refusal> {
+    let gate = Gate::of(request)?;
+    match bearer(request.headers()).and_then(|token| claims(&gate, token)) {
+        Ok(claims) => gate.admit(Class::Resident, claims.caller()).map(|()| claims),
+        Err(refusal) => gate.admit_address(request).and(Err(refusal)),
+    }
+}
+
+fn claims(gate: &Gate, token: &str) -> Result<ResidentClaims, Refusal> {
+    let Some(key) = &gate.token_key else {
+        return Err(Refusal::new(Code::TokenInvalid).detail("This server has no identity provider."));
+    };
+    verify(token, key)
+}
+
+/// Who taps: a pass, or a resident by token. Never limited by address.
+#[derive(Clone, Debug)]
+pub enum Tapper {
+    Pass(Pass),
+    Token(Box<ResidentClaims>),
+}
+
+impl FromRequest for Tapper {
+    type Error = Problem;
+    type Future = Ready<Result<Tapper, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        ready(tapper(request).map_err(Problem::from))
+    }
+}
+
+fn tapper(request: &HttpRequest) -> Result<Tapper, Refusal> {
+    let gate = Gate::of(request)?;
+    let text = bearer(request.headers())?;
+    if text.starts_with("qp1.") {
+        let pass = Pass::decode(text, &gate.pass_keys).map_err(|_| Refusal::from(Code::TokenInvalid))?;
+        gate.admit(Class::Claim, (pass.campaign, pass.round, pass.channel, pass.pseudonym))?;
+        return Ok(Tapper::Pass(pass));
+    }
+    let claims = claims(&gate, text)?;
+    gate.admit(Class::Claim, claims.caller())?;
+    Ok(Tapper::Token(Box::new(claims)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; 32] = [7; 32];
+    const NUMBER: &str = "11010519491231002X";
+
+    /// Claims of a complete token with some replaced; null removes one.
+    fn with(changes: Value) -> Value {
+        let exp = wall_ms() / 1000 + 60;
+        let mut claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "s", "exp": exp, "channel": "wechat", "document_type": "cn_id",
+            "document_number": NUMBER, "iat": 1});
+        for (name, value) in changes.as_object().unwrap() {
+            match value {
+                Value::Null => claims.as_object_mut().unwrap().remove(name),
+                value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+            };
+        }
+        claims
+    }
+
+    fn encode(algorithm: Algorithm, claims: &Value, key: &[u8]) -> String {
+        jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(key)).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_refused_with_its_reason_and_without_its_content() {
+        let check = |token: &str, code: Code, reason: &str| {
+            let refusal = verify(token, &KEY).unwrap_err();
+            assert_eq!(refusal.code, code, "{refusal:?}");
+            assert!(format!("{refusal:?}").contains(reason), "{refusal:?} lacks {reason}");
+            assert!(!format!("{refusal:?}").contains(NUMBER), "{refusal:?}");
+        };
+        let changed =
+            |changes: Value, code, reason: &str| check(&encode(Algorithm::HS256, &with(changes), &KEY), code, reason);
+        assert!(verify(&encode(Algorithm::HS256, &with(json!({})), &KEY), &KEY).is_ok());
+        changed(json!({"exp": wall_ms() / 1000 - 1}), Code::TokenExpired, "server_time");
+        changed(json!({"exp": null}), Code::TokenInvalid, "exp");
+        changed(json!({"iss": "another"}), Code::TokenInvalid, ISSUER);
+        changed(json!({"aud": "another"}), Code::TokenInvalid, "aud");
+        changed(json!({"nbf": wall_ms() / 1000 + 60}), Code::TokenInvalid, "nbf");
+        changed(json!({"channel": null}), Code::TokenInvalid, "channel");
+        changed(json!({"document_number": null}), Code::TokenInvalid, "person_digest");
+        changed(json!({"person_digest": "d"}), Code::TokenInvalid, "exactly one");
+        changed(json!({"document_number": 11010519491231002i64}), Code::TokenInvalid, "wrong type");
+        changed(json!({"birth_date": "31.1.1990"}), Code::TokenInvalid, "birth_date");
+        check(&encode(Algorithm::HS256, &with(json!({})), &[8; 32]), Code::TokenInvalid, "signature");
+        check(&encode(Algorithm::HS384, &with(json!({})), &KEY), Code::TokenInvalid, "HS256");
+        check("qk_1", Code::TokenInvalid, "JSON Web Token");
+        check(&"a".repeat(5_000), Code::TokenInvalid, "4096");
+    }
+
+    #[test]
+    fn a_token_without_an_algorithm_is_not_one() {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let token = encode(Algorithm::HS256, &with(json!({})), &KEY);
+        let payload = token.split('.').nth(1).unwrap();
+        for algorithm in ["none", "None", "RS256", "HS256"] {
+            let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{algorithm}","typ":"JWT"}}"#));
+            assert_eq!(
+                verify(&format!("{header}.{payload}."), &KEY).unwrap_err().code,
+                Code::TokenInvalid,
+                "{algorithm}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_minted_token_is_accepted_and_minting_says_what_is_missing() {
+        let token = mint(
+            r#"{"channel":"wechat","document_type":"cn_id","document_number":"11010519491231002X","health_pass":"green"}"#,
+            &KEY,
+        );
+        let claims = verify(&token.unwrap(), &KEY).unwrap();
+        assert_eq!((claims.channel.as_str(), claims.identity().health_pass), ("wechat", Some("green")));
+        assert!(mint(r#"{"document_type":"cn_id"}"#, &KEY).unwrap_err().contains("channel"));
+        assert!(mint("[]", &KEY).is_err());
+    }
+
+    #[test]
+    fn claims_print_nothing_about_the_person() {
+        let claims = verify(&encode(Algorithm::HS256, &with(json!({"phone": "13800138000"})), &KEY), &KEY).unwrap();
+        let text = format!("{claims:?}");
+        assert!(!text.contains(NUMBER) && !text.contains("13800138000"), "{text}");
+    }
+}

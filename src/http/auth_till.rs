@@ -1,0 +1,195 @@
+//! Tills: every request is signed, and every answer to a known key is signed too, refusals included. The signature is judged before
+//! anything else is looked at, over the bytes as they came.
+
+use actix_web::dev::{self, ServiceRequest};
+use actix_web::http::header::HeaderMap;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use bytes::Bytes;
+
+use super::auth::{Gate, authorization};
+use super::body;
+use super::error::Problem;
+use super::limit::Class;
+use super::middleware::Call;
+use crate::clock::wall_ms;
+use crate::domain::refusal::{Code, Refusal};
+use crate::signing::{self, Credentials};
+
+/// Routes on which a till calls.
+pub fn is_till_path(path: &str) -> bool {
+    let below = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    below("/v1/redemptions") || below("/v1/transactions")
+}
+
+/// What a key may stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TillKind {
+    Terminal,
+    /// All terminals of one merchant.
+    Merchant,
+    /// Names merchant and terminal in the body.
+    Platform,
+}
+
+/// Who a signed request comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Till {
+    pub key_id: String,
+    pub kind: TillKind,
+    pub program: String,
+    /// Missing for a platform.
+    pub merchant_id: Option<String>,
+    /// Missing for a platform and for a merchant's key.
+    pub terminal_id: Option<String>,
+}
+
+/// A key as the directory knows it.
+#[derive(Clone)]
+pub struct TillKey {
+    pub till: Till,
+    pub secret: String,
+    pub revoked: bool,
+}
+
+impl std::fmt::Debug for TillKey {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("TillKey").field("till", &self.till).field("revoked", &self.revoked).finish_non_exhaustive()
+    }
+}
+
+/// Signs the answer that the request gets, whatever it is.
+pub struct Signer {
+    secret: String,
+    nonce: String,
+}
+
+impl Signer {
+    pub fn sign(&self, status: u16, body: &[u8], headers: &mut HeaderMap) {
+        let timestamp = (wall_ms() / 1000).to_string();
+        let signature = signing::answer_signature(&self.secret, status, &timestamp, &self.nonce, body);
+        for (name, value) in [(signing::ANSWER_TIMESTAMP, timestamp), (signing::ANSWER_SIGNATURE, signature)] {
+            if let (Ok(name), Ok(value)) = (name.parse(), value.parse()) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Authenticates a request on a till's route; the caller is then in its extensions and its body can be read again.
+pub async fn authenticate(request: &mut ServiceRequest) -> Result<(), Refusal> {
+    let gate = Gate::of(request.request())?;
+    match judge_request(request, &gate).await {
+        Ok(till) => {
+            gate.admit(Class::Till, &till.key_id)?;
+            request.extensions_mut().insert(till);
+            Ok(())
+        }
+        Err(refusal) => {
+            gate.admit_address(request.request())?;
+            Err(refusal)
+        }
+    }
+}
+
+async fn judge_request(request: &mut ServiceRequest, gate: &Gate) -> Result<Till, Refusal> {
+    let header = authorization(request.headers())?;
+    let credentials =
+        Credentials::parse(header).map_err(|fault| Refusal::new(Code::SignatureInvalid).detail(fault.to_string()))?;
+    let key = (gate.till_key)(credentials.key_id.clone()).await?;
+    if let Some(key) = &key {
+        Call::current().set_signer(Signer { secret: key.secret.clone(), nonce: credentials.nonce.clone() });
+    }
+    let payload = request.take_payload();
+    let bytes = body::read(request.request(), payload).await?;
+    request.set_payload(dev::Payload::from(bytes.clone()));
+    judge(key, &credentials, request, &bytes, wall_ms() / 1000)
+}
+
+/// Signature first: an unknown key, a wrong secret and a changed body are one answer, after the same work.
+fn judge(
+    key: Option<TillKey>,
+    credentials: &Credentials,
+    request: &ServiceRequest,
+    body: &Bytes,
+    now: i64,
+) -> Result<Till, Refusal> {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let secret = key.as_ref().map_or("", |key| key.secret.as_str());
+    let signed = credentials.signed(secret, request.method().as_str(), target, body);
+    let Some(key) = key.filter(|_| signed) else { return Err(Code::SignatureInvalid.into()) };
+    if key.revoked {
+        return Err(Code::KeyRevoked.into());
+    }
+    if !credentials.is_current(now) {
+        return Err(Refusal::new(Code::TimestampOutOfRange).with("server_time", now));
+    }
+    Ok(key.till)
+}
+
+impl FromRequest for Till {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Till, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let till = request.extensions().get::<Till>().cloned();
+        std::future::ready(till.ok_or_else(|| Code::Unauthenticated.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    const SECRET: &str = "sk_test_0123456789abcdef0123456789abcdef";
+    const NOW: i64 = 1_595_644_800;
+
+    fn key() -> TillKey {
+        let till = Till {
+            key_id: "k".into(),
+            kind: TillKind::Terminal,
+            program: "p".into(),
+            merchant_id: Some("m".into()),
+            terminal_id: Some("t".into()),
+        };
+        TillKey { till, secret: SECRET.into(), revoked: false }
+    }
+
+    #[test]
+    fn a_request_is_admitted_by_its_raw_target_and_raw_body_within_300_seconds() {
+        let check =
+            |key: Option<TillKey>, sent: &str, signed: &str, body: &'static str, now: i64, expected: Option<Code>| {
+                let header = signing::sign_request_at(NOW, "N5Qv7pX2kT9wL3aB", "POST", signed, "k", SECRET, b"{}");
+                let request = TestRequest::post().uri(sent).to_srv_request();
+                let judged = judge(key, &Credentials::parse(&header).unwrap(), &request, &Bytes::from(body), now);
+                assert_eq!(judged.as_ref().err().map(|refusal| refusal.code), expected, "{sent} {body} {now}");
+            };
+        let path = "/v1/redemptions/A%2D1/cancel?x=%41";
+        check(Some(key()), path, path, "{}", NOW, None);
+        check(Some(key()), path, path, "{}", NOW + 300, None);
+        check(Some(key()), path, path, "{}", NOW - 301, Some(Code::TimestampOutOfRange));
+        check(Some(key()), path, path, "{ }", NOW, Some(Code::SignatureInvalid));
+        check(Some(key()), path, "/v1/redemptions/A-1/cancel?x=A", "{}", NOW, Some(Code::SignatureInvalid));
+        check(None, path, path, "{}", NOW, Some(Code::SignatureInvalid));
+        check(Some(TillKey { revoked: true, ..key() }), path, path, "{}", NOW, Some(Code::KeyRevoked));
+        check(Some(TillKey { revoked: true, ..key() }), path, path, "{ }", NOW, Some(Code::SignatureInvalid));
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert!(!format!("{:?}", key()).contains(SECRET));
+    }
+
+    #[test]
+    fn only_the_tills_routes_are_signed() {
+        for (path, till) in [
+            ("/v1/redemptions", true),
+            ("/v1/redemptions/A1/confirm", true),
+            ("/v1/transactions", true),
+            ("/v1/redemptionsx", false),
+            ("/v1/wallet/transactions", false),
+        ] {
+            assert_eq!(is_till_path(path), till, "{path}");
+        }
+    }
+}

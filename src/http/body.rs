@@ -1,0 +1,293 @@
+//! Reading what a caller sends: at most 16 KiB of JSON within five seconds, unknown fields refused, every fault with its pointer.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use actix_web::error::QueryPayloadError;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::{FromRequest, HttpRequest, dev};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
+
+use super::error::Problem;
+use crate::domain::refusal::{Code, Refusal};
+
+pub const BODY_LIMIT: usize = 16 * 1024;
+/// actix has a timer for the head of a request only, so a slow body needs its own.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A JSON body; `T` carries `#[serde(deny_unknown_fields)]`.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+/// A JSON body that may be left out.
+#[derive(Debug)]
+pub struct MaybeBody<T>(pub Option<T>);
+
+/// The parameters of the query; `T` carries `#[serde(deny_unknown_fields)]`.
+#[derive(Debug)]
+pub struct Params<T>(pub T);
+
+/// The bytes as they came, for uploads that are not JSON; still at most 16 KiB.
+#[derive(Debug)]
+pub struct RawBody(pub Bytes);
+
+impl<T> Deref for Body<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> Deref for Params<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let bytes = read(&request, payload).await?;
+            require_json(&request)?;
+            Ok(Body(parse(&bytes)?))
+        })
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for MaybeBody<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        // The tap of the rain has no body: nothing is cloned or boxed for longer than needed.
+        if matches!(payload, dev::Payload::None) {
+            return Box::pin(std::future::ready(Ok(MaybeBody(None))));
+        }
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let bytes = read(&request, payload).await?;
+            if bytes.is_empty() {
+                return Ok(MaybeBody(None));
+            }
+            require_json(&request)?;
+            Ok(MaybeBody(Some(parse(&bytes)?)))
+        })
+    }
+}
+
+impl FromRequest for RawBody {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move { Ok(RawBody(read(&request, payload).await?)) })
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for Params<T> {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let parsed = actix_web::web::Query::<T>::from_query(request.query_string());
+        std::future::ready(parsed.map(|query| Params(query.into_inner())).map_err(|error| {
+            let message = match &error {
+                QueryPayloadError::Deserialize(error) => error.to_string(),
+                error => error.to_string(),
+            };
+            let (code, name, zh, en) = explain(&message);
+            let pointer = name.map(|name| format!("?{name}")).unwrap_or_else(|| "?".to_owned());
+            Refusal::new(Code::InvalidRequest).field(pointer, code, zh, en).into()
+        }))
+    }
+}
+
+/// Reads the whole body, bounded in size and time.
+pub async fn read(request: &HttpRequest, payload: dev::Payload) -> Result<Bytes, Refusal> {
+    read_within(BODY_DEADLINE, request, payload).await
+}
+
+async fn read_within(deadline: Duration, request: &HttpRequest, payload: dev::Payload) -> Result<Bytes, Refusal> {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if header(CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        // What is signed and measured is what was sent.
+        return Err(Refusal::new(Code::UnsupportedMediaType).detail("A compressed body is not taken."));
+    }
+    if header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > BODY_LIMIT)
+    {
+        return Err(Code::BodyTooLarge.into());
+    }
+    match tokio::time::timeout(deadline, collect(payload)).await {
+        Ok(read) => read,
+        Err(_) => Err(Code::BodyTimeout.into()),
+    }
+}
+
+async fn collect(mut payload: dev::Payload) -> Result<Bytes, Refusal> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk =
+            chunk.map_err(|_| Refusal::new(Code::MalformedJson).detail("The body ended before it was complete."))?;
+        if first.len() + rest.len() + chunk.len() > BODY_LIMIT {
+            return Err(Code::BodyTooLarge.into());
+        }
+        // Nearly every body comes in one piece, which is then not copied.
+        if first.is_empty() && rest.is_empty() {
+            first = chunk;
+            continue;
+        }
+        rest.extend_from_slice(&std::mem::take(&mut first));
+        rest.extend_from_slice(&chunk);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+fn require_json(request: &HttpRequest) -> Result<(), Refusal> {
+    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (media_type, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let charset = parameters.trim().to_ascii_lowercase();
+    if media_type.trim().eq_ignore_ascii_case("application/json")
+        && matches!(charset.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\"")
+    {
+        return Ok(());
+    }
+    Err(Code::UnsupportedMediaType.into())
+}
+
+/// Parses a JSON object into a type; the refusal points at the field and never repeats what was sent.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    // serde also fills a struct from an array, by position, which no caller should come to rely on.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Refusal::new(Code::InvalidRequest).field(
+            "",
+            "wrong_type",
+            "请求体应为 JSON 对象。",
+            "The body must be a JSON object.",
+        ));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize::<_, T>(&mut deserializer).map_err(|error| {
+        let path = pointer(error.path());
+        refusal(&path, error.inner())
+    })?;
+    match deserializer.end() {
+        Ok(()) => Ok(parsed),
+        Err(error) => Err(refusal("", &error)),
+    }
+}
+
+fn refusal(path: &str, error: &serde_json::Error) -> Refusal {
+    if error.classify() != serde_json::error::Category::Data {
+        let place = format!("At line {}, column {}.", error.line(), error.column());
+        return Refusal::new(Code::MalformedJson).detail(place);
+    }
+    let message = error.to_string();
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+    let (code, name, zh, en) = explain(message);
+    let pointer = match name {
+        // For a field that is missing the path ends at its object; for an unknown one it may name the field already.
+        Some(name) if !path.ends_with(&format!("/{}", escape(name))) || code != "unknown_field" => {
+            format!("{path}/{}", escape(name))
+        }
+        _ => path.to_owned(),
+    };
+    Refusal::new(Code::InvalidRequest).field(pointer, code, zh, en)
+}
+
+/// What serde's message means, with the field it names; values that were sent are left out of the text.
+fn explain<'a>(message: &'a str) -> (&'static str, Option<&'a str>, String, String) {
+    let quoted = |text: &'a str| text.split('`').nth(1);
+    let expected = message.rsplit_once(", expected ").map_or("", |(_, expected)| expected);
+    if message.starts_with("unknown field ") {
+        return (
+            "unknown_field",
+            quoted(message),
+            "没有这个字段。".into(),
+            format!("There is no such field; known: {expected}."),
+        );
+    }
+    if message.starts_with("missing field ") {
+        return ("missing_field", quoted(message), "缺少此字段。".into(), "This field is needed.".into());
+    }
+    if message.starts_with("duplicate field ") {
+        return ("duplicate_field", quoted(message), "字段重复。".into(), "The field is given twice.".into());
+    }
+    if message.starts_with("unknown variant ") {
+        return ("unknown_value", None, "没有这个取值。".into(), format!("Not one of the known values: {expected}."));
+    }
+    let integer_wanted = expected.starts_with(['i', 'u']) && expected[1..].bytes().all(|b| b.is_ascii_digit());
+    if message.starts_with("invalid type: floating point ") && integer_wanted {
+        return (
+            "integer_expected",
+            None,
+            "须为整数（金额以分为单位）。".into(),
+            "Must be an integer; amounts are in fen.".into(),
+        );
+    }
+    if message.starts_with("invalid type: ") {
+        let wanted = readable(expected, integer_wanted);
+        return ("wrong_type", None, format!("类型不符，应为 {wanted}。"), format!("Wrong type; {wanted} is wanted."));
+    }
+    if message.starts_with("invalid value: ") || message.starts_with("number out of range") {
+        let wanted = readable(expected, integer_wanted);
+        return (
+            "out_of_range",
+            None,
+            "取值超出范围。".into(),
+            format!("The value is out of range; {wanted} is wanted."),
+        );
+    }
+    if message.starts_with("invalid length ") {
+        return (
+            "wrong_length",
+            None,
+            "元素个数不符。".into(),
+            format!("Wrong number of elements; {expected} is wanted."),
+        );
+    }
+    // Messages of our own types, which do not repeat the value.
+    ("invalid_value", None, "取值有误。".into(), message.to_owned())
+}
+
+fn readable(expected: &str, integer: bool) -> &str {
+    match expected {
+        _ if integer => "an integer",
+        "" => "another value",
+        "struct" => "an object",
+        text if text.starts_with("struct ") => "an object",
+        text => text,
+    }
+}
+
+fn pointer(path: &Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Map { key } => pointer.extend(["/", &escape(key)]),
+            Segment::Seq { index } => pointer.extend(["/", &index.to_string()]),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

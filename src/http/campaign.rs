@@ -1,0 +1,195 @@
+//! Campaigns for the program office: the file, its life, and what a city watches.
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, get, post, put};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::State;
+use super::answer::{self, Answer};
+use super::auth::Officer;
+use super::body::{Body, Params, RawBody};
+use super::error::Problem;
+use crate::domain::refusal::{Code, Refusal};
+use crate::engine::campaign::{CampaignStatus, Expect, may};
+use crate::store::campaign::Scope;
+
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(put_campaign)
+        .service(get_campaign)
+        .service(submit_campaign)
+        .service(approve_campaign)
+        .service(reject_campaign)
+        .service(publish_campaign)
+        .service(pause_campaign)
+        .service(resume_campaign)
+        .service(stop_campaign)
+        .service(campaign_stats);
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct PutQuery {
+    /// Check the file and store nothing.
+    #[serde(default)]
+    validate_only: bool,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct GetQuery {
+    /// `effective`: every round with the rules that hold for it.
+    view: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Why, for the audit.
+    reason: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    /// What to stop; confirm, cancel, reverse and refund never stop.
+    scope: Vec<Scope>,
+    reason: String,
+}
+
+/// Create a draft (`If-None-Match: *`) or replace one (`If-Match`).
+#[utoipa::path(tag = "office", params(PutQuery, ("campaign_id" = String, Path)), request_body(content = serde_json::Value),
+    responses((status = 200, description = "state, version, rules_hash, totals, warnings")))]
+#[put("/v1/campaigns/{campaign_id}")]
+pub async fn put_campaign(
+    state: Data<State>,
+    officer: Officer,
+    campaign_id: Path<String>,
+    query: Params<PutQuery>,
+    request: HttpRequest,
+    file: RawBody,
+) -> answer::Result {
+    let key = officer.require(may::WRITE)?;
+    let expect = expectation(&request)?;
+    let status = state.engine.put_campaign(key, &campaign_id, expect, &file.0, query.validate_only).await?;
+    Ok(written(&state, status))
+}
+
+/// A campaign of the caller's program, as written or as it takes effect.
+#[utoipa::path(tag = "office", params(GetQuery, ("campaign_id" = String, Path)), responses((status = 200)))]
+#[get("/v1/campaigns/{campaign_id}")]
+pub async fn get_campaign(
+    state: Data<State>,
+    officer: Officer,
+    campaign_id: Path<String>,
+    query: Params<GetQuery>,
+) -> answer::Result {
+    let key = officer.require(may::READ)?;
+    let effective = match query.view.as_deref() {
+        None => false,
+        Some("effective") => true,
+        Some(_) => {
+            let refusal = Refusal::new(Code::InvalidRequest);
+            return Err(refusal
+                .field("/view", "invalid_value", "只支持 effective。", "Only effective is offered.")
+                .into());
+        }
+    };
+    let status = state.engine.get_campaign(key, &campaign_id, effective).await?;
+    Ok(Answer::ok(&status.body).etag(status.version))
+}
+
+macro_rules! step {
+    ($(#[$doc:meta])* $name:ident $path:literal $may:ident $method:ident) => {
+        $(#[$doc])*
+        #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200)))]
+        #[post($path)]
+        pub async fn $name(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
+            let key = officer.require(may::$may)?;
+            Ok(written(&state, state.engine.$method(key, &campaign_id).await?))
+        }
+    };
+}
+
+step! {
+    /// Hand a draft over for approval.
+    submit_campaign "/v1/campaigns/{campaign_id}/submit" WRITE submit_campaign
+}
+step! {
+    /// Approve what another person submitted.
+    approve_campaign "/v1/campaigns/{campaign_id}/approve" APPROVE approve_campaign
+}
+step! {
+    /// Send a campaign back to its author.
+    reject_campaign "/v1/campaigns/{campaign_id}/reject" APPROVE reject_campaign
+}
+step! {
+    /// Freeze the rules and let the clock run the campaign.
+    publish_campaign "/v1/campaigns/{campaign_id}/publish" APPROVE publish_campaign
+}
+step! {
+    /// Go on after a pause.
+    resume_campaign "/v1/campaigns/{campaign_id}/resume" OPERATE resume_campaign
+}
+
+/// Stop reserving, claiming or redeeming; exact on every node when it is answered.
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body = Pause, responses((status = 200)))]
+#[post("/v1/campaigns/{campaign_id}/pause")]
+pub async fn pause_campaign(
+    state: Data<State>,
+    officer: Officer,
+    campaign_id: Path<String>,
+    body: Body<Pause>,
+) -> answer::Result {
+    let key = officer.require(may::OPERATE)?;
+    let status = state.engine.pause_campaign(key, &campaign_id, &body.0.scope, &body.0.reason).await?;
+    Ok(written(&state, status))
+}
+
+/// Issue nothing more; issued vouchers stay valid.
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body = Reason, responses((status = 200)))]
+#[post("/v1/campaigns/{campaign_id}/stop")]
+pub async fn stop_campaign(
+    state: Data<State>,
+    officer: Officer,
+    campaign_id: Path<String>,
+    body: Body<Reason>,
+) -> answer::Result {
+    let key = officer.require(may::OPERATE)?;
+    Ok(written(&state, state.engine.stop_campaign(key, &campaign_id, &body.0.reason).await?))
+}
+
+/// Reserved, issued, redeemed, and each round's issued against released.
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200)))]
+#[get("/v1/campaigns/{campaign_id}/stats")]
+pub async fn campaign_stats(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
+    let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id)?;
+    let stats = state.engine.stats(&view).await.map_err(Refusal::from)?;
+    Ok(Answer::ok(&stats))
+}
+
+/// What a write answers; a mere check of a file (version 0) has no effect to vouch for.
+fn written(state: &State, status: CampaignStatus) -> Answer {
+    let answer = if status.created { Answer::created(&status.body) } else { Answer::ok(&status.body) };
+    if status.version == 0 {
+        answer
+    } else {
+        answer.effect(&state.engine.settings.durability, false).etag(status.version)
+    }
+}
+
+/// `If-None-Match: *` or `If-Match: "<version>"`.
+fn expectation(request: &HttpRequest) -> Result<Option<Expect>, Problem> {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if header("if-none-match") == Some("*") {
+        return Ok(Some(Expect::Absent));
+    }
+    match header("if-match").map(|value| value.trim_matches('"').parse::<u64>()) {
+        None => Ok(None),
+        Some(Ok(version)) => Ok(Some(Expect::Version(version))),
+        Some(Err(_)) => Err(Code::PreconditionFailed.into()),
+    }
+}

@@ -1,0 +1,192 @@
+//! The only place where a refusal becomes HTTP: an RFC 9457 problem that says what happened, whether anything was applied, whether
+//! trying again helps, and what the reader needs for it.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::{Value, json};
+
+use super::middleware::Call;
+use crate::domain::refusal::{Code, FieldError, Outcome, Refusal};
+
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What handlers and extractors return as their error.
+#[derive(Debug)]
+pub struct Problem(pub Box<Refusal>);
+
+impl<T: Into<Refusal>> From<T> for Problem {
+    fn from(refusal: T) -> Problem {
+        Problem(Box::new(refusal.into()))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.0.code.as_str())
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let call = Call::current();
+        let body = body(&self.0, &call.request_id, call.till);
+        let mut response = HttpResponse::build(self.status_code());
+        response.insert_header((CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON)));
+        if let Some(milliseconds) = self.0.retry_after_ms {
+            response.insert_header((RETRY_AFTER, milliseconds.div_ceil(1_000).max(1)));
+        }
+        if self.0.code.status() == 401 && !call.till {
+            response.insert_header((actix_web::http::header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        response.body(body.to_string())
+    }
+}
+
+/// The members of a problem; `extra` cannot replace one of the fixed ones.
+pub fn body(refusal: &Refusal, request_id: &str, till: bool) -> Value {
+    let code = refusal.code;
+    let (zh, en) = code.message();
+    let mut body = refusal.extra.clone();
+    let mut put = |name: &str, value: Value| {
+        body.insert(name.to_owned(), value);
+    };
+    put("type", json!(format!("/docs#{}", code.as_str())));
+    put("title", json!(en));
+    put("status", json!(code.status()));
+    put("code", json!(code.as_str()));
+    put("message", text(zh, en));
+    put("retryable", json!(code.retryable()));
+    put("outcome", json!(refusal.outcome.as_str()));
+    put("request_id", json!(request_id));
+    if let Some(detail) = &refusal.detail {
+        put("detail", json!(detail));
+    }
+    if !refusal.errors.is_empty() {
+        put("errors", refusal.errors.iter().map(field_error).collect());
+    }
+    if let Some(milliseconds) = refusal.retry_after_ms {
+        put("retry_after_ms", json!(milliseconds));
+    }
+    if till {
+        let (zh, en) = code.pos_message().unwrap_or_else(|| cashier_sentence(code));
+        put("pos_message", text(zh, en));
+    }
+    Value::Object(body)
+}
+
+/// A cashier always gets a sentence, even for a fault of the till's program.
+fn cashier_sentence(code: Code) -> (&'static str, &'static str) {
+    match code.status() {
+        500.. => ("系统暂时出错，请重试同一订单。", "Something failed: try the same order again."),
+        _ => ("收银系统发送的内容有误，请联系系统商。", "The till sent something wrong: call the POS vendor."),
+    }
+}
+
+fn field_error(error: &FieldError) -> Value {
+    json!({ "pointer": error.pointer, "code": error.code, "message": text(&error.zh, &error.en) })
+}
+
+fn text(zh: &str, en: &str) -> Value {
+    json!({ "zh": zh, "en": en })
+}
+
+/// What actix itself refuses (an unreadable path, a payload cut short) as one of our codes.
+pub fn of_status(status: StatusCode) -> Refusal {
+    match status.as_u16() {
+        404 => Code::RouteNotFound.into(),
+        405 => Code::MethodNotAllowed.into(),
+        406 => Code::NotAcceptable.into(),
+        408 => Code::BodyTimeout.into(),
+        413 => Code::BodyTooLarge.into(),
+        415 => Code::UnsupportedMediaType.into(),
+        400..=499 => Code::InvalidRequest.into(),
+        _ => {
+            let mut refusal = Refusal::new(Code::Internal);
+            refusal.outcome = Outcome::Unknown;
+            refusal
+        }
+    }
+}
+
+/// Members that every problem has, for the OpenAPI document.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Problem)]
+#[allow(dead_code, reason = "describes the JSON that `body` builds")]
+pub struct ProblemSchema {
+    #[schema(rename = "type", example = "/docs#order_conflict")]
+    kind: String,
+    /// What happened and what to do, in English.
+    title: String,
+    status: u16,
+    detail: Option<String>,
+    /// Stable name of the refusal.
+    code: String,
+    message: TextSchema,
+    /// Whether the same request may be answered otherwise later.
+    retryable: bool,
+    /// `not_applied`, `applied` or `unknown`.
+    outcome: String,
+    request_id: String,
+    errors: Option<Vec<FieldErrorSchema>>,
+    retry_after_ms: Option<u64>,
+    /// One sentence for the cashier, shown as it is; tills only.
+    pos_message: Option<TextSchema>,
+}
+
+#[derive(utoipa::ToSchema)]
+#[schema(as = Text)]
+#[allow(dead_code, reason = "describes the JSON that `text` builds")]
+pub struct TextSchema {
+    zh: String,
+    en: String,
+}
+
+#[derive(utoipa::ToSchema)]
+#[schema(as = FieldError)]
+#[allow(dead_code, reason = "describes the JSON that `field_error` builds")]
+pub struct FieldErrorSchema {
+    /// RFC 6901 pointer into the body.
+    pointer: String,
+    code: String,
+    message: TextSchema,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_says_what_was_applied_and_whether_to_try_again() {
+        let refusal = Refusal::new(Code::StoreTimeout).retry_after_ms(1_200);
+        let body = body(&refusal, "r-1", true);
+        assert_eq!(body["outcome"], "unknown");
+        assert_eq!(body["retryable"], true);
+        assert_eq!(body["request_id"], "r-1");
+        assert_eq!(body["pos_message"]["en"], "The result is not known: try the same order again.");
+        assert_eq!(Problem::from(refusal).error_response().headers().get(RETRY_AFTER).unwrap(), "2");
+    }
+
+    #[test]
+    fn what_the_reader_needs_stands_beside_the_fixed_members_and_replaces_none() {
+        let refusal = Refusal::new(Code::MinimumNotMet).with("missing_amount", 400).with("status", 200);
+        let body = body(&refusal, "r", false);
+        assert_eq!(body["missing_amount"], 400);
+        assert_eq!(body["status"], 422);
+        assert!(body.get("pos_message").is_none());
+    }
+
+    #[test]
+    fn a_cashier_gets_a_sentence_for_every_code() {
+        for code in Code::ALL {
+            let body = body(&Refusal::new(*code), "r", true);
+            assert!(body["pos_message"]["zh"].as_str().is_some_and(|text| !text.is_empty()), "{}", code.as_str());
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The wire: actix-web only here. Each noun has its routes in its own file; this one lists them all and puts the manners around them.
+
+pub mod answer;
+pub mod auth;
+pub mod auth_resident;
+pub mod auth_till;
+pub mod body;
+pub mod campaign;
+pub mod error;
+pub mod issuance;
+pub mod limit;
+pub mod middleware;
+pub mod openapi;
+pub mod ops;
+pub mod reservation;
+pub mod round;
+pub mod sandbox;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::config::Settings;
+use crate::engine::Engine;
+use auth::Gate;
+use limit::Limits;
+use openapi::Document;
+use ops::{Check, Ops, Readiness};
+
+/// What every handler can reach; cheap to clone.
+#[derive(Clone)]
+pub struct State {
+    pub engine: Arc<Engine>,
+    draining: Arc<AtomicBool>,
+}
+
+impl State {
+    pub fn new(engine: Arc<Engine>) -> State {
+        State { engine, draining: Arc::default() }
+    }
+
+    /// From now on the node says that it is not ready; running requests go on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    async fn readiness(self) -> Readiness {
+        let store = self.engine.store.config_revision().await;
+        let detail = store.as_ref().err().map(|error| error.to_string());
+        let draining = self.draining.load(Ordering::Relaxed);
+        let checks = vec![
+            Check { name: "store".into(), ok: store.is_ok(), detail },
+            Check { name: "serving".into(), ok: !draining, detail: draining.then(|| "draining".into()) },
+        ];
+        Readiness { ready: checks.iter().all(|check| check.ok), checks, warnings: self.engine.warnings() }
+    }
+}
+
+/// Every route of the service.
+fn routes(config: &mut ServiceConfig, sandbox: bool) {
+    ops::configure(config);
+    campaign::configure(config);
+    round::configure(config);
+    reservation::configure(config);
+    issuance::configure(config);
+    if sandbox {
+        sandbox::configure(config);
+    }
+}
+
+/// Binds the address and answers the server with the address it really has; nothing is served before it is awaited.
+pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::Result<(Server, SocketAddr)> {
+    let listener = TcpListener::bind(&settings.listen)?;
+    let address = listener.local_addr()?;
+    let sandbox = settings.sandbox;
+    let gate = web::Data::new(gate(&state.engine, settings, token_key));
+    let ops = web::Data::new(ops(&state, sandbox));
+    let document = web::Data::new(Document::collect(|config| routes(config, sandbox)));
+    let state = web::Data::new(state);
+    let server = HttpServer::new(move || {
+        let (app, _) = App::new()
+            .into_utoipa_app()
+            .app_data(state.clone())
+            .app_data(gate.clone())
+            .app_data(ops.clone())
+            .app_data(document.clone())
+            .configure(|config| routes(config, sandbox))
+            .split_for_parts();
+        app.default_service(web::to(openapi::unmatched)).wrap(from_fn(middleware::manners))
+    });
+    let server = server
+        .workers(settings.workers())
+        .backlog(8_192)
+        .max_connections(25_000)
+        .client_request_timeout(Duration::from_secs(5))
+        .keep_alive(Duration::from_secs(75))
+        .shutdown_timeout(settings.drain_seconds)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    Ok((server, address))
+}
+
+fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: [u8; 32]) -> Gate {
+    let (for_office, for_tills) = (engine.clone(), engine.clone());
+    Gate {
+        api_key: Box::new(move |text| {
+            let engine = for_office.clone();
+            Box::pin(async move { Ok(engine.api_key(&text).await?) })
+        }),
+        till_key: Box::new(move |key_id| {
+            let engine = for_tills.clone();
+            Box::pin(async move {
+                let _ = (engine, key_id);
+                Ok(None)
+            })
+        }),
+        token_key: settings.sandbox.then_some(token_key),
+        pass_keys: engine.keys.pass.clone(),
+        limits: Limits::new(&settings.limits),
+    }
+}
+
+fn ops(state: &State, sandbox: bool) -> Ops {
+    let state = state.clone();
+    Ops { readiness: Box::new(move || Box::pin(state.clone().readiness())), sandbox }
+}

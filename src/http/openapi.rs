@@ -1,0 +1,169 @@
+//! The OpenAPI 3.1 document, collected from the routes themselves, and the answer to whoever meets none of them.
+
+use actix_web::http::header::ALLOW;
+use actix_web::http::header::HeaderValue;
+use actix_web::{App, HttpRequest, HttpResponse, ResponseError, web};
+use bytes::Bytes;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::Ref;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, OpenApi};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::error::{PROBLEM_JSON, Problem, ProblemSchema};
+use crate::domain::refusal::{Code, Refusal};
+
+/// The document and the routes it names; made once, shared by all workers as `web::Data<Document>`.
+pub struct Document {
+    pub json: Bytes,
+    routes: Vec<Route>,
+}
+
+/// A path with `{parameters}` and the methods it takes.
+struct Route {
+    pattern: String,
+    methods: Vec<&'static str>,
+}
+
+impl Document {
+    /// Collects from the function that registers the routes on a worker.
+    pub fn collect(configure: impl FnOnce(&mut ServiceConfig)) -> Document {
+        let (_, mut document) = App::new().into_utoipa_app().configure(configure).split_for_parts();
+        complete(&mut document);
+        let routes = document
+            .paths
+            .paths
+            .iter()
+            .map(|(path, item)| Route { pattern: path.clone(), methods: methods(item) })
+            .collect();
+        let json = serde_json::to_vec(&document).map(Bytes::from).unwrap_or_default();
+        Document { json, routes }
+    }
+
+    /// Methods that the path takes; empty when there is no such path.
+    fn allowed(&self, path: &str) -> Vec<&'static str> {
+        let matching = self.routes.iter().filter(|route| matches(&route.pattern, path));
+        matching.flat_map(|route| route.methods.iter().copied()).collect()
+    }
+}
+
+/// The default service: 404, or 405 with what the path takes.
+pub async fn unmatched(request: HttpRequest, document: web::Data<Document>) -> HttpResponse {
+    let allowed = document.allowed(request.path()).join(", ");
+    if allowed.is_empty() {
+        return Problem::from(Code::RouteNotFound).error_response();
+    }
+    let mut response =
+        Problem::from(Refusal::new(Code::MethodNotAllowed).with("allow", allowed.as_str())).error_response();
+    if let Ok(allowed) = HeaderValue::from_str(&allowed) {
+        response.headers_mut().insert(ALLOW, allowed);
+    }
+    response
+}
+
+fn matches(pattern: &str, path: &str) -> bool {
+    let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (pattern.next(), path.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(found)) if wanted == found || (wanted.starts_with('{') && !found.is_empty()) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn methods(item: &PathItem) -> Vec<&'static str> {
+    let all = [
+        ("GET", &item.get),
+        ("PUT", &item.put),
+        ("POST", &item.post),
+        ("DELETE", &item.delete),
+        ("PATCH", &item.patch),
+    ];
+    all.into_iter().filter(|(_, operation)| operation.is_some()).map(|(method, _)| method).collect()
+}
+
+/// What every operation shares, so that no handler repeats it: the problem, and the callers.
+fn complete(document: &mut OpenApi) {
+    document.info = InfoBuilder::new()
+        .title("Quanyu 券雨")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Consumer vouchers: reserve, draw, rain, checkout, settlement. Amounts are integers in fen; times are RFC 3339."))
+        .build();
+    let components = document.components.get_or_insert(Components::new());
+    let mut schemas = vec![(ProblemSchema::name().into_owned(), ProblemSchema::schema())];
+    ProblemSchema::schemas(&mut schemas);
+    components.schemas.extend(schemas);
+    let http =
+        |scheme, text: &str| SecurityScheme::Http(HttpBuilder::new().scheme(scheme).description(Some(text)).build());
+    components.add_security_scheme("api_key", http(HttpAuthScheme::Bearer, "Program office: qk_…"));
+    components.add_security_scheme("resident", http(HttpAuthScheme::Bearer, "JSON Web Token of the identity provider"));
+    components.add_security_scheme("pass", http(HttpAuthScheme::Bearer, "Pass of a reservation: qp1.…"));
+    let till =
+        utoipa::openapi::security::ApiKeyValue::with_description("Authorization", "QUANYU-HMAC-SHA256 signature");
+    components.add_security_scheme("till", SecurityScheme::ApiKey(utoipa::openapi::security::ApiKey::Header(till)));
+    for item in document.paths.paths.values_mut() {
+        for operation in
+            [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
+        {
+            share(operation);
+        }
+    }
+}
+
+fn share(operation: &mut Operation) {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemSchema::name()))).build();
+    let problem =
+        ResponseBuilder::new().description("The request was refused; see code.").content(PROBLEM_JSON, content).build();
+    operation.responses.responses.entry("default".to_owned()).or_insert(problem.into());
+    // The tag names the caller, so that a handler says it once.
+    let callers: &[&str] = match operation.tags.as_deref().and_then(<[String]>::first).map(String::as_str) {
+        Some("office") => &["api_key"],
+        Some("resident") => &["resident"],
+        Some("claim") => &["pass", "resident"],
+        Some("till") => &["till"],
+        _ => &[],
+    };
+    if operation.security.is_none() && !callers.is_empty() {
+        operation.security =
+            Some(callers.iter().map(|caller| SecurityRequirement::new(*caller, Vec::<String>::new())).collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn the_document_is_openapi_3_1_and_every_operation_names_the_problem() {
+        let document = Document::collect(crate::http::ops::configure);
+        let json: Value = serde_json::from_slice(&document.json).unwrap();
+        assert_eq!(json["openapi"], "3.1.0");
+        assert_eq!(json["info"]["title"], "Quanyu 券雨");
+        for path in ["/livez", "/readyz", "/version", "/openapi.json"] {
+            let problem =
+                &json["paths"][path]["get"]["responses"]["default"]["content"][PROBLEM_JSON]["schema"]["$ref"];
+            assert_eq!(problem, "#/components/schemas/Problem", "{path}");
+        }
+        for schema in ["Problem", "Text", "FieldError", "Readiness"] {
+            assert!(json["components"]["schemas"][schema].is_object(), "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_known_by_its_segments() {
+        for (pattern, path, known) in [
+            ("/v1/a/{id}", "/v1/a/7", true),
+            ("/v1/a/{id}", "/v1/a/", false),
+            ("/v1/a/{id}", "/v1/a/7/b", false),
+            ("/v1/a/{id}/b", "/v1/a/7/b", true),
+            ("/v1/a", "/v1/a", true),
+        ] {
+            assert_eq!(matches(pattern, path), known, "{pattern} {path}");
+        }
+    }
+}

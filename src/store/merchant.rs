@@ -1,0 +1,115 @@
+//! Stored form of merchants and till keys, and the header of a merchant's slot that tills are judged by.
+
+use std::collections::BTreeMap;
+
+use rmpv::Value;
+use serde::{Deserialize, Serialize};
+
+use super::keys::Slot;
+use super::script::{self, Member};
+use super::{Store, StoreError, int, text};
+use crate::domain::merchant::{EnrolState, Merchant};
+use crate::domain::time::Ms;
+
+/// One configuration record per merchant, replaced by compare-and-set.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MerchantRecord {
+    pub program: String,
+    pub merchant: Merchant,
+    /// Grows with every change; the slot's header only goes forward by it.
+    pub rev: u64,
+    pub created_at: Ms,
+    pub created_by: String,
+    pub frozen: bool,
+    /// Every freeze and its end.
+    #[serde(default)]
+    pub freezes: Vec<FreezeRecord>,
+    #[serde(default)]
+    pub enrolments: BTreeMap<String, Enrolment>,
+    #[serde(default)]
+    pub terminals: BTreeMap<String, Terminal>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FreezeRecord {
+    pub frozen: bool,
+    pub at: Ms,
+    pub by: String,
+    pub reason: Option<String>,
+}
+
+/// A merchant in one campaign.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// Number of the campaign in the header.
+    pub number: u16,
+    pub state: EnrolState,
+    pub since: Ms,
+    pub history: Vec<EnrolStep>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EnrolStep {
+    pub state: EnrolState,
+    pub at: Ms,
+    pub by: String,
+    pub reason: Option<String>,
+}
+
+/// A till of a merchant; the key's own record decides whether a signature holds, this one is for reading.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Terminal {
+    pub key_id: String,
+    pub version: u32,
+    pub created_at: Ms,
+    pub revoked: bool,
+}
+
+/// One configuration record per till key. The secret is derived from the key ring and never stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TillKeyRecord {
+    pub kind: TillKind,
+    pub program: String,
+    /// Absent for a platform, which names the merchant in its requests.
+    pub merchant_id: Option<String>,
+    /// Present for a terminal.
+    pub terminal_id: Option<String>,
+    /// The newest version of the secret.
+    pub version: u32,
+    /// Versions from this one on are accepted.
+    pub first_live: u32,
+    pub revoked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TillKind {
+    Terminal,
+    Merchant,
+    Platform,
+}
+
+/// Which merchant of a program has a code; written before the merchant, so that a code cannot be registered twice.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CodeClaim {
+    pub merchant_id: String,
+}
+
+impl CodeClaim {
+    /// A code has a fixed length, so the two parts cannot be confused.
+    pub fn id(program: &str, code: &str) -> String {
+        format!("{program}/{code}")
+    }
+}
+
+impl Store {
+    /// Brings a merchant's state to its slot; an older revision than the slot's changes nothing. What tills may do follows this header.
+    pub async fn put_merchant_view(&self, merchant_id: &str, record: &MerchantRecord) -> Result<(), StoreError> {
+        let enrolments = record.enrolments.values();
+        let words: Vec<Value> = enrolments.flat_map(|e| [int(e.number), text(e.state.as_str())]).collect();
+        let state = if record.frozen { "frozen" } else { "active" };
+        let member = Member::new(vec![], vec![int(record.rev as i64), text(state), Value::Array(words)]);
+        self.call(&script::MERCHANT_VIEW, &Slot::Merchant(merchant_id.to_owned()), member).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! `quanyu verify-draw FOLDER`: recomputes a draw from its published files alone, for an auditor, a notary or a resident who lost.
+//!
+//! Written from the published rules (version `quanyu.draw.v1`) and sharing no code with the engine that ran the draw, so that one
+//! mistake cannot sit in both. The folder holds `campaign.json` (the campaign file as published), `commitment.json`, `proof.json`,
+//! `entries.ndjson` and `winners.ndjson`.
+//!
+//! What the rules leave open, decided here and in the engine alike:
+//! - An entry carries the channel of its reservation. Cutoffs are per channel only where the supply is split by `by_channel`;
+//!   otherwise one group runs over all channels and its cutoff has `"channel": null`.
+//! - Under assignment `single` and `chance` nothing is chosen: an entry's `pack_id` is null (or "") and so is its group's. Winners of
+//!   `single` carry the round's only pack (null is read as the same); winners of `chance` the tier they got.
+//! - A candidate is one (person, channel, pack_id); with several `k` its lowest score counts and its winner's line names that `k`.
+//! - `"equal"` gives every channel floor(count / channels), the first `count mod channels` channels of the file one more.
+//! - A group with fewer candidates than packs takes them all; its cutoff is the last of them. An empty group has no cutoff, or one
+//!   with `winners` 0.
+//! - Counts of a `money` supply are fixed at the draw, not in the file: they are read from the cutoffs and printed as `supply=proof`.
+//! - `chance` ranks a group's winners by HMAC-SHA256(seed, "quanyu.tier.v1\0" ‖ entry), ties by pseudonym; packs in file order.
+//!
+//! What it cannot show: that a public value really is the beacon's or the notary's (compare `entropy_values` with the source), and,
+//! with the operator's secret as the only entropy, that the operator did not try many secrets.
+
+mod entries;
+mod groups;
+mod proof;
+mod tree;
+mod winners;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use groups::Groups;
+use proof::Proof;
+
+/// How many differences are named before the rest are only counted.
+const DIFFERENCES_NAMED: usize = 10;
+
+/// A draw that holds: everything in the folder follows from the campaign file, the list, the secret and the public entropy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    pub round_id: String,
+    pub entries: u64,
+    pub winners: u64,
+    /// Lower-case hex, as are the other hashes.
+    pub root: String,
+    pub rules_hash: String,
+    pub seed: String,
+    /// Named sources, in the order in which they entered the seed.
+    pub entropy: Vec<String>,
+    /// Whether the campaign file fixes the number of winners; false for a `money` supply, whose counts come from the proof.
+    pub supply_from_file: bool,
+}
+
+/// Checks everything and answers either what was verified or the differences, the first ones first.
+pub fn verify_folder(folder: &Path) -> Result<Verified, Vec<String>> {
+    let proof = Proof::read(folder)?;
+    let mut faults = Faults::default();
+    let seed = proof.check(&mut faults);
+    let mut groups = Groups::of_round(&proof).map_err(|fault| vec![fault])?;
+    let found = entries::read(folder, &seed, &mut groups, &mut faults)?;
+    if found.count != proof.commitment.count {
+        faults.add(format!(
+            "entries.ndjson holds {} entries, the commitment says {}",
+            found.count, proof.commitment.count
+        ));
+    }
+    if hex::encode(found.root) != proof.commitment.root {
+        faults.add(format!(
+            "the root of entries.ndjson is {}, the commitment says {}",
+            hex::encode(found.root),
+            proof.commitment.root
+        ));
+    }
+    let decided = groups.decide(&seed);
+    winners::check_cutoffs(&decided, &proof, &mut faults);
+    let winners = winners::check_list(folder, decided, &proof, &mut faults)?;
+    faults.into_result()?;
+    Ok(Verified {
+        round_id: proof.commitment.round_id.clone(),
+        entries: found.count,
+        winners,
+        root: hex::encode(found.root),
+        rules_hash: proof.commitment.rules_hash.clone(),
+        seed: hex::encode(seed),
+        entropy: proof.commitment.entropy.clone(),
+        supply_from_file: proof.supply_from_file(),
+    })
+}
+
+/// The command: `key=value` lines and success, or the differences and failure.
+pub fn run(folder: &Path) -> ExitCode {
+    match verify_folder(folder) {
+        Ok(verified) => {
+            println!("draw=verified");
+            println!("round={}", verified.round_id);
+            println!("entries={}", verified.entries);
+            println!("winners={}", verified.winners);
+            println!("root={}", verified.root);
+            println!("rules_hash={}", verified.rules_hash);
+            println!("seed={}", verified.seed);
+            println!("entropy={}", verified.entropy.join(","));
+            println!("supply={}", if verified.supply_from_file { "campaign" } else { "proof" });
+            ExitCode::SUCCESS
+        }
+        Err(differences) => {
+            println!("draw=different");
+            for difference in &differences {
+                eprintln!("{difference}.");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Differences found so far; the list stays short however different the files are.
+#[derive(Default)]
+struct Faults {
+    named: Vec<String>,
+    unnamed: u64,
+}
+
+impl Faults {
+    fn add(&mut self, fault: String) {
+        if self.named.len() < DIFFERENCES_NAMED {
+            self.named.push(fault);
+        } else {
+            self.unnamed += 1;
+        }
+    }
+
+    fn into_result(mut self) -> Result<(), Vec<String>> {
+        if self.named.is_empty() {
+            return Ok(());
+        }
+        if self.unnamed > 0 {
+            self.named.push(format!("{} further differences are not listed", self.unnamed));
+        }
+        Err(self.named)
+    }
+}

@@ -1,0 +1,171 @@
+//! The three small files: campaign, commitment and proof; what they say, and whether they fit each other.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::Faults;
+
+/// Said before anybody could know the result.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Commitment {
+    pub round_id: String,
+    pub count: u64,
+    pub root: String,
+    pub rules_hash: String,
+    pub secret_commitment: Option<String>,
+    pub entropy: Vec<String>,
+    pub drand_round: Option<u64>,
+}
+
+/// Said after the round has ended.
+#[derive(Debug, Clone, Deserialize)]
+struct Reveal {
+    #[serde(default)]
+    secret: String,
+    #[serde(default)]
+    entropy_values: Vec<String>,
+    cutoffs: Vec<Cutoff>,
+}
+
+/// The last winner of a group.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Cutoff {
+    pub channel: Option<String>,
+    pub pack_id: Option<String>,
+    pub score: Option<String>,
+    pub pseudonym: Option<String>,
+    pub winners: u64,
+}
+
+pub struct Proof {
+    pub campaign: Value,
+    /// The campaign's entry for this round.
+    pub round: Value,
+    pub commitment: Commitment,
+    pub cutoffs: Vec<Cutoff>,
+    reveal: Reveal,
+    /// The proof as it is, to compare what it repeats with the commitment.
+    raw_proof: Value,
+    raw_commitment: Value,
+}
+
+impl Proof {
+    pub fn read(folder: &Path) -> Result<Proof, Vec<String>> {
+        let campaign = json(folder, "campaign.json")?;
+        let raw_commitment = json(folder, "commitment.json")?;
+        let raw_proof = json(folder, "proof.json")?;
+        let commitment: Commitment = serde_json::from_value(raw_commitment.clone())
+            .map_err(|error| vec![format!("commitment.json is not a commitment: {error}")])?;
+        let reveal: Reveal = serde_json::from_value(raw_proof.clone())
+            .map_err(|error| vec![format!("proof.json is not a proof: {error}")])?;
+        let rounds = campaign["rounds"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let round = rounds
+            .iter()
+            .find(|round| round["round_id"].as_str() == Some(&commitment.round_id))
+            .cloned()
+            .ok_or_else(|| vec![format!("campaign.json has no round {}", commitment.round_id)])?;
+        Ok(Proof { campaign, round, commitment, cutoffs: reveal.cutoffs.clone(), reveal, raw_proof, raw_commitment })
+    }
+
+    /// Whether the campaign file alone says how many win.
+    pub fn supply_from_file(&self) -> bool {
+        self.round.get("money").is_none()
+    }
+
+    /// Checks the small files against each other and answers the seed they lead to.
+    pub fn check(&self, faults: &mut Faults) -> [u8; 32] {
+        self.check_repetition(faults);
+        self.check_rules(faults);
+        self.check_entropy(faults);
+        let secret = from_hex(&self.reveal.secret, "secret", faults);
+        let commitment = hex::encode(Sha256::digest(&secret));
+        match &self.commitment.secret_commitment {
+            Some(said) if *said == commitment => {}
+            None if secret.is_empty() => {}
+            said => faults.add(format!(
+                "SHA-256 of the secret is {commitment}, the commitment says {}",
+                said.as_deref().unwrap_or("nothing about a secret")
+            )),
+        }
+        let mut seed = Sha256::new()
+            .chain_update(b"quanyu.draw.v1\0")
+            .chain_update(lp(self.campaign["campaign_id"].as_str().unwrap_or_default().as_bytes()))
+            .chain_update(lp(self.commitment.round_id.as_bytes()))
+            .chain_update(from_hex(&self.commitment.rules_hash, "rules_hash", faults))
+            .chain_update(from_hex(&self.commitment.root, "root", faults))
+            .chain_update(self.commitment.count.to_be_bytes());
+        for value in &self.reveal.entropy_values {
+            seed.update(lp(&from_hex(value, "entropy value", faults)));
+        }
+        seed.chain_update(secret).finalize().into()
+    }
+
+    /// The proof repeats the commitment; a word that changed in between would be a second commitment.
+    fn check_repetition(&self, faults: &mut Faults) {
+        let said = self.raw_commitment.as_object().into_iter().flatten();
+        for (name, value) in said {
+            if self.raw_proof.get(name).is_some_and(|repeated| repeated != value) {
+                faults.add(format!("proof.json says another {name} than commitment.json"));
+            }
+        }
+    }
+
+    fn check_rules(&self, faults: &mut Faults) {
+        let canonical = serde_json_canonicalizer::to_vec(&self.campaign).unwrap_or_default();
+        let rules_hash = hex::encode(Sha256::digest(canonical));
+        if rules_hash != self.commitment.rules_hash {
+            faults.add(format!(
+                "the rules_hash of campaign.json is {rules_hash}, the commitment says {}",
+                self.commitment.rules_hash
+            ));
+        }
+    }
+
+    fn check_entropy(&self, faults: &mut Faults) {
+        let draw = &self.round["draw"];
+        let named: Vec<&str> = draw["entropy"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if self.commitment.entropy != named {
+            faults.add(format!(
+                "the commitment names the entropy {}, the campaign file {}",
+                self.commitment.entropy.join(", "),
+                named.join(", ")
+            ));
+        }
+        if self.commitment.drand_round.is_some()
+            && draw["drand_round"].as_u64().is_some_and(|n| Some(n) != self.commitment.drand_round)
+        {
+            faults.add("the commitment names another drand round than the campaign file".to_owned());
+        }
+        let public = self.commitment.entropy.iter().filter(|source| *source != "operator").count();
+        if public != self.reveal.entropy_values.len() {
+            faults.add(format!(
+                "{public} public entropy values were named, the proof has {}",
+                self.reveal.entropy_values.len()
+            ));
+        }
+        if self.commitment.entropy.iter().any(|source| source == "operator") && self.reveal.secret.is_empty() {
+            faults.add("the operator's secret was named and is missing from the proof".to_owned());
+        }
+    }
+}
+
+/// u32 big-endian length, then the bytes: so that no two different inputs read the same.
+pub fn lp(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    [&length.to_be_bytes(), bytes].concat()
+}
+
+fn from_hex(text: &str, what: &str, faults: &mut Faults) -> Vec<u8> {
+    hex::decode(text).unwrap_or_else(|_| {
+        faults.add(format!("the {what} is not hex"));
+        Vec::new()
+    })
+}
+
+fn json(folder: &Path, name: &str) -> Result<Value, Vec<String>> {
+    let text = std::fs::read(folder.join(name)).map_err(|error| vec![format!("{name} cannot be read: {error}")])?;
+    serde_json::from_slice(&text).map_err(|error| vec![format!("{name} is not JSON: {error}")])
+}

@@ -1,0 +1,108 @@
+//! What was published about the winners, against what the list and the seed give.
+
+use std::path::Path;
+
+use super::Faults;
+use super::entries::{self, entry_bytes};
+use super::groups::Decided;
+use super::proof::{Cutoff, Proof};
+
+pub fn check_cutoffs(decided: &[Decided], proof: &Proof, faults: &mut Faults) {
+    let mut unused: Vec<&Cutoff> = proof.cutoffs.iter().collect();
+    for group in decided {
+        let name = name(group.channel.as_deref(), &group.pack_id);
+        let published = unused.iter().position(|cutoff| is_of(cutoff, group)).map(|index| unused.swap_remove(index));
+        let won = group.winners.len() as u64;
+        match (published, &group.cutoff) {
+            (None, None) => {}
+            (None, Some(_)) => faults.add(format!("the proof has no cutoff for {name}")),
+            (Some(cutoff), _) if cutoff.winners != won => {
+                faults.add(format!("{name} has {won} winners, its cutoff says {}", cutoff.winners));
+            }
+            (Some(_), None) => {}
+            (Some(cutoff), Some(last)) => {
+                let (score, pseudonym) = (hex::encode(last.score), hex::encode(last.pseudonym.0));
+                if cutoff.score.as_ref() != Some(&score) || cutoff.pseudonym.as_ref() != Some(&pseudonym) {
+                    faults.add(format!(
+                        "the last winner of {name} is {pseudonym} with score {score}, its cutoff says another"
+                    ));
+                }
+            }
+        }
+    }
+    for cutoff in unused {
+        faults.add(format!(
+            "the cutoff for {} belongs to no packs of the round",
+            name(cutoff.channel.as_deref(), pack(cutoff))
+        ));
+    }
+}
+
+fn pack(cutoff: &Cutoff) -> &str {
+    cutoff.pack_id.as_deref().unwrap_or_default()
+}
+
+/// Where nothing is chosen the group has no pack id; a cutoff may still name the only pack.
+fn is_of(cutoff: &Cutoff, group: &Decided) -> bool {
+    let same_pack = pack(cutoff) == group.pack_id
+        || group.pack_id.is_empty() && group.winners.iter().all(|(_, won)| won == pack(cutoff));
+    same_pack && cutoff.channel.as_deref().unwrap_or_default() == group.channel.as_deref().unwrap_or_default()
+}
+
+fn name(channel: Option<&str>, pack_id: &str) -> String {
+    let channel = channel.unwrap_or("all channels");
+    if pack_id.is_empty() { channel.to_owned() } else { format!("{channel}, pack {pack_id}") }
+}
+
+/// Walks the published list beside the recomputed one; both are in the order of the tree. Answers how many won.
+pub fn check_list(
+    folder: &Path,
+    decided: Vec<Decided>,
+    proof: &Proof,
+    faults: &mut Faults,
+) -> Result<u64, Vec<String>> {
+    let channels: Vec<&str> =
+        proof.campaign["channels"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
+    let mut packs: Vec<String> = Vec::new();
+    let mut chosen: Vec<bool> = Vec::new();
+    let mut expected = Vec::new();
+    for group in decided {
+        for (winner, pack_id) in group.winners {
+            let pack = packs.iter().position(|known| *known == pack_id).unwrap_or_else(|| {
+                packs.push(pack_id);
+                chosen.push(!group.pack_id.is_empty());
+                packs.len() - 1
+            });
+            expected.push((winner.pseudonym, winner.channel, pack as u32, winner.k));
+        }
+    }
+    let channel_of = |index: Option<u8>| index.map_or("", |index| channels[usize::from(index)]);
+    // An entry names its pack only where it was chosen; pack order in the tree is the order of those bytes.
+    let entry_of = |&(pseudonym, channel, pack, k): &(entries::Pseudonym, Option<u8>, u32, u16)| {
+        let pack = pack as usize;
+        entry_bytes(&pseudonym, channel_of(channel), if chosen[pack] { &packs[pack] } else { "" }, k)
+    };
+    expected.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| entry_of(a).cmp(&entry_of(b))));
+    let mut wanted = expected.iter();
+    entries::for_each_line(folder, "winners.ndjson", |number, line| {
+        let Some(next) = wanted.next() else {
+            return faults.add(format!("winners.ndjson line {number}: {} has not won", hex::encode(line.pseudonym.0)));
+        };
+        let pack = next.2 as usize;
+        let same_pack = line.pack_id() == packs[pack] || line.pack_id().is_empty() && !chosen[pack];
+        let same = line.pseudonym == next.0 && line.channel() == channel_of(next.1) && line.k == next.3 && same_pack;
+        if !same {
+            let (channel, pack_id) = (channel_of(next.1), &packs[pack]);
+            let pseudonym = hex::encode(next.0.0);
+            faults.add(format!(
+                "winners.ndjson line {number}: the winner is {pseudonym} (channel \"{channel}\", pack {pack_id}, k {}), the file says {} (channel \"{}\", pack {}, k {})",
+                next.3, hex::encode(line.pseudonym.0), line.channel(), line.pack_id(), line.k
+            ));
+        }
+    })?;
+    let missing = wanted.count();
+    if missing > 0 {
+        faults.add(format!("winners.ndjson ends early: {missing} winners are missing"));
+    }
+    Ok(expected.len() as u64)
+}
