@@ -18,6 +18,8 @@ pub mod http;
 
 pub mod verify;
 
+pub mod rehearse;
+
 pub mod app;
 pub mod config;
 pub mod telemetry;

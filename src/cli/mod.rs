@@ -1,8 +1,11 @@
 //! The command line: each command in its own file, all of them named by `--data`.
 
+mod audit;
 mod config;
+mod first_minute;
 mod keys;
 mod serve;
+mod settle;
 mod sign;
 mod token;
 mod verify;
@@ -27,8 +30,14 @@ struct Cli {
 enum Command {
     /// Run the service.
     Serve(Box<crate::config::Settings>),
+    /// Play a whole campaign over HTTP on a sandbox clock and write a report.
+    Rehearse(Box<crate::rehearse::Options>),
+    /// Prove that the ledger, the counters and every record say the same; works beside a running server.
+    Audit(Box<audit::Options>),
     /// Recompute a draw from its published files alone.
     VerifyDraw(verify::Options),
+    /// Print a day's settlement.
+    Settle(Box<settle::Options>),
     /// Print a sandbox resident's token.
     Token(token::Options),
     /// Keys of the program office.
@@ -64,7 +73,10 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(settings) => serve::run(*settings).await,
+        Command::Rehearse(options) => crate::rehearse::run(*options).await,
+        Command::Audit(options) => audit::run(*options).await,
         Command::VerifyDraw(options) => verify::run(&options),
+        Command::Settle(options) => settle::run(*options).await,
         Command::Token(options) => token::run(&options),
         Command::Keys(options) => keys::run(*options).await,
         Command::Sign(options) => sign::run(&options),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::could_not;
+use super::{could_not, first_minute};
 use crate::app::{AppError, Node};
 use crate::config::Settings;
 use crate::engine::jobs;
@@ -27,8 +27,7 @@ async fn serve(settings: Settings) -> Result<(), AppError> {
     // Every key file is there before the note that tells others where we listen.
     let token_key = node.instance.sandbox_token_key()?;
     let state = State::new(node.engine.clone());
-    let (server, listen) = http::bind(state.clone(), &settings, token_key)
-        .map_err(|error| AppError::Listen(settings.listen.clone(), error))?;
+    let (server, listen) = http::bind(state.clone(), &settings, token_key).map_err(|error| AppError::Listen(settings.listen.clone(), error))?;
     let note = RunInfo {
         redis_url: node.redis_url.clone(),
         listen: listen.to_string(),
@@ -50,6 +49,9 @@ async fn serve(settings: Settings) -> Result<(), AppError> {
             handle.stop(true).await;
         }
     });
+    if settings.first_minute {
+        first_minute::prepare(&node, &settings, &note.listen).await.map_err(AppError::Server)?;
+    }
     server.await.map_err(AppError::Server)?;
     drop(announcement);
     let _ = stop.send(true);
@@ -61,8 +63,7 @@ async fn serve(settings: Settings) -> Result<(), AppError> {
 }
 
 async fn wait_for_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return std::future::pending().await;
     };
     tokio::select! {

@@ -87,18 +87,13 @@ pub fn exactly(payment: &Payment, candidates: &[Candidate]) -> Result<Basket, Re
     Ok(Basket { taken, discount, ..Basket::default() })
 }
 
-/// The one refusal for a payer of whose vouchers none fits: the common reason when there is one, else `no_voucher_applicable`.
+/// The one refusal for a payer of whose vouchers none fits: what is said about the voucher that got furthest through the rules, or
+/// `no_voucher_applicable` when there is none that is not spent.
 pub fn nothing_fits(basket: &Basket) -> Refusal {
     let spent = |one: &&NotTaken| matches!(one.refusal.code, Code::VoucherUsed | Code::VoucherRevoked);
-    let mut left: Vec<&NotTaken> = basket.not_taken.iter().filter(|one| !spent(one)).collect();
-    if left.is_empty() {
-        left = basket.not_taken.iter().collect();
-    }
-    let nearest = left.iter().min_by_key(|one| missing_amount(&one.refusal).unwrap_or(0));
-    let refusal = match nearest {
-        Some(nearest) if left.iter().all(|one| one.refusal.code == nearest.refusal.code) => nearest.refusal.clone(),
-        _ => Refusal::new(Code::NoVoucherApplicable),
-    };
+    let left = basket.not_taken.iter().filter(|one| !spent(one));
+    let furthest = left.max_by_key(|one| (one.refusal.code, Reverse(missing_amount(&one.refusal))));
+    let refusal = furthest.map(|one| one.refusal.clone()).unwrap_or_else(|| Code::NoVoucherApplicable.into());
     refusal.with("not_taken", basket.not_taken.iter().map(NotTaken::to_json).collect::<Vec<_>>())
 }
 

@@ -179,7 +179,7 @@ fn a_used_up_limit_refuses_and_is_not_offered_as_better() {
 }
 
 #[test]
-fn when_nothing_fits_the_common_reason_is_named() {
+fn when_nothing_fits_the_voucher_that_got_furthest_says_why() {
     let pack = Pack::new(1);
     let mut candidates = pack.candidates();
     let refusal = nothing_fits(&choose(&payment(2_000, 0), &candidates));
@@ -188,7 +188,7 @@ fn when_nothing_fits_the_common_reason_is_named() {
     candidates[1].state = UnitState::Used;
     assert_eq!(nothing_fits(&choose(&payment(2_000, 0), &candidates)).code, Code::MinimumNotMet);
     candidates.iter_mut().for_each(|candidate| candidate.state = UnitState::Used);
-    assert_eq!(nothing_fits(&choose(&payment(9_000, 0), &candidates)).code, Code::VoucherUsed);
+    assert_eq!(nothing_fits(&choose(&payment(9_000, 0), &candidates)).code, Code::NoVoucherApplicable);
     assert_eq!(nothing_fits(&choose(&payment(9_000, 0), &[])).code, Code::NoVoucherApplicable);
 }
 

@@ -155,8 +155,15 @@ mod tests {
         let text = || String::from("x");
         let (amount, subsidy) = (Fen(amount), Fen(subsidy));
         StatementLine {
-            order_id: order_id.into(), transaction_id: text(), store: text(), terminal: text(), voucher_id: text(),
-            voucher_kind: text(), amount, subsidy, kind,
+            order_id: order_id.into(),
+            transaction_id: text(),
+            store: text(),
+            terminal: text(),
+            voucher_id: text(),
+            voucher_kind: text(),
+            amount,
+            subsidy,
+            kind,
         }
     }
 
@@ -180,7 +187,17 @@ mod tests {
         assert_eq!(json["state"], "closed");
         assert_eq!(json["totals"], serde_json::json!({"count": 1, "amount": -100, "subsidy": -20}));
         let names: Vec<&String> = json["lines"][0].as_object().unwrap().keys().collect();
-        let mut wanted = ["order_id", "transaction_id", "store", "terminal", "voucher_id", "voucher_kind", "amount", "subsidy", "kind"];
+        let mut wanted = [
+            "order_id",
+            "transaction_id",
+            "store",
+            "terminal",
+            "voucher_id",
+            "voucher_kind",
+            "amount",
+            "subsidy",
+            "kind",
+        ];
         wanted.sort_unstable();
         assert_eq!(names, wanted);
     }

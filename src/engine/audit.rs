@@ -13,10 +13,13 @@ mod facts;
 mod fold;
 mod order;
 mod person;
+mod posting;
 mod resolve;
 mod snapshot;
 mod walk;
 
+#[cfg(test)]
+pub(crate) mod sim;
 #[cfg(test)]
 mod tests;
 
@@ -76,10 +79,14 @@ pub async fn audit(connection: &mut impl ConnectionLike, shards: u8, facts: &Fac
     Ok(report)
 }
 
-async fn audit_shard(connection: &mut impl ConnectionLike, shard: u8, facts: &Facts) -> RedisResult<(Walked, u64, u64)> {
-    let mut walk = ShardWalk::new(shard, facts);
-    let mut reader = LedgerReader::new(shard);
+async fn audit_shard(
+    connection: &mut impl ConnectionLike,
+    shard: u8,
+    facts: &Facts,
+) -> RedisResult<(Walked, u64, u64)> {
     let header = snapshot::header(connection, shard).await?;
+    let mut walk = ShardWalk::new(shard, facts, header.seq);
+    let mut reader = LedgerReader::new(shard);
     reader.each(connection, header.last_id, |item| walk.ledger(item)).await?;
     let end = reader.next_seq() - 1;
     let tail = reader.gap_at_end(header.seq);

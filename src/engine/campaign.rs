@@ -192,6 +192,13 @@ impl Engine {
         .await
     }
 
+    /// The file as published, its hash and its state, for everybody.
+    pub fn public_campaign(&self, view: &CampaignView) -> Value {
+        let mut body = status(&view.id, &view.record, &view.campaign, &[], self.now());
+        body["campaign"] = serde_json::from_str(&view.record.file).unwrap_or_default();
+        body
+    }
+
     /// A campaign that belongs to the caller's program; anybody else's does not exist.
     pub(super) async fn own_campaign(
         &self,

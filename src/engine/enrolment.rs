@@ -16,7 +16,12 @@ use crate::store::merchant::{EnrolStep, Enrolment, MerchantRecord};
 
 impl Engine {
     /// Asks for admission; the rules and the window are judged now. Who is in already stays as they are.
-    pub async fn apply_to_campaign(&self, key: &ApiKey, campaign_id: &str, merchant_id: &str) -> Result<Value, Refusal> {
+    pub async fn apply_to_campaign(
+        &self,
+        key: &ApiKey,
+        campaign_id: &str,
+        merchant_id: &str,
+    ) -> Result<Value, Refusal> {
         let view = self.enrolling_campaign(key, campaign_id).await?;
         let now = self.now();
         let held = self

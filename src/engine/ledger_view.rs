@@ -65,7 +65,9 @@ pub struct AsOf {
 }
 
 pub fn ledger_view(counters: &Counters, facts: &CampaignFacts, as_of: AsOf) -> LedgerView {
-    let accounts = |supplies: &dyn Fn(&Supply) -> bool, cells: &dyn Fn(&Cell) -> bool| accounts_of(counters, facts, supplies, cells);
+    let accounts = |supplies: &dyn Fn(&Supply) -> bool, cells: &dyn Fn(&Cell) -> bool| {
+        accounts_of(counters, facts, supplies, cells)
+    };
     let mut total = accounts(&|_| true, &|_| true);
     total.budget = facts.budget;
     total.unallocated = facts.unallocated;
@@ -99,7 +101,8 @@ fn accounts_of(
 ) -> Accounts {
     let value = |pack: u8| facts.packs.get(usize::from(pack)).map_or(0, |pack| pack.value());
     let mut accounts = Accounts::default();
-    accounts.budget = facts.supply.iter().filter(|supply| supplies(supply)).map(|supply| supply.count * value(supply.pack)).sum();
+    accounts.budget =
+        facts.supply.iter().filter(|supply| supplies(supply)).map(|supply| supply.count * value(supply.pack)).sum();
     accounts.unissued = accounts.budget;
     for ((cell, what), n) in counters.iter().filter(|((cell, _), _)| cell.c == facts.c && cells(cell)) {
         match what {
@@ -117,9 +120,13 @@ fn accounts_of(
 
 /// Packs of an undivided supply belong to a channel once it has issued them: budget and what was issued grow together.
 fn accounts_of_channel(counters: &Counters, facts: &CampaignFacts, channel: u8) -> Accounts {
-    let mut accounts = accounts_of(counters, facts, &|supply| supply.channel == Some(channel), &|cell| cell.channel == channel);
+    let mut accounts =
+        accounts_of(counters, facts, &|supply| supply.channel == Some(channel), &|cell| cell.channel == channel);
     let divided = |cell: &Cell| {
-        facts.supply.iter().any(|supply| (supply.round, supply.pack, supply.channel) == (cell.round, cell.pack, Some(channel)))
+        facts
+            .supply
+            .iter()
+            .any(|supply| (supply.round, supply.pack, supply.channel) == (cell.round, cell.pack, Some(channel)))
     };
     for ((cell, what), n) in counters.iter() {
         if cell.c == facts.c && cell.channel == channel && what == What::Packs && !divided(&cell) {
@@ -153,8 +160,14 @@ mod tests {
             expiry_hour: Box::new(|_, _, _, _| 0),
         };
         let header = [
-            ("n:7:0:0:0:pk", "3"), ("n:7:0:0:0:out:9", "150"), ("n:7:0:0:0:red", "100"), ("n:7:0:0:0:held", "50"),
-            ("n:7:0:1:1:pk", "2"), ("n:7:0:1:1:exp", "300"), ("n:7:0:1:1:rec", "100"), ("n:8:0:0:0:pk", "9"),
+            ("n:7:0:0:0:pk", "3"),
+            ("n:7:0:0:0:out:9", "150"),
+            ("n:7:0:0:0:red", "100"),
+            ("n:7:0:0:0:held", "50"),
+            ("n:7:0:1:1:pk", "2"),
+            ("n:7:0:1:1:exp", "300"),
+            ("n:7:0:1:1:rec", "100"),
+            ("n:8:0:0:0:pk", "9"),
         ];
         let view = ledger_view(&Counters::of_header(header), &facts, AsOf { epoch: 1, seq: 5 });
         let balanced = |a: &Accounts| {

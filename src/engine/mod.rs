@@ -1,16 +1,27 @@
 //! The use cases: decide with `domain`, commit with one script through `store`, decide again when the store knows more.
 
 pub mod access;
+pub mod audit;
+mod cache;
 pub mod campaign;
 mod campaign_file;
+pub mod enrolment;
 pub mod issuance;
 pub mod jobs;
+pub mod ledger_view;
 pub mod lists;
+pub mod merchant;
+pub mod merchant_import;
+pub mod redemption;
 pub mod reservation;
 pub mod resident;
 pub mod sandbox;
+pub mod settlement;
+pub mod statement;
 pub mod stats;
+pub mod terminal;
 pub mod view;
+pub mod wallet;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -44,12 +55,21 @@ pub struct Engine {
     pub keys: KeyRing,
     pub settings: Settings,
     snapshot: ArcSwap<Snapshot>,
+    merchants: cache::Cache<merchant::MerchantView>,
+    tills: cache::Cache<terminal::TillKey>,
 }
 
 impl Engine {
     pub async fn new(store: Store, keys: KeyRing, settings: Settings) -> Result<Arc<Engine>, StoreError> {
         store.check_layout().await?;
-        let engine = Engine { store, keys, settings, snapshot: ArcSwap::default() };
+        let engine = Engine {
+            store,
+            keys,
+            settings,
+            snapshot: ArcSwap::default(),
+            merchants: cache::Cache::default(),
+            tills: cache::Cache::default(),
+        };
         engine.refresh().await?;
         Ok(Arc::new(engine))
     }

@@ -88,24 +88,20 @@ struct Posted<'l> {
 }
 
 impl Posted<'_> {
+    #[rustfmt::skip] // A table: one row per kind of line.
     fn of(line: &Line) -> Option<Posted<'_>> {
-        let posted = match line {
+        let (kind, subsidy, (c, f, p, u), merchant_id, order_id, transaction_id, store, terminal, amount) = match line {
             Line::Confirmed { c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, .. }
-            | Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, .. } => Posted {
-                c: *c, f: *f, p: *p, u: *u, merchant_id, order_id, transaction_id, store, terminal,
-                amount: *amount, subsidy: *discount, kind: Kind::Redeem,
-            },
-            Line::Reversed { c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, .. } => Posted {
-                c: *c, f: *f, p: *p, u: *u, merchant_id, order_id, transaction_id, store, terminal,
-                amount: *amount, subsidy: -*discount, kind: Kind::Reverse,
-            },
-            Line::Refunded { c, f, p, u, share, merchant_id, order_id, refund_id, store, terminal, amount, .. } => Posted {
-                c: *c, f: *f, p: *p, u: *u, merchant_id, order_id, transaction_id: refund_id, store, terminal,
-                amount: *amount, subsidy: -*share, kind: Kind::Refund,
-            },
+            | Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, .. } =>
+                (Kind::Redeem, *discount, (c, f, p, u), merchant_id, order_id, transaction_id, store, terminal, amount),
+            Line::Reversed { c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, .. } =>
+                (Kind::Reverse, -discount, (c, f, p, u), merchant_id, order_id, transaction_id, store, terminal, amount),
+            Line::Refunded { c, f, p, u, share, merchant_id, order_id, refund_id, store, terminal, amount, .. } =>
+                (Kind::Refund, -share, (c, f, p, u), merchant_id, order_id, refund_id, store, terminal, amount),
             _ => return None,
         };
-        Some(posted)
+        let (c, f, p, u, amount) = (*c, *f, *p, *u, *amount);
+        Some(Posted { c, f, p, u, merchant_id, order_id, transaction_id, store, terminal, amount, subsidy, kind })
     }
 }
 
@@ -127,11 +123,29 @@ pub async fn read(books: &mut Books<'_>, connection: &mut impl ConnectionLike, s
 pub fn statement_csv(statement: &Statement) -> Result<Vec<u8>, csv::Error> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record([
-        "date", "merchant_id", "order_id", "transaction_id", "store", "terminal", "voucher_id", "voucher_kind", "amount", "subsidy", "kind",
+        "date",
+        "merchant_id",
+        "order_id",
+        "transaction_id",
+        "store",
+        "terminal",
+        "voucher_id",
+        "voucher_kind",
+        "amount",
+        "subsidy",
+        "kind",
     ])?;
     for line in &statement.lines {
-        let texts = [&statement.date, &statement.merchant_id, &line.order_id, &line.transaction_id, &line.store, &line.terminal];
-        let mut row: Vec<String> = texts.into_iter().chain([&line.voucher_id, &line.voucher_kind]).map(|text| cell(text)).collect();
+        let texts = [
+            &statement.date,
+            &statement.merchant_id,
+            &line.order_id,
+            &line.transaction_id,
+            &line.store,
+            &line.terminal,
+        ];
+        let mut row: Vec<String> =
+            texts.into_iter().chain([&line.voucher_id, &line.voucher_kind]).map(|text| cell(text)).collect();
         row.extend([line.amount.0.to_string(), line.subsidy.0.to_string(), line.kind.word().to_owned()]);
         table.write_record(row)?;
     }
@@ -174,8 +188,18 @@ mod tests {
 
     fn redeemed(order_id: &str, discount: i64) -> Line {
         Line::Redeemed {
-            c: 7, f: F, p: 0, u: 0, discount, merchant_id: "m1".into(), order_id: order_id.into(), transaction_id: "t1".into(),
-            store: "=cmd()".into(), terminal: "".into(), amount: 6000, category: "catering".into(),
+            c: 7,
+            f: F,
+            p: 0,
+            u: 0,
+            discount,
+            merchant_id: "m1".into(),
+            order_id: order_id.into(),
+            transaction_id: "t1".into(),
+            store: "=cmd()".into(),
+            terminal: "".into(),
+            amount: 6000,
+            category: "catering".into(),
         }
     }
 
@@ -195,14 +219,41 @@ mod tests {
             ("2020-07-24T18:00:00+08:00", Line::Credited { c: 7, f: F, round: 0, channel: 0, pack: 3, no: 1 }),
             ("2020-07-24T23:59:59+08:00", redeemed("A0", 1000)),
             ("2020-07-25T00:00:00+08:00", redeemed("A1", 2000)),
-            ("2020-07-25T23:00:00+08:00", Line::Refunded {
-                c: 7, f: F, p: 0, u: 0, share: 700, discount: 2000, merchant_id: merchant_id.clone(), order_id: "A1".into(),
-                refund_id: "R1".into(), store: store.clone(), terminal: terminal.clone(), amount: 2500, to: To::Recovered,
-            }),
-            ("2020-07-26T00:00:00+08:00", Line::Reversed {
-                c: 7, f: F, p: 0, u: 0, discount: 1000, merchant_id, order_id: "A0".into(), transaction_id: "t1".into(), store, terminal,
-                amount: 6000, to: To::Outstanding,
-            }),
+            (
+                "2020-07-25T23:00:00+08:00",
+                Line::Refunded {
+                    c: 7,
+                    f: F,
+                    p: 0,
+                    u: 0,
+                    share: 700,
+                    discount: 2000,
+                    merchant_id: merchant_id.clone(),
+                    order_id: "A1".into(),
+                    refund_id: "R1".into(),
+                    store: store.clone(),
+                    terminal: terminal.clone(),
+                    amount: 2500,
+                    to: To::Recovered,
+                },
+            ),
+            (
+                "2020-07-26T00:00:00+08:00",
+                Line::Reversed {
+                    c: 7,
+                    f: F,
+                    p: 0,
+                    u: 0,
+                    discount: 1000,
+                    merchant_id,
+                    order_id: "A0".into(),
+                    transaction_id: "t1".into(),
+                    store,
+                    terminal,
+                    amount: 6000,
+                    to: To::Outstanding,
+                },
+            ),
         ]
     }
 

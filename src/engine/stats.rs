@@ -1,71 +1,61 @@
 //! Live counters of a campaign: what a city watches, and the accounts in which every fen of its budget is.
 
-use std::collections::BTreeMap;
-
+use super::audit::{self, CampaignFacts, Counters, Facts, PackFacts, Report, Supply, What};
+use super::ledger_view::{AsOf, LedgerView, ledger_view};
 use super::view::CampaignView;
 use super::{Engine, Failure};
-use crate::domain::time::{HOUR, Ms};
-use crate::store::keys::{self, Slot};
+use crate::domain::campaign;
+use crate::domain::time::{HOUR, Ms, expiry_hour};
+use crate::store::keys::{self, ORDER_BUCKETS, Slot};
 use crate::store::script::{self, Member};
 use crate::store::{StoreError, int, text};
 
-/// Counters of one cell (round, channel, pack or choice), summed over the shards.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CellCounters {
-    pub reserved: i64,
-    pub packs: i64,
-    pub outstanding: BTreeMap<i64, i64>,
-    pub held: i64,
-    pub redeemed: i64,
-    pub expired: i64,
-    pub recovered: i64,
-    pub redemptions: i64,
-    pub redeemed_gross: i64,
-    pub given_back: i64,
-}
-
-/// (round, channel, pack or choice) -> counters.
-pub type Cells = BTreeMap<(u8, u8, u8), CellCounters>;
-
-/// Counters of a campaign and where in the ledger they stand.
-#[derive(Clone, Debug, Default)]
-pub struct Counters {
-    pub cells: Cells,
-    pub epoch: i64,
-    /// Sum of the shards' seqs.
-    pub seq: i64,
-}
-
 impl Engine {
-    /// Reads the counters of a campaign from every shard.
-    pub async fn counters(&self, campaign: u16) -> Result<Counters, StoreError> {
-        let mut counters = Counters::default();
+    /// Counters of all campaigns, summed over the shards, and where in the ledger they stand.
+    pub async fn counters(&self) -> Result<(Counters, AsOf), StoreError> {
+        let (mut counters, mut as_of) = (Counters::default(), AsOf { epoch: 0, seq: 0 });
         for shard in 0..self.store.shards() {
             let header = self.store.header(&Slot::Shard(shard)).await?;
-            for (field, value) in header {
-                let value: i64 = value.parse().unwrap_or_default();
+            counters.plus(&counters_of_header(&header));
+            for (field, value) in &header {
                 match field.as_str() {
-                    "seq" => counters.seq += value,
-                    "epoch" => counters.epoch = counters.epoch.max(value),
-                    _ => count(&mut counters.cells, campaign, &field, value),
+                    "seq" => as_of.seq += value.parse::<u64>().unwrap_or_default(),
+                    "epoch" => as_of.epoch = as_of.epoch.max(value.parse().unwrap_or_default()),
+                    _ => {}
                 }
             }
         }
-        Ok(counters)
+        Ok((counters, as_of))
+    }
+
+    /// Where every fen of a campaign's budget is.
+    pub async fn ledger(&self, view: &CampaignView) -> Result<LedgerView, StoreError> {
+        let (counters, as_of) = self.counters().await?;
+        Ok(ledger_view(&counters, &facts_of(view), as_of))
+    }
+
+    /// Audits the store beside whatever runs on it.
+    pub async fn audit(&self) -> Result<Report, StoreError> {
+        let mut connection = self.store.admin().await?;
+        audit::audit(&mut connection, self.store.shards(), &self.facts()).await.map_err(|error| StoreError::from_client(&error))
+    }
+
+    /// What an audit has to know of every published campaign.
+    pub fn facts(&self) -> Facts {
+        let views = self.view();
+        let published = views.by_number.values().filter(|view| view.is_published());
+        Facts { campaigns: published.map(|view| (view.number, facts_of(view))).collect(), order_buckets: ORDER_BUCKETS }
     }
 
     /// What a city watches while the campaign runs.
     pub async fn stats(&self, view: &CampaignView) -> Result<serde_json::Value, StoreError> {
-        let counters = self.counters(view.number).await?;
-        let sum = |of: fn(&CellCounters) -> i64| counters.cells.values().map(of).sum::<i64>();
+        let (counters, _) = self.counters().await?;
+        let of_campaign = || counters.iter().filter(|((cell, _), _)| cell.c == view.number);
+        let sum = |what: What| of_campaign().filter(|((_, counted), _)| *counted == what).map(|(_, n)| n).sum::<i64>();
         let now = self.now();
         let rounds = view.rounds.iter().map(|round| {
-            let issued: i64 = counters
-                .cells
-                .iter()
-                .filter(|((index, ..), _)| *index == round.index)
-                .map(|(_, cell)| cell.packs)
-                .sum();
+            let of_round = of_campaign().filter(|((cell, what), _)| cell.round == round.index && *what == What::Packs);
+            let issued: i64 = of_round.map(|(_, n)| n).sum();
             let decided: u64 =
                 round.draw.as_ref().map(|draw| draw.groups.iter().map(|group| group.winners).sum()).unwrap_or_default();
             let supply = view.campaign.round_totals(&round.round).packs;
@@ -82,13 +72,13 @@ impl Engine {
         });
         let entries: u64 = view.rounds.iter().filter_map(|round| round.record.list.count()).sum();
         Ok(serde_json::json!({
-            "reserved": sum(|cell| cell.reserved),
+            "reserved": sum(What::Reservations),
             "entries": entries,
-            "issued": sum(|cell| cell.packs),
-            "claimed": sum(|cell| cell.packs),
-            "redeemed_count": sum(|cell| cell.redemptions),
-            "redeemed_amount": sum(|cell| cell.redeemed_gross),
-            "refunded_amount": sum(|cell| cell.given_back),
+            "issued": sum(What::Packs),
+            "claimed": sum(What::Packs),
+            "redeemed_count": sum(What::Redemptions),
+            "redeemed_amount": sum(What::GrossRedeemed),
+            "refunded_amount": sum(What::GrossReturned),
             "rounds": rounds.collect::<Vec<_>>(),
         }))
     }
@@ -114,44 +104,56 @@ impl Engine {
             return Ok(());
         }
         for shard in 0..self.store.shards() {
-            let header = self.store.header(&Slot::Shard(shard)).await?;
-            let mut cells = Cells::new();
-            for (field, value) in &header {
-                count(&mut cells, view.number, field, value.parse().unwrap_or_default());
-            }
-            for ((round, channel, pack), counters) in cells {
-                let due = counters.outstanding.iter().filter(|(hour, left)| **left > 0 && **hour * HOUR <= now);
-                for (hour, _) in due {
-                    let cell = keys::cell(view.number, round, channel, pack);
-                    let args = vec![int(view.number), int(round), int(channel), int(pack), text(cell), int(*hour)];
-                    self.store.call(&script::MONEY_EXPIRE, &Slot::Shard(shard), Member::new(vec![], args)).await?;
+            let counters = counters_of_header(&self.store.header(&Slot::Shard(shard)).await?);
+            for ((cell, what), left) in counters.iter() {
+                let What::Outstanding(hour) = what else { continue };
+                if cell.c != view.number || left <= 0 || hour * HOUR > now {
+                    continue;
                 }
+                let prefix = keys::cell(cell.c, cell.round, cell.channel, cell.pack);
+                let args = vec![int(cell.c), int(cell.round), int(cell.channel), int(cell.pack), text(prefix), int(hour)];
+                self.store.call(&script::MONEY_EXPIRE, &Slot::Shard(shard), Member::new(vec![], args)).await?;
             }
         }
         Ok(())
     }
 }
 
-/// Adds one header field `n:<campaign>:<round>:<channel>:<pack>:<what>[:<hour>]` of the campaign to its cell.
-fn count(cells: &mut Cells, campaign: u16, field: &str, value: i64) {
-    let mut parts = field.split(':');
-    if parts.next() != Some("n") || parts.next().and_then(|part| part.parse().ok()) != Some(campaign) {
-        return;
-    }
-    let mut number = || parts.next().and_then(|part| part.parse::<u8>().ok());
-    let (Some(round), Some(channel), Some(pack)) = (number(), number(), number()) else { return };
-    let cell = cells.entry((round, channel, pack)).or_default();
-    match (parts.next().unwrap_or_default(), parts.next()) {
-        ("rsv", None) => cell.reserved += value,
-        ("pk", None) => cell.packs += value,
-        ("held", None) => cell.held += value,
-        ("red", None) => cell.redeemed += value,
-        ("exp", None) => cell.expired += value,
-        ("rec", None) => cell.recovered += value,
-        ("rn", None) => cell.redemptions += value,
-        ("rg", None) => cell.redeemed_gross += value,
-        ("rf", None) => cell.given_back += value,
-        ("out", Some(hour)) => *cell.outstanding.entry(hour.parse().unwrap_or_default()).or_default() += value,
-        _ => {}
+fn counters_of_header(header: &[(String, String)]) -> Counters {
+    Counters::of_header(header.iter().map(|(field, value)| (field.as_str(), value.as_str())))
+}
+
+/// A campaign in the indexes and amounts that the ledger speaks of.
+fn facts_of(view: &CampaignView) -> CampaignFacts {
+    let campaign = view.campaign.clone();
+    let position = |pack_id: &str| campaign.packs.iter().position(|pack| pack.pack_id == pack_id).map(|index| index as u8);
+    let supply = view.rounds.iter().flat_map(|round| {
+        let campaign::Supply::Packs(packs) = &round.round.supply else { return Vec::new() };
+        let supplies = packs.iter().filter_map(|supply| {
+            Some(Supply { round: round.index, channel: None, pack: position(&supply.pack_id)?, count: supply.count as i64 })
+        });
+        supplies.collect()
+    });
+    let packs = campaign.packs.iter().map(|pack| PackFacts {
+        pack_id: pack.pack_id.clone(),
+        units: pack.units().iter().map(|unit| unit.discount_amount.0).collect(),
+    });
+    CampaignFacts {
+        c: view.number,
+        campaign_id: view.id.clone(),
+        buckets: view.record.buckets,
+        budget: campaign.budget.0,
+        unallocated: campaign.unallocated().0,
+        rounds: campaign.rounds.iter().map(|round| round.round_id.clone()).collect(),
+        channels: campaign.channels.clone(),
+        packs: packs.collect(),
+        supply: supply.collect(),
+        expiry_hour: Box::new({
+            let campaign = campaign.clone();
+            move |round, pack, unit, at| {
+                let window = campaign.unit_window(usize::from(round), usize::from(pack), unit, at);
+                window.map(|window| expiry_hour(window.end)).unwrap_or_default()
+            }
+        }),
     }
 }

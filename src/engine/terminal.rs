@@ -18,8 +18,8 @@ const MOST_TERMINALS: usize = 1_000;
 /// Longer names of keys are not looked up.
 const LONGEST_KEY_ID: usize = 64;
 
-/// A key that may sign for a till now.
-#[derive(Clone, Debug)]
+/// A key as signatures are judged by it.
+#[derive(Clone)]
 pub struct TillKey {
     pub key_id: String,
     pub kind: TillKind,
@@ -29,11 +29,20 @@ pub struct TillKey {
     pub terminal_id: Option<String>,
     /// What it may sign with, the newest first.
     pub secrets: Vec<String>,
-    revoked: bool,
+    pub revoked: bool,
+}
+
+impl std::fmt::Debug for TillKey {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("TillKey")
+            .field("key_id", &self.key_id)
+            .field("revoked", &self.revoked)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the office is told about a terminal; the secret only when it was made just now.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TerminalStatus {
     pub created: bool,
     pub body: Value,
@@ -49,21 +58,21 @@ pub struct Rotation {
 }
 
 impl Engine {
-    /// The key that a signature names. An unknown one costs the same work as a known one and is refused like a wrong signature.
-    pub async fn till(&self, key_id: &str) -> Result<Arc<TillKey>, Refusal> {
+    /// The key that a signature names, if there is one; whoever judges the signature decides what a revoked one is told.
+    pub async fn till(&self, key_id: &str) -> Result<Option<Arc<TillKey>>, Refusal> {
+        if key_id.is_empty() || key_id.len() > LONGEST_KEY_ID {
+            return Ok(None);
+        }
         let revision = self.view().revision;
-        let known = match self.tills.get(key_id, revision) {
-            Some(known) => known,
-            None if key_id.is_empty() || key_id.len() > LONGEST_KEY_ID => return Err(self.unknown_till(key_id)),
-            None => {
-                let held = self.store.record::<TillKeyRecord>(Kind::TillKey, key_id).await?;
-                let Some(held) = held else { return Err(self.unknown_till(key_id)) };
-                let read = Arc::new(self.till_key(key_id, held.value));
-                self.tills.put(key_id, revision, read.clone());
-                read
-            }
-        };
-        if known.revoked { Err(Code::KeyRevoked.into()) } else { Ok(known) }
+        if let Some(known) = self.tills.get(key_id, revision) {
+            return Ok(Some(known));
+        }
+        let held = self.store.record::<TillKeyRecord>(Kind::TillKey, key_id).await?;
+        let read = held.map(|held| Arc::new(self.till_key(key_id, held.value)));
+        if let Some(read) = &read {
+            self.tills.put(key_id, revision, read.clone());
+        }
+        Ok(read)
     }
 
     /// Makes a terminal with its key. The secret is in this answer and no other; who lost the answer rotates the key.
@@ -80,7 +89,12 @@ impl Engine {
         }
         if held.terminals.len() >= MOST_TERMINALS {
             let refusal = Refusal::new(Code::InvalidRequest);
-            return Err(refusal.field("/terminal_id", "too_many", "最多 1000 台终端。", "A merchant has at most 1,000 terminals."));
+            return Err(refusal.field(
+                "/terminal_id",
+                "too_many",
+                "最多 1000 台终端。",
+                "A merchant has at most 1,000 terminals.",
+            ));
         }
         let key_id = self.new_till_key(key, merchant_id, terminal_id).await?;
         let made = Terminal { key_id: key_id.clone(), version: 1, created_at: self.now(), revoked: false };
@@ -114,16 +128,21 @@ impl Engine {
         let record = self.own_merchant(key, merchant_id).await?.value;
         let key_id = terminal_of(&record, terminal_id)?.key_id.clone();
         let rotated = self.change_till_key(&key_id, |record| rotate(record, rotation)).await?;
-        let body = self.note_terminal(key, merchant_id, terminal_id, &rotated).await?;
+        let mut body = self.note_terminal(key, merchant_id, (terminal_id, &key_id), &rotated).await?;
         tracing::info!(merchant.id = merchant_id, key.id = key_id, version = rotated.version, "till key rotated");
-        let mut body = body;
         body["secret"] = json!(self.till_secret(&key_id, rotated.version));
         body["previous_accepted"] = json!(rotated.first_live < rotated.version);
         Ok(body)
     }
 
     /// The terminal signs nothing any more; a new one may take its id and gets another key.
-    pub async fn revoke_terminal(&self, key: &ApiKey, merchant_id: &str, terminal_id: &str) -> Result<Value, Refusal> {
+    pub async fn revoke_terminal(
+        &self,
+        key: &ApiKey,
+        merchant_id: &str,
+        terminal_id: &str,
+        reason: Option<String>,
+    ) -> Result<Value, Refusal> {
         let record = self.own_merchant(key, merchant_id).await?.value;
         let key_id = terminal_of(&record, terminal_id)?.key_id.clone();
         let revoked = self
@@ -132,8 +151,8 @@ impl Engine {
                 Ok(())
             })
             .await?;
-        tracing::info!(merchant.id = merchant_id, key.id = key_id, "till key revoked");
-        self.note_terminal(key, merchant_id, terminal_id, &revoked).await
+        tracing::info!(merchant.id = merchant_id, key.id = key_id, by = key.name, reason, "till key revoked");
+        self.note_terminal(key, merchant_id, (terminal_id, &key_id), &revoked).await
     }
 
     fn till_key(&self, key_id: &str, record: TillKeyRecord) -> TillKey {
@@ -151,11 +170,6 @@ impl Engine {
 
     fn till_secret(&self, key_id: &str, version: u32) -> String {
         self.keys.till_secret(key_id, version, self.settings.key_prefix)
-    }
-
-    fn unknown_till(&self, key_id: &str) -> Refusal {
-        std::hint::black_box(self.till_secret(key_id, 1));
-        Code::SignatureInvalid.into()
     }
 
     /// Names are random: a counter restored from a backup would give an old key's name, and with it its secret, to a new terminal.
@@ -205,12 +219,14 @@ impl Engine {
         &self,
         key: &ApiKey,
         merchant_id: &str,
-        terminal_id: &str,
+        (terminal_id, key_id): (&str, &str),
         till: &TillKeyRecord,
     ) -> Result<Value, Refusal> {
         let held = self
             .change_merchant(key, merchant_id, |record| {
-                let Some(terminal) = record.terminals.get_mut(terminal_id) else { return Err(Code::NotFound.into()) };
+                // The terminal's id may have been given to a new key meanwhile.
+                let same = |terminal: &&mut Terminal| terminal.key_id == key_id;
+                let Some(terminal) = record.terminals.get_mut(terminal_id).filter(same) else { return Ok(false) };
                 let changed = (terminal.version, terminal.revoked) != (till.version, till.revoked);
                 (terminal.version, terminal.revoked) = (till.version, till.revoked);
                 Ok(changed)
@@ -224,7 +240,7 @@ fn rotate(record: &mut TillKeyRecord, rotation: Rotation) -> Result<(), Refusal>
     if record.revoked {
         return Err(Refusal::new(Code::MerchantStateRefuses).with("state", "revoked"));
     }
-    let repeated = rotation.from_version.is_some_and(|from| from + 1 == record.version);
+    let repeated = rotation.from_version.is_some_and(|from| from.checked_add(1) == Some(record.version));
     if !repeated {
         if rotation.from_version.is_some_and(|from| from != record.version) {
             return Err(Refusal::new(Code::PreconditionFailed).with("version", record.version));

@@ -56,6 +56,8 @@ pub struct ShownCode {
 #[derive(Clone, Debug, PartialEq)]
 pub struct WalletTransaction {
     pub kind: &'static str,
+    /// Of a redemption or its reversal.
+    pub transaction_id: Option<String>,
     pub voucher_id: String,
     pub campaign_id: String,
     pub discount_amount: Fen,
@@ -120,7 +122,7 @@ impl Engine {
                 let has_pack = record.packs.iter().any(|pack| pack.round == entry.round && pack.channel == entry.channel);
                 let swept = round.record.credited_at.is_some();
                 if !has_pack && !swept && round.draw.is_some() && self.now() >= round.last_close() {
-                    self.my_claim(&view.id, &round.round.round_id, &Claimant::Resident(resident)).await?;
+                    self.my_claim(&view.id, &round.round.round_id, &Claimant::Resident(Box::new(resident.clone()))).await?;
                     credited = true;
                 }
             }
@@ -175,10 +177,11 @@ impl Engine {
         let mut connection = self.store.admin().await?;
         let each = |item: Item| {
             let Item::Entry(entry) = item else { return };
-            let Some((kind, c, f, p, u, discount)) = voucher_event(&entry.line) else { return };
+            let Some((kind, c, f, p, u, discount, transaction_id)) = voucher_event(&entry.line) else { return };
             let Some((_, view)) = own.get(&c).filter(|(field, _)| *field == f) else { return };
             transactions.push(WalletTransaction {
                 kind,
+                transaction_id: transaction_id.cloned(),
                 voucher_id: codec.id(&VoucherRef { c, shard: resident.shard, f, p, u }),
                 campaign_id: view.id.clone(),
                 discount_amount: Fen(discount),
@@ -243,17 +246,20 @@ impl Engine {
     }
 }
 
-type Event = (&'static str, u16, [u8; 9], u8, u8, i64);
+type Event<'a> = (&'static str, u16, [u8; 9], u8, u8, i64, Option<&'a String>);
 
-fn voucher_event(line: &Line) -> Option<Event> {
+fn voucher_event(line: &Line) -> Option<Event<'_>> {
     match line {
-        Line::Held { c, f, p, u, discount, .. } => Some(("hold", *c, f.0, *p, *u, *discount)),
-        Line::Confirmed { c, f, p, u, discount, .. } | Line::Redeemed { c, f, p, u, discount, .. } => {
-            Some(("redeem", *c, f.0, *p, *u, *discount))
+        Line::Held { c, f, p, u, discount, .. } => Some(("hold", *c, f.0, *p, *u, *discount, None)),
+        Line::Confirmed { c, f, p, u, discount, transaction_id, .. }
+        | Line::Redeemed { c, f, p, u, discount, transaction_id, .. } => {
+            Some(("redeem", *c, f.0, *p, *u, *discount, Some(transaction_id)))
         }
-        Line::Released { c, f, p, u, discount, .. } => Some(("release", *c, f.0, *p, *u, *discount)),
-        Line::Reversed { c, f, p, u, discount, .. } => Some(("reverse", *c, f.0, *p, *u, *discount)),
-        Line::Refunded { c, f, p, u, share, .. } => Some(("refund", *c, f.0, *p, *u, *share)),
+        Line::Released { c, f, p, u, discount, .. } => Some(("release", *c, f.0, *p, *u, *discount, None)),
+        Line::Reversed { c, f, p, u, discount, transaction_id, .. } => {
+            Some(("reverse", *c, f.0, *p, *u, *discount, Some(transaction_id)))
+        }
+        Line::Refunded { c, f, p, u, share, .. } => Some(("refund", *c, f.0, *p, *u, *share, None)),
         _ => None,
     }
 }
@@ -266,5 +272,5 @@ fn etag_of(vouchers: &[WalletVoucher]) -> String {
             hash.update([0]);
         }
     }
-    format!("\"{}\"", hex::encode(&hash.finalize()[..12]))
+    hex::encode(&hash.finalize()[..12])
 }

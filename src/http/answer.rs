@@ -70,6 +70,12 @@ impl Answer {
         self.header(LOCATION, path)
     }
 
+    /// Sets a header that has a value already, such as the type of a body that is not JSON.
+    pub fn replace_header(mut self, name: HeaderName, value: &str) -> Answer {
+        self.headers.retain(|(known, _)| *known != name);
+        self.header(name, value)
+    }
+
     /// A header value that cannot be sent is left out.
     pub fn header(mut self, name: HeaderName, value: &str) -> Answer {
         self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));

@@ -14,21 +14,12 @@ use super::middleware::Call;
 use crate::clock::wall_ms;
 use crate::domain::refusal::{Code, Refusal};
 use crate::signing::{self, Credentials};
+pub use crate::store::merchant::TillKind;
 
 /// Routes on which a till calls.
 pub fn is_till_path(path: &str) -> bool {
     let below = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     below("/v1/redemptions") || below("/v1/transactions")
-}
-
-/// What a key may stand for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TillKind {
-    Terminal,
-    /// All terminals of one merchant.
-    Merchant,
-    /// Names merchant and terminal in the body.
-    Platform,
 }
 
 /// Who a signed request comes from.
@@ -47,8 +38,28 @@ pub struct Till {
 #[derive(Clone)]
 pub struct TillKey {
     pub till: Till,
-    pub secret: String,
+    /// What it may sign with, the newest first; two while it is rotated.
+    pub secrets: Vec<String>,
     pub revoked: bool,
+}
+
+impl TillKey {
+    pub fn of(key: &crate::engine::terminal::TillKey) -> TillKey {
+        let till = Till {
+            key_id: key.key_id.clone(),
+            kind: key.kind,
+            program: key.program.clone(),
+            merchant_id: key.merchant_id.clone(),
+            terminal_id: key.terminal_id.clone(),
+        };
+        TillKey { till, secrets: key.secrets.clone(), revoked: key.revoked }
+    }
+
+    /// The secret that made a signature, or the newest.
+    fn secret_of(&self, signed: impl Fn(&str) -> bool) -> &str {
+        let newest = self.secrets.first().map_or("", String::as_str);
+        self.secrets.iter().map(String::as_str).find(|secret| signed(secret)).unwrap_or(newest)
+    }
 }
 
 impl std::fmt::Debug for TillKey {
@@ -85,7 +96,10 @@ pub async fn authenticate(request: &mut ServiceRequest) -> Result<(), Refusal> {
             Ok(())
         }
         Err(refusal) => {
-            gate.admit_address(request.request())?;
+            // Guessing keys is limited; a store that is away is not the caller's doing.
+            if refusal.code.status() == 401 {
+                gate.admit_address(request.request())?;
+            }
             Err(refusal)
         }
     }
@@ -96,12 +110,20 @@ async fn judge_request(request: &mut ServiceRequest, gate: &Gate) -> Result<Till
     let credentials =
         Credentials::parse(header).map_err(|fault| Refusal::new(Code::SignatureInvalid).detail(fault.to_string()))?;
     let key = (gate.till_key)(credentials.key_id.clone()).await?;
-    if let Some(key) = &key {
-        Call::current().set_signer(Signer { secret: key.secret.clone(), nonce: credentials.nonce.clone() });
+    let sign_with = |secret: &str| {
+        Call::current().set_signer(Signer { secret: secret.to_owned(), nonce: credentials.nonce.clone() });
+    };
+    // Even a body that cannot be read gets a signed answer.
+    if let Some(newest) = key.as_ref().and_then(|key| key.secrets.first()) {
+        sign_with(newest);
     }
     let payload = request.take_payload();
     let bytes = body::read(request.request(), payload).await?;
     request.set_payload(dev::Payload::from(bytes.clone()));
+    if let Some(key) = &key {
+        let target = target(request);
+        sign_with(key.secret_of(|secret| credentials.signed(secret, request.method().as_str(), target, &bytes)));
+    }
     judge(key, &credentials, request, &bytes, wall_ms() / 1000)
 }
 
@@ -113,9 +135,8 @@ fn judge(
     body: &Bytes,
     now: i64,
 ) -> Result<Till, Refusal> {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    let secret = key.as_ref().map_or("", |key| key.secret.as_str());
-    let signed = credentials.signed(secret, request.method().as_str(), target, body);
+    let signed = |secret: &str| credentials.signed(secret, request.method().as_str(), target(request), body);
+    let signed = signed(key.as_ref().map_or("", |key| key.secret_of(signed)));
     let Some(key) = key.filter(|_| signed) else { return Err(Code::SignatureInvalid.into()) };
     if key.revoked {
         return Err(Code::KeyRevoked.into());
@@ -124,6 +145,11 @@ fn judge(
         return Err(Refusal::new(Code::TimestampOutOfRange).with("server_time", now));
     }
     Ok(key.till)
+}
+
+/// The raw path and query, as they were signed.
+fn target(request: &ServiceRequest) -> &str {
+    request.uri().path_and_query().map_or("/", |target| target.as_str())
 }
 
 impl FromRequest for Till {

@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::Officer;
+use super::auth::{Anyone, Officer};
 use super::body::{Body, Params, RawBody};
 use super::error::Problem;
 use crate::domain::refusal::{Code, Refusal};
@@ -27,7 +27,9 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(pause_campaign)
         .service(resume_campaign)
         .service(stop_campaign)
-        .service(campaign_stats);
+        .service(campaign_stats)
+        .service(campaign_ledger)
+        .service(public_campaign);
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -169,6 +171,24 @@ pub async fn campaign_stats(state: Data<State>, officer: Officer, campaign_id: P
     let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id)?;
     let stats = state.engine.stats(&view).await.map_err(Refusal::from)?;
     Ok(Answer::ok(&stats))
+}
+
+/// The accounts of the budget: in total, and by round, channel, pack and pool.
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200)))]
+#[get("/v1/campaigns/{campaign_id}/ledger")]
+pub async fn campaign_ledger(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
+    let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id)?;
+    let ledger = state.engine.ledger(&view).await.map_err(Refusal::from)?;
+    Ok(Answer::ok(&ledger))
+}
+
+/// What everybody may know of a published campaign: its file and its rules hash.
+#[utoipa::path(tag = "public", params(("campaign_id" = String, Path)), responses((status = 200)))]
+#[get("/v1/public/campaigns/{campaign_id}")]
+pub async fn public_campaign(state: Data<State>, _: Anyone, campaign_id: Path<String>) -> answer::Result {
+    let view = state.engine.published(&campaign_id)?;
+    let shown = state.engine.public_campaign(&view);
+    Ok(Answer::ok(&shown))
 }
 
 /// What a write answers; a mere check of a file (version 0) has no effect to vouch for.

@@ -9,12 +9,17 @@ pub mod campaign;
 pub mod error;
 pub mod issuance;
 pub mod limit;
+pub mod merchant;
+mod merchant_import;
 pub mod middleware;
 pub mod openapi;
 pub mod ops;
+pub mod redemption;
 pub mod reservation;
 pub mod round;
 pub mod sandbox;
+pub mod settlement;
+pub mod wallet;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -30,6 +35,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::config::Settings;
 use crate::engine::Engine;
 use auth::Gate;
+use auth_till::TillKey;
 use limit::Limits;
 use openapi::Document;
 use ops::{Check, Ops, Readiness};
@@ -70,6 +76,10 @@ fn routes(config: &mut ServiceConfig, sandbox: bool) {
     round::configure(config);
     reservation::configure(config);
     issuance::configure(config);
+    wallet::configure(config);
+    merchant::configure(config);
+    redemption::configure(config);
+    settlement::configure(config);
     if sandbox {
         sandbox::configure(config);
     }
@@ -117,10 +127,7 @@ fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: [u8; 32]) -> Gate 
         }),
         till_key: Box::new(move |key_id| {
             let engine = for_tills.clone();
-            Box::pin(async move {
-                let _ = (engine, key_id);
-                Ok(None)
-            })
+            Box::pin(async move { Ok(engine.till(&key_id).await?.map(|key| TillKey::of(&key))) })
         }),
         token_key: settings.sandbox.then_some(token_key),
         pass_keys: engine.keys.pass.clone(),

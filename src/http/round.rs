@@ -7,7 +7,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::Officer;
+use super::auth::{Anyone, Officer};
 use super::error::Problem;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Failure;
@@ -60,7 +60,7 @@ pub async fn draw_round(state: Data<State>, officer: Officer, path: Path<(String
 /// What was fixed before the draw: count, root, rules hash and the hash of the operator's secret.
 #[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200)))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/commitment")]
-pub async fn get_commitment(state: Data<State>, path: Path<(String, String)>) -> answer::Result {
+pub async fn get_commitment(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
     let view = state.engine.published(&campaign_id)?;
     commitment_of(&view, &round_id)
@@ -69,7 +69,7 @@ pub async fn get_commitment(state: Data<State>, path: Path<(String, String)>) ->
 /// Everything that `quanyu verify-draw` needs, once the round has ended.
 #[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200)))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/proof")]
-pub async fn get_proof(state: Data<State>, path: Path<(String, String)>) -> answer::Result {
+pub async fn get_proof(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
     let view = state.engine.published(&campaign_id)?;
     let round = ended(&state, &view, &round_id)?;
@@ -80,14 +80,14 @@ pub async fn get_proof(state: Data<State>, path: Path<(String, String)>) -> answ
 /// The closed list, one entry a line, sorted as in the tree.
 #[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200, content_type = "application/x-ndjson")))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/entries")]
-pub async fn get_entries(state: Data<State>, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
+pub async fn get_entries(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
     list(&state, path.into_inner(), false).await
 }
 
 /// The winners, one a line, sorted as in the tree.
 #[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200, content_type = "application/x-ndjson")))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/winners")]
-pub async fn get_winners(state: Data<State>, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
+pub async fn get_winners(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
     list(&state, path.into_inner(), true).await
 }
 

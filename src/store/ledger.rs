@@ -167,7 +167,14 @@ impl LedgerReader {
         }
         let from = format!("{}-0", self.from);
         let to = if last_id == u64::MAX { "+".to_owned() } else { format!("{last_id}-{}", u64::MAX) };
-        let reply: Value = redis::cmd("XRANGE").arg(&self.key).arg(from).arg(to).arg("COUNT").arg(PAGE).query_async(connection).await?;
+        let reply: Value = redis::cmd("XRANGE")
+            .arg(&self.key)
+            .arg(from)
+            .arg(to)
+            .arg("COUNT")
+            .arg(PAGE)
+            .query_async(connection)
+            .await?;
         let Value::Array(entries) = reply else { return Ok(Vec::new()) };
         let mut items = Vec::new();
         for entry in &entries {
@@ -230,7 +237,11 @@ impl LedgerReader {
 /// Time and lines of a stream entry, from its fields as the store answers them (names and values in turn).
 fn decode_fields(fields: &[Value]) -> Result<(Ms, Vec<Line>), String> {
     let field = |name: &[u8]| {
-        fields.chunks_exact(2).find(|pair| bytes(&pair[0]) == name).map(|pair| bytes(&pair[1])).ok_or("a field is missing")
+        fields
+            .chunks_exact(2)
+            .find(|pair| bytes(&pair[0]) == name)
+            .map(|pair| bytes(&pair[1]))
+            .ok_or("a field is missing")
     };
     let at = std::str::from_utf8(field(b"t")?).ok().and_then(|text| text.parse().ok()).ok_or("t is not a time")?;
     Ok((at, decode_lines(field(b"l")?)?))
@@ -338,11 +349,17 @@ mod tests {
         reader.accept(5, Err("torn".into()), &mut items);
         reader.accept(7, Ok((7, vec![credited(4), credited(5)])), &mut items);
         reader.accept(8, Ok((8, vec![credited(6)])), &mut items);
-        let gaps: Vec<_> =
-            items.iter().filter_map(|item| if let Item::Gap(gap) = item { Some((gap.after, gap.before, gap.missing)) } else { None }).collect();
+        let gaps: Vec<_> = items
+            .iter()
+            .filter_map(
+                |item| if let Item::Gap(gap) = item { Some((gap.after, gap.before, gap.missing)) } else { None },
+            )
+            .collect();
         assert_eq!(gaps, [(2, 4, 1), (4, 7, 2), (8, 8, -1)]);
-        let seqs: Vec<_> =
-            items.iter().filter_map(|item| if let Item::Entry(entry) = item { Some(entry.seq) } else { None }).collect();
+        let seqs: Vec<_> = items
+            .iter()
+            .filter_map(|item| if let Item::Entry(entry) = item { Some(entry.seq) } else { None })
+            .collect();
         assert_eq!(seqs, [1, 2, 4, 7, 8, 8]);
         assert_eq!(reader.gap_at_end(8), None);
         assert_eq!(reader.gap_at_end(10).map(|gap| gap.missing), Some(2));

@@ -5,7 +5,9 @@ pub mod campaign;
 pub mod config;
 pub mod embedded;
 pub mod keys;
+pub mod ledger;
 pub mod merchant;
+pub mod orders;
 pub mod probe;
 pub mod read;
 pub mod record;
@@ -92,7 +94,7 @@ impl StoreError {
     }
 
     /// The one place where a client's error becomes a statement about the effect; what is not known to be refused is unknown.
-    fn from_redis(error: &redis::RedisError) -> StoreError {
+    pub fn from_client(error: &redis::RedisError) -> StoreError {
         const REFUSED: [&str; 9] =
             ["LOADING", "MISCONF", "OOM", "READONLY", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS"];
         if error.code().is_some_and(|code| REFUSED.contains(&code)) || error.is_connection_refusal() {
@@ -140,7 +142,7 @@ impl Store {
     /// Connects, loads every script and starts the batchers.
     pub async fn open(options: Options, clock: Clock) -> Result<Store, StoreError> {
         let info = connection_info(&options.url)?;
-        let client = redis::Client::open(info.clone()).map_err(|error| StoreError::from_redis(&error))?;
+        let client = redis::Client::open(info.clone()).map_err(|error| StoreError::from_client(&error))?;
         let mut hot = Vec::new();
         for _ in 0..options.connections.max(4) {
             let config = ConnectionManagerConfig::new()
@@ -149,7 +151,7 @@ impl Store {
                 .set_max_delay(Duration::from_millis(500))
                 .set_pipeline_buffer_size(1024);
             let connection = client.get_connection_manager_with_config(config).await;
-            hot.push(connection.map_err(|error| StoreError::from_redis(&error))?);
+            hot.push(connection.map_err(|error| StoreError::from_client(&error))?);
         }
         let shards = options.shards;
         let queues = (0..shards).map(|_| batch::Queue::new(options.queue)).collect();
@@ -201,10 +203,10 @@ impl Store {
             Err(error) if error.code() == Some("NOSCRIPT") => {
                 self.send(redis::cmd("SCRIPT").arg("LOAD").arg(script.text))
                     .await
-                    .map_err(|error| StoreError::from_redis(&error))?;
-                self.send(&command).await.map_err(|error| StoreError::from_redis(&error))
+                    .map_err(|error| StoreError::from_client(&error))?;
+                self.send(&command).await.map_err(|error| StoreError::from_client(&error))
             }
-            answer => answer.map_err(|error| StoreError::from_redis(&error)),
+            answer => answer.map_err(|error| StoreError::from_client(&error)),
         }
     }
 
@@ -221,7 +223,7 @@ impl Store {
 
     /// A typed read over a hot connection.
     pub async fn query<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, StoreError> {
-        let value = self.send(command).await.map_err(|error| StoreError::from_redis(&error))?;
+        let value = self.send(command).await.map_err(|error| StoreError::from_client(&error))?;
         redis::from_redis_value(value).map_err(|error| StoreError::Unknown(error.to_string()))
     }
 

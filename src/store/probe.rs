@@ -88,7 +88,7 @@ impl StoreFacts {
             let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
             Self::read(&mut connection).await
         };
-        read.await.map_err(|error: RedisError| StoreError::from_redis(&error))
+        read.await.map_err(|error: RedisError| StoreError::from_client(&error))
     }
 
     /// Asks one server; in a cluster, ask each primary.

@@ -41,7 +41,7 @@ impl Store {
         }
         let mut connection = self.admin().await?;
         let answered: Vec<Vec<(Vec<u8>, Vec<u8>)>> =
-            pipeline.query_async(&mut connection).await.map_err(|error| StoreError::from_redis(&error))?;
+            pipeline.query_async(&mut connection).await.map_err(|error| StoreError::from_client(&error))?;
         let mut people = Vec::new();
         for (field, value) in answered.into_iter().flatten() {
             let record = PersonRecord::decode(&value)?;

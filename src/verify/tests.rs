@@ -129,6 +129,16 @@ fn a_draw_that_followed_the_rules_is_verified() {
 }
 
 #[test]
+fn a_round_with_one_pack_may_name_it_where_nothing_was_chosen() {
+    let folder = single();
+    folder.change("proof.json", |text| text.replace("\"pack_id\":null", "\"pack_id\":\"a\""));
+    folder.change("winners.ndjson", |text| text.replace("\"pack_id\":null", "\"pack_id\":\"a\""));
+    assert_eq!(verify_folder(&folder.0).map(|verified| verified.winners), Ok(10));
+    folder.change("proof.json", |text| text.replace("\"pack_id\":\"a\"", "\"pack_id\":\"b\""));
+    assert!(!folder.faults().is_empty());
+}
+
+#[test]
 fn fewer_entries_than_packs_all_win() {
     let entries = (0..7).map(|n| entry(n, None, None, 0)).collect();
     assert_eq!(verify_folder(&folder(json!({"a": 10}), "single", false, entries, |_| 10).0).unwrap().winners, 7);

@@ -2,7 +2,7 @@
 -- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, lapsing holds, person buckets (hashes)
 -- ARGV member {{order bucket, lapsing holds, person bucket, ...}, order key, order as the node has read it ('' = none), units, uses,
 --   attempt, {merchant, order, transaction, store, terminal}}
--- Replies: changed {order}; refused broken (a held order without its vouchers); replay {order}; ok {order}
+-- Replies: changed {order}; refused internal (a held order without its vouchers); replay {order}; ok {order}
 -- Keeps: a reversed order stays reversed; held or redeemed falls by what outstanding (or expired, recovered) grows.
 local function give_back(m, order, units, till)
   for _, unit in ipairs(units) do
@@ -27,7 +27,7 @@ local function judge(m)
   end
   local was = order[2] == REDEEMED and 'redeemed' or 'held'
   if order[2] == HELD then
-    if not all_units_are(m, units, UNIT_HELD) then return { 'refused', 'broken' } end
+    if not all_units_are(m, units, UNIT_HELD) then return { 'refused', 'internal' } end
     release(m, ok, units, m[5], 'reverse')
     unlist(m, ok)
   elseif order[2] == REDEEMED then

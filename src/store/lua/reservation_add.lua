@@ -32,11 +32,12 @@ local function judge(m)
     entry[2], entry[3], entry[4] = channel, choice, at
     line({ 'C', campaign, field, round, channel, choice })
   else
-    if maximum > 0 and counter(counter_name) >= maximum then
+    if maximum > 0 and counter(prefix .. ':total') >= maximum then
       return { 'refused', 'reservation_full' }
     end
     record[2][#record[2] + 1] = { round, channel, choice, at }
     add(counter_name, 1)
+    add(prefix .. ':total', 1)
     line({ 'R', campaign, field, round, channel, choice })
   end
   put(bucket, field, cmsgpack.pack(record))

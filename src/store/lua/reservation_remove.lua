@@ -11,6 +11,7 @@ local function judge(m)
     if entry[1] == round then
       table.remove(record[2], i)
       add(prefix .. ':' .. entry[2] .. ':' .. entry[3] .. ':rsv', -1)
+      add(prefix .. ':total', -1)
       line({ 'W', campaign, field, round, entry[2] })
       if #record[2] == 0 and #(record[3] or {}) == 0 then
         del(bucket, field)

@@ -1,0 +1,60 @@
+//! `quanyu settle DATE`: a day's settlement from the ledger, beside a running server.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::could_not;
+use crate::app::{FIRST_PROGRAM, Node};
+use crate::config::Settings;
+use crate::domain::settlement::Day;
+use crate::engine::access::{ApiKey, Role};
+use crate::engine::settlement::{statement_csv, summary_csv};
+
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    settings: Settings,
+    /// The day in the city's zone, YYYY-MM-DD.
+    date: String,
+    /// One merchant's statement instead of everybody's totals.
+    #[arg(long)]
+    merchant: Option<String>,
+    /// The program whose campaigns are settled.
+    #[arg(long, default_value = FIRST_PROGRAM)]
+    program: String,
+    /// CSV instead of JSON.
+    #[arg(long)]
+    csv: bool,
+}
+
+pub async fn run(options: Options) -> ExitCode {
+    let node = match Node::beside(&options.settings).await {
+        Ok(node) => node,
+        Err(error) => return could_not(error),
+    };
+    let key = ApiKey { name: "settle".into(), roles: vec![Role::Finance], program: options.program.clone(), created_at: 0 };
+    let day = node.engine.settlement_day(&key, &options.date, options.merchant.as_deref()).await;
+    node.stop().await;
+    match day {
+        Ok(day) => print(&day, &options),
+        Err(refusal) => could_not(refusal.detail.unwrap_or_else(|| refusal.code.message().1.to_owned())),
+    }
+}
+
+fn print(day: &Day, options: &Options) -> ExitCode {
+    let merchant = options.merchant.as_deref();
+    let text = match (merchant, options.csv) {
+        (Some(merchant), true) => statement_csv(&day.statement(merchant)).map_err(|error| error.to_string()),
+        (None, true) => summary_csv(&day.summary()).map_err(|error| error.to_string()),
+        (Some(merchant), false) => serde_json::to_vec_pretty(&day.statement(merchant)).map_err(|error| error.to_string()),
+        (None, false) => serde_json::to_vec_pretty(&day.summary()).map_err(|error| error.to_string()),
+    };
+    match text {
+        Ok(text) => {
+            println!("{}", String::from_utf8_lossy(&text));
+            ExitCode::SUCCESS
+        }
+        Err(error) => could_not(error),
+    }
+}

@@ -1,0 +1,162 @@
+//! One shard's records beside the fold of its ledger, bucket by bucket. Pure: the caller reads, this compares.
+
+use std::collections::BTreeMap;
+
+use super::Finding;
+use super::counters::Counters;
+use super::facts::Facts;
+use super::fold::Fold;
+use super::order::Order;
+use super::person::{self, Difference, Person, PersonKey};
+use super::resolve::{Symptoms, resolve};
+use super::snapshot::{Bucket, Header};
+use crate::store::ledger::{Bytes, Gap, Item, OrderKey};
+use crate::store::record::PersonRecord;
+
+pub struct ShardWalk<'a> {
+    facts: &'a Facts,
+    fold: Fold<'a>,
+    symptoms: Symptoms,
+    /// Records that lie in a bucket that is not their own.
+    strays: BTreeMap<PersonKey, (u32, Person)>,
+    /// The header's seq, until the header was compared: a line behind it is not one that the header and the records know of.
+    counted: Option<u64>,
+    redeemed: Vec<OrderKey>,
+}
+
+/// What a shard's audit hands on.
+pub struct Walked {
+    pub findings: Vec<Finding>,
+    pub counters: Counters,
+    /// Orders redeemed on this shard, for the comparison of shards.
+    pub redeemed: Vec<OrderKey>,
+    pub lines: u64,
+}
+
+impl<'a> ShardWalk<'a> {
+    /// Begins with the seq that the header had at the snapshot.
+    pub fn new(shard: u8, facts: &'a Facts, seq: u64) -> ShardWalk<'a> {
+        let symptoms = Symptoms { shard, ..Symptoms::default() };
+        let (strays, redeemed) = (BTreeMap::new(), Vec::new());
+        ShardWalk { facts, fold: Fold::new(facts), symptoms, strays, counted: Some(seq), redeemed }
+    }
+
+    pub fn ledger(&mut self, item: Item) {
+        let beyond = |seq: u64| self.counted.is_some_and(|counted| seq > counted);
+        match &item {
+            Item::Entry(entry) if beyond(entry.seq) => {}
+            _ => self.fold.take(item),
+        }
+    }
+
+    /// The header, after the ledger up to its end was folded. `end` is the last seq read, `tail` the gap between it and the header.
+    pub fn header(&mut self, header: &Header, end: u64, tail: Option<Gap>) {
+        let fields = header.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        self.symptoms.header = Counters::of_header(fields);
+        self.symptoms.residual = self.symptoms.header.clone();
+        self.symptoms.residual.minus(&self.fold.counters);
+        self.counted = None;
+        self.symptoms.beyond = (end > header.seq).then_some((header.seq, end));
+        self.fold.gaps.extend(tail);
+        self.redeemed = self.fold.redeemed_orders();
+    }
+
+    /// A bucket of persons, after the ledger up to the same instant was folded.
+    pub fn person_bucket(&mut self, c: u16, bucket: u32, records: &Bucket) {
+        for (field, value) in records {
+            let subject = format!("person {} of campaign {c}, shard {}", hex::encode(field), self.symptoms.shard);
+            let Ok(f) = <[u8; 9]>::try_from(field.as_slice()).map(Bytes) else {
+                self.unreadable(subject, "a field of 9 bytes");
+                continue;
+            };
+            let Ok(found) = PersonRecord::decode(value).map(|record| Person::of_record(&record)) else {
+                self.fold.take_person(&(c, f));
+                self.unreadable(subject, "a readable record");
+                continue;
+            };
+            if self.facts.bucket(c, &f) != bucket {
+                self.strays.insert((c, f), (bucket, found));
+                continue;
+            }
+            let expected = self.fold.take_person(&(c, f));
+            if let Some(difference) = person::compare(c, &expected, &found, self.facts) {
+                self.symptoms.persons.insert((c, f), (subject, difference));
+            }
+        }
+        self.fold.close_person_bucket(c, bucket);
+    }
+
+    /// A bucket of orders, likewise.
+    pub fn order_bucket(&mut self, bucket: u16, records: &Bucket) {
+        for (field, value) in records {
+            let subject = format!("order {} of shard {}", hex::encode(field), self.symptoms.shard);
+            let Ok(ok) = <[u8; 12]>::try_from(field.as_slice()).map(Bytes) else {
+                self.unreadable(subject, "a field of 12 bytes");
+                continue;
+            };
+            let expected = self.fold.take_order(&ok);
+            let Some(found) = Order::of_record(value) else {
+                self.unreadable(subject, "a readable record");
+                continue;
+            };
+            let agrees = expected.as_ref().map_or(found.leaves_no_line(), |expected| expected.agrees(&found));
+            if !agrees {
+                self.symptoms.orders.insert(ok, (expected, Some(found)));
+            }
+        }
+        self.fold.close_order_bucket(bucket);
+    }
+
+    fn unreadable(&mut self, subject: String, expected: &str) {
+        let explanation = "the value cannot be read; what the ledger says about it stands".to_owned();
+        self.symptoms.unreadable.push(Finding::new(
+            "unreadable_record",
+            subject,
+            expected.to_owned(),
+            "other bytes".into(),
+            explanation,
+        ));
+    }
+
+    pub fn finish(mut self) -> Walked {
+        let shard = self.symptoms.shard;
+        let (missing, orders) = self.fold.left_over();
+        for ((c, f), expected) in missing {
+            let subject = format!("person {f} of campaign {c}, shard {shard}");
+            let found = self.strays.remove(&(c, f));
+            let difference = match found {
+                Some((bucket, _)) => Difference {
+                    expected: vec![format!("the record in bucket {}", self.facts.bucket(c, &f))],
+                    found: vec![format!("it lies in bucket {bucket}")],
+                    ..Difference::default()
+                },
+                None => person::compare(c, &expected, &Person::default(), self.facts).unwrap_or_default(),
+            };
+            self.symptoms.persons.insert((c, f), (subject, difference));
+        }
+        for ((c, f), (bucket, _)) in std::mem::take(&mut self.strays) {
+            let subject = format!("person {f} of campaign {c}, shard {shard}");
+            let found = vec![format!("a second record in bucket {bucket}")];
+            let difference = Difference { found, ..Difference::default() };
+            self.symptoms.persons.entry((c, f)).or_insert((subject, difference));
+        }
+        for (ok, expected) in orders {
+            self.symptoms.orders.insert(ok, (Some(expected), None));
+        }
+        for c in self.fold.unknown_campaigns() {
+            let explanation = "the ledger has lines of a campaign that the configuration does not have".to_owned();
+            let subject = format!("campaign {c} on shard {shard}");
+            self.symptoms.unreadable.push(Finding::new(
+                "unknown_campaign",
+                subject,
+                "a campaign".into(),
+                "none".into(),
+                explanation,
+            ));
+        }
+        self.symptoms.gaps = std::mem::take(&mut self.fold.gaps);
+        self.symptoms.faults = std::mem::take(&mut self.fold.faults);
+        let counters = self.symptoms.header.clone();
+        Walked { counters, redeemed: self.redeemed, lines: self.fold.lines, findings: resolve(self.symptoms) }
+    }
+}

@@ -1,0 +1,297 @@
+//! The till: quote, hold, redeem, confirm, cancel, reverse, refund. One order has at most one effect, whatever is lost or repeated.
+//!
+//! An order is found in its merchant's directory first (`order_open`), then planned on one consistent reading of the payer's wallet, then
+//! applied on the payer's shard if nothing has changed meanwhile (`order_redeem`). The store keeps every intermediate step safe to
+//! repeat, so any node may continue where another stopped.
+
+mod ending;
+mod moves;
+mod plan;
+mod redeem;
+mod refund;
+mod reverse;
+mod sweep;
+mod transactions;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::merchant::MerchantView;
+use super::view::{CampaignView, Snapshot};
+use super::{Engine, Failure};
+use crate::domain::basket::{Basket, Better};
+use crate::domain::campaign::terms::Scene;
+use crate::domain::money::{FEN_LIMIT, Fen};
+use crate::domain::order::{Binding, Order, OrderKey, OrderState, hold_id, order_key, transaction_id};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::rules::Item;
+use crate::domain::time::{Ms, Zone};
+use crate::store::StoreError;
+use crate::store::orders::{NO_SHARD, StoredOrder};
+pub(super) use plan::state_of;
+pub use refund::RefundView;
+pub use reverse::ReversedView;
+pub use transactions::{Transaction, TransactionPage};
+
+/// How often a step is judged again when others move underneath it.
+const TRIES: usize = 8;
+
+/// Who calls: a till of a merchant.
+#[derive(Clone, Debug)]
+pub struct Till {
+    pub program: String,
+    pub merchant_id: String,
+    pub terminal_id: String,
+}
+
+/// Whose vouchers.
+#[derive(Clone, Debug)]
+pub enum Payer {
+    PayCode(String),
+    Vouchers(Vec<String>),
+}
+
+/// A payment as a till asks for it.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub payer: Payer,
+    pub amount: Fen,
+    pub merchant_discount: Fen,
+    pub category: String,
+    pub scene: Option<Scene>,
+    pub items: Vec<Item>,
+    pub capture: bool,
+    /// Store and terminal of the receipt, for the settlement.
+    pub store: String,
+    pub terminal: String,
+}
+
+impl Ask {
+    pub fn net(&self) -> Fen {
+        self.amount - self.merchant_discount
+    }
+
+    fn voucher_ids(&self) -> &[String] {
+        match &self.payer {
+            Payer::PayCode(_) => &[],
+            Payer::Vouchers(ids) => ids,
+        }
+    }
+
+    fn binding(&self) -> Binding<'_> {
+        Binding {
+            amount: self.amount,
+            merchant_discount: self.merchant_discount,
+            items: &self.items,
+            voucher_ids: self.voucher_ids(),
+            capture: self.capture,
+        }
+    }
+
+    /// Amounts that cannot be a payment, whatever the campaign says.
+    fn check(&self) -> Result<(), Refusal> {
+        let mut refusal = Refusal::new(Code::InvalidRequest);
+        let in_range = |fen: Fen| (0..FEN_LIMIT).contains(&fen.0);
+        if !in_range(self.amount) || self.amount == Fen::ZERO {
+            refusal = refusal.field("/amount", "out_of_range", "须为 1 分至 10^14 分之间。", "Must be from 1 to below 10^14 fen.");
+        }
+        if !in_range(self.merchant_discount) || self.merchant_discount > self.amount {
+            refusal = refusal.field("/merchant_discount", "out_of_range", "须为 0 至 amount。", "Must be from 0 to amount.");
+        }
+        let sums = self.items.iter().try_fold((Fen::ZERO, Fen::ZERO), |(amount, offer), item| {
+            Some((amount.checked_add(item.amount)?, offer.checked_add(item.merchant_discount)?))
+        });
+        let fit = self.items.iter().all(|item| item.amount.0 >= 0 && (0..=item.amount.0).contains(&item.merchant_discount.0));
+        if !self.items.is_empty() && (!fit || sums != Some((self.amount, self.merchant_discount))) {
+            refusal = refusal.field("/items", "sum_mismatch", "商品金额合计须等于订单金额。", "The items must add up to amount and merchant_discount.");
+        }
+        if let Payer::Vouchers(ids) = &self.payer
+            && (ids.is_empty() || ids.len() > 20 || (1..ids.len()).any(|i| ids[..i].iter().any(|id| id.eq_ignore_ascii_case(&ids[i]))))
+        {
+            refusal = refusal.field("/voucher_ids", "invalid_list", "须为 1 至 20 个不同的券码。", "Must be 1 to 20 different ids.");
+        }
+        if refusal.errors.is_empty() { Ok(()) } else { Err(refusal) }
+    }
+}
+
+/// An effect, or the answer to its repeat.
+#[derive(Clone, Debug)]
+pub struct Answered<T> {
+    pub value: T,
+    pub replayed: bool,
+}
+
+/// An order with the names that an answer needs; a function of the stored record.
+#[derive(Clone, Debug)]
+pub struct OrderView {
+    pub order_id: String,
+    pub transaction_id: String,
+    pub hold_id: String,
+    pub order: Order,
+    pub vouchers: Vec<VoucherView>,
+    pub zone: Zone,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct VoucherView {
+    pub voucher_id: String,
+    pub voucher_kind: String,
+    pub campaign_id: String,
+    pub discount: Fen,
+    /// End of its validity.
+    pub end: Ms,
+}
+
+/// The answer to a quote.
+#[derive(Clone, Debug)]
+pub struct Quote {
+    pub payable: Fen,
+    pub discount: Fen,
+    pub vouchers: Vec<VoucherView>,
+    pub not_taken: Vec<Value>,
+    pub better: Option<Better>,
+}
+
+impl Engine {
+    /// What a redemption would do now; it has no effect and does not use the pay code up.
+    pub async fn quote(&self, till: &Till, ask: &Ask) -> Result<Quote, Refusal> {
+        ask.check()?;
+        let merchant = self.merchant_of(till).await?;
+        if merchant.frozen {
+            return Err(Code::MerchantFrozen.into());
+        }
+        let snapshot = self.view();
+        let payer = self.payer(&snapshot, &merchant, ask).await?;
+        let seen = self.read_wallet(&payer, None).await?;
+        payer.require_code(&seen, None)?;
+        let seen = self.without_lapsed(&payer, seen, None).await?;
+        let enrolled = plan::approved(&merchant, &snapshot);
+        let basket = match plan::basket(&payer, &seen, &merchant, ask, &enrolled) {
+            Ok(basket) => basket,
+            Err(refusal) => return Ok(self.nothing_quoted(&snapshot, ask, &refusal)),
+        };
+        Ok(self.quoted(&payer, ask, basket))
+    }
+
+    /// Named vouchers that do not fit are an answer of a quote too, with their reason.
+    fn nothing_quoted(&self, snapshot: &Snapshot, ask: &Ask, refusal: &Refusal) -> Quote {
+        let mut reason = refusal.extra.clone();
+        reason.insert("code".into(), refusal.code.as_str().into());
+        let named = ask.voucher_ids().first().and_then(|id| self.voucher_ids().voucher(id));
+        if let Some(view) = named.and_then(|voucher| snapshot.by_number.get(&voucher.c)) {
+            reason.insert("campaign_id".into(), view.id.clone().into());
+        }
+        Quote { payable: ask.net(), discount: Fen::ZERO, vouchers: Vec::new(), not_taken: vec![Value::Object(reason)], better: None }
+    }
+
+    fn quoted(&self, payer: &plan::PayerView, ask: &Ask, basket: plan::Planned) -> Quote {
+        let plan::Planned { units, basket: Basket { discount, not_taken, better, .. }, .. } = basket;
+        let vouchers = units
+            .iter()
+            .filter_map(|unit| self.voucher_view(payer.view_of(unit.c)?, &unit.voucher(payer.shard), unit.pack, unit.round, unit.received_s, unit.discount))
+            .collect();
+        let not_taken = not_taken.iter().map(|one| one.to_json()).collect();
+        Quote { payable: ask.net() - discount, discount, vouchers, not_taken, better }
+    }
+
+    /// The till's merchant, who belongs to the key's program; anybody else's does not exist.
+    async fn merchant_of(&self, till: &Till) -> Result<Arc<MerchantView>, Refusal> {
+        let merchant = self.merchant(&till.merchant_id).await?;
+        if merchant.program == till.program { Ok(merchant) } else { Err(Code::NotFound.into()) }
+    }
+
+    /// Where an order stands, with its history; an order that has had no effect so far is not found.
+    pub async fn get_order(&self, till: &Till, order_id: &str) -> Result<OrderView, Refusal> {
+        let key = order_key(&till.merchant_id, order_id);
+        let entry = self.store.directory_entry(&till.merchant_id, &key).await?.ok_or(Code::OrderNotFound)?;
+        let stored = if entry.shard == NO_SHARD { None } else { self.store.order(entry.shard, &key).await? };
+        match (stored, entry.reversed) {
+            (Some(stored), _) if stored.order.state == OrderState::Held && self.now() >= stored.order.until() => {
+                let ended = self.expire_order(entry.shard, &key).await.map_err(failed)?.unwrap_or(stored);
+                self.order_view(&till.merchant_id, order_id, entry.shard, ended.order)
+            }
+            (Some(stored), _) if stored.order.state != OrderState::Void => {
+                self.order_view(&till.merchant_id, order_id, entry.shard, stored.order)
+            }
+            (_, Some(reversal)) => self.order_view(&till.merchant_id, order_id, entry.shard, reverse::never_seen(reversal)),
+            _ => Err(Code::OrderNotFound.into()),
+        }
+    }
+
+    /// Adds the names that the record leaves out because they follow from it.
+    fn order_view(&self, merchant_id: &str, order_id: &str, shard: u8, order: Order) -> Result<OrderView, Refusal> {
+        let snapshot = self.view();
+        let mut vouchers = Vec::with_capacity(order.units.len());
+        for unit in &order.units {
+            let view = snapshot.by_number.get(&unit.c).ok_or_else(|| broken("an order's campaign is gone"))?;
+            let voucher = self.voucher_view(view, &unit.voucher(shard), unit.pack, unit.round, unit.received_s, unit.discount);
+            vouchers.push(voucher.ok_or_else(|| broken("an order's voucher kind is gone"))?);
+        }
+        let zone = order.units.first().and_then(|unit| snapshot.by_number.get(&unit.c)).map(|view| view.zone.clone());
+        Ok(OrderView {
+            order_id: order_id.to_owned(),
+            transaction_id: transaction_id(merchant_id, order_id, order.attempt),
+            hold_id: hold_id(merchant_id, order_id, order.attempt),
+            vouchers,
+            zone: zone.or_else(|| any_zone(&snapshot)).ok_or_else(|| broken("no campaign"))?,
+            order,
+        })
+    }
+
+    fn voucher_view(
+        &self,
+        view: &CampaignView,
+        voucher: &crate::domain::voucher::VoucherRef,
+        pack: u8,
+        round: u8,
+        received_s: i64,
+        discount: Fen,
+    ) -> Option<VoucherView> {
+        let unit = view.units.get(usize::from(pack))?.get(usize::from(voucher.u))?;
+        let window = view.campaign.unit_window(usize::from(round), usize::from(pack), voucher.u, received_s * 1_000)?;
+        Some(VoucherView {
+            voucher_id: self.voucher_ids().id(voucher),
+            voucher_kind: unit.voucher_kind.clone(),
+            campaign_id: view.id.clone(),
+            discount,
+            end: window.end,
+        })
+    }
+
+    /// The order behind a till's id and the shard it lives on, for the steps that follow a redemption.
+    async fn found(&self, till: &Till, key: &OrderKey) -> Result<(u8, StoredOrder), Failure> {
+        let entry = self.store.directory_entry(&till.merchant_id, key).await?.ok_or(Code::OrderNotFound)?;
+        if entry.reversed.is_some() {
+            return Err(Code::OrderReversed.into());
+        }
+        let stored = self.store.order(entry.shard, key).await?.ok_or(Code::OrderNotFound)?;
+        match stored.order.state {
+            OrderState::Reversed => Err(Code::OrderReversed.into()),
+            OrderState::Void => Err(Code::OrderNotFound.into()),
+            _ => Ok((entry.shard, stored)),
+        }
+    }
+}
+
+fn any_zone(snapshot: &Snapshot) -> Option<Zone> {
+    let first = snapshot.by_number.iter().min_by_key(|(number, _)| **number);
+    first.map(|(_, view): (_, &Arc<CampaignView>)| view.zone.clone()).or_else(|| Zone::named("UTC"))
+}
+
+fn broken(what: &str) -> Refusal {
+    StoreError::Broken(what.to_owned()).into()
+}
+
+/// A failure outside `with_view`, where a stale view cannot be judged again.
+fn failed(failure: Failure) -> Refusal {
+    match failure {
+        Failure::Refusal(refusal) => *refusal,
+        Failure::Store(error) => error.into(),
+    }
+}
+
+/// Others kept moving underneath: nothing was applied, the till may try again.
+fn contended() -> Refusal {
+    Refusal::new(Code::Overloaded).retry_after_ms(1_000)
+}

@@ -1,0 +1,117 @@
+//! How a hold ends at the till: confirm after the payment, cancel without one.
+
+use super::moves::Moves;
+use super::plan::till_value;
+use super::redeem::refused;
+use super::{Answered, OrderView, TRIES, Till, contended};
+use crate::domain::money::Fen;
+use crate::domain::order::{LATE_CONFIRM, Order, OrderKey, OrderState, hold_id, limit_entity, order_key, transaction_id};
+use crate::domain::refusal::{Code, Refusal};
+use crate::engine::{Engine, Failure};
+use crate::store::int;
+use crate::store::keys::Slot;
+use crate::store::orders::StoredOrder;
+use crate::store::script;
+
+type Answer = Answered<OrderView>;
+
+impl Engine {
+    /// The customer has paid: what is held is redeemed. Late, the vouchers are taken again if they are still free.
+    pub async fn confirm(&self, till: &Till, order_id: &str, hold: &str, paid_amount: Fen) -> Result<Answer, Refusal> {
+        let key = order_key(&till.merchant_id, order_id);
+        self.with_view(|| async move {
+            for _ in 0..TRIES {
+                let (shard, stored) = self.found(till, &key).await?;
+                let order = &stored.order;
+                if hold != hold_id(&till.merchant_id, order_id, order.attempt) {
+                    return Err(Refusal::new(Code::OrderConflict).with("fields", vec!["hold_id"]).into());
+                }
+                if let Some(answer) = self.confirmable(till, order_id, shard, order, paid_amount)? {
+                    return Ok(answer);
+                }
+                if let Some(order) = self.confirm_stored(till, order_id, &key, shard, &stored).await? {
+                    let value = self.order_view(&till.merchant_id, order_id, shard, order)?;
+                    return Ok(Answered { value, replayed: false });
+                }
+            }
+            Err(contended().into())
+        })
+        .await
+    }
+
+    /// The answer to a repeat, a refusal, or nothing when the store has to decide.
+    fn confirmable(
+        &self,
+        till: &Till,
+        order_id: &str,
+        shard: u8,
+        order: &Order,
+        paid_amount: Fen,
+    ) -> Result<Option<Answer>, Failure> {
+        let mismatch = Refusal::new(Code::PaidAmountMismatch).with("payable", order.payable().0);
+        match order.state {
+            OrderState::Cancelled => Err(Code::OrderCancelled.into()),
+            OrderState::Redeemed if order.captured() => Err(Code::OrderAlreadyRedeemed.into()),
+            OrderState::Redeemed if paid_amount != order.payable() => Err(mismatch.into()),
+            OrderState::Redeemed => {
+                let order = Order { refunds: Vec::new(), ..order.clone() };
+                Ok(Some(Answered { value: self.order_view(&till.merchant_id, order_id, shard, order)?, replayed: true }))
+            }
+            _ if self.now() >= order.until() + LATE_CONFIRM => Err(Code::HoldExpired.into()),
+            _ if paid_amount != order.payable() => Err(mismatch.into()),
+            _ => Ok(None),
+        }
+    }
+
+    /// `None` when the order has changed meanwhile.
+    async fn confirm_stored(
+        &self,
+        till: &Till,
+        order_id: &str,
+        key: &OrderKey,
+        shard: u8,
+        stored: &StoredOrder,
+    ) -> Result<Option<Order>, Failure> {
+        let order = &stored.order;
+        let transaction = transaction_id(&till.merchant_id, order_id, order.attempt);
+        let receipt = &order.receipt;
+        let named = till_value(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category);
+        let moves = Moves::of_order(&self.view(), shard, key, order, limit_entity(&till.merchant_id))?;
+        let member = moves.into_member(key, &stored.bytes, vec![int(LATE_CONFIRM), named]);
+        let reply = self.store.call(&script::ORDER_CONFIRM, &Slot::Shard(shard), member).await?;
+        match reply.refused() {
+            Some(code) => Err(refused(code)),
+            None if reply.is("ok") => Ok(Some(StoredOrder::decode(reply.bytes(0))?.order)),
+            None => Ok(None),
+        }
+    }
+
+    /// The customer does not pay after all: the vouchers go back.
+    pub async fn cancel(&self, till: &Till, order_id: &str) -> Result<Answer, Refusal> {
+        let key = order_key(&till.merchant_id, order_id);
+        self.with_view(|| async move {
+            for _ in 0..TRIES {
+                let (shard, stored) = self.found(till, &key).await?;
+                if stored.order.state == OrderState::Redeemed {
+                    return Err(Code::OrderAlreadyRedeemed.into());
+                }
+                if stored.order.state == OrderState::Cancelled {
+                    let value = self.order_view(&till.merchant_id, order_id, shard, stored.order)?;
+                    return Ok(Answered { value, replayed: true });
+                }
+                let moves = Moves::of_order(&self.view(), shard, &key, &stored.order, limit_entity(&till.merchant_id))?;
+                let member = moves.into_member(&key, &stored.bytes, Vec::new());
+                let reply = self.store.call(&script::ORDER_CANCEL, &Slot::Shard(shard), member).await?;
+                if let Some(code) = reply.refused() {
+                    return Err(refused(code));
+                }
+                if reply.is("ok") {
+                    let order = StoredOrder::decode(reply.bytes(0))?.order;
+                    return Ok(Answered { value: self.order_view(&till.merchant_id, order_id, shard, order)?, replayed: false });
+                }
+            }
+            Err(contended().into())
+        })
+        .await
+    }
+}

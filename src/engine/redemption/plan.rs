@@ -1,0 +1,361 @@
+//! Planning a payment: whose vouchers these are, what the wallet says at one instant, and which of it is taken.
+
+use std::sync::Arc;
+
+use rmpv::Value;
+
+use super::{Ask, Payer, Till};
+use crate::domain::basket::{self, Basket};
+use crate::domain::campaign::schema::{Campaign, LimitMax, Round};
+use crate::domain::campaign::terms::{Limit, LimitAction, LimitEntity, Period};
+use crate::domain::merchant::EnrolState;
+use crate::domain::money::Fen;
+use crate::domain::order::{LimitEntityKey, OrderKey, OrderUnit, limit_entity};
+use crate::domain::paycode::{self, PayCode};
+use crate::domain::person::bucket_of;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::rules::{Candidate, LimitFact, Payment};
+use crate::domain::time::{Ms, Zone};
+use crate::domain::voucher::{PersonField, UnitState, VoucherIds, VoucherRef};
+use crate::engine::merchant::MerchantView;
+use crate::engine::view::{CampaignView, Snapshot};
+use crate::engine::Engine;
+use crate::store::campaign::Scope;
+use crate::store::orders::{PayCodeRecord, StoredOrder};
+use crate::store::record::{self, PersonRecord};
+use crate::store::script::bytes;
+use crate::store::{int, keys};
+
+/// A payer's places in the store.
+pub(super) struct PayerView {
+    pub shard: u8,
+    pub code: Option<PayCode>,
+    /// The channel of the payer's wallet, known with a pay code only.
+    pub channel: Option<String>,
+    pub people: Vec<PersonAt>,
+    /// The vouchers that the till named.
+    named: Option<Vec<VoucherRef>>,
+}
+
+/// One campaign's record of the payer.
+pub(super) struct PersonAt {
+    pub view: Arc<CampaignView>,
+    pub field: PersonField,
+    pub bucket_key: String,
+}
+
+/// What was true together.
+pub(super) struct Seen {
+    pub now: Ms,
+    pub order: Option<StoredOrder>,
+    pub code: Option<PayCodeRecord>,
+    /// One for each of the payer's people.
+    pub records: Vec<Option<PersonRecord>>,
+}
+
+/// What a payment takes and counts.
+pub(super) struct Planned {
+    pub basket: Basket,
+    pub units: Vec<OrderUnit>,
+    /// Shortest hold of the taken vouchers.
+    pub hold_seconds: i64,
+}
+
+/// Where a payer can be looked for before anything is read; `None` when the till sent something that is not of ours.
+pub(super) fn shard_hint(ids: &VoucherIds, ask: &Ask, shards: u8) -> Option<u8> {
+    let shard = match &ask.payer {
+        Payer::PayCode(text) => PayCode::parse(text)?.shard(),
+        Payer::Vouchers(list) => ids.voucher(list.first()?)?.shard,
+    };
+    (shard < shards).then_some(shard)
+}
+
+impl PersonAt {
+    pub(super) fn new(view: &Arc<CampaignView>, shard: u8, field: PersonField) -> PersonAt {
+        let bucket = bucket_of(&field, view.record.buckets);
+        PersonAt { view: view.clone(), field, bucket_key: keys::person_bucket(shard, view.number, bucket) }
+    }
+}
+
+impl PayerView {
+    pub(super) fn view_of(&self, campaign: u16) -> Option<&Arc<CampaignView>> {
+        self.people.iter().map(|person| &person.view).find(|view| view.number == campaign)
+    }
+
+    /// The pay code must be known, unused by another order, and not too old.
+    pub(super) fn require_code(&self, seen: &Seen, order: Option<&OrderKey>) -> Result<(), Refusal> {
+        if self.code.is_none() {
+            return Ok(());
+        }
+        let code = seen.code.as_ref().ok_or(Code::PayCodeUnknown)?;
+        if code.order.is_some() && code.order.as_ref() != order {
+            return Err(Code::PayCodeUsed.into());
+        }
+        if paycode::accepted(code.expires, seen.now) { Ok(()) } else { Err(Code::PayCodeExpired.into()) }
+    }
+}
+
+impl Engine {
+    pub fn voucher_ids(&self) -> VoucherIds {
+        VoucherIds::new(&self.keys.voucher)
+    }
+
+    /// Finds the payer behind a pay code or voucher ids; only campaigns of the merchant's program count.
+    pub(super) async fn payer(&self, snapshot: &Snapshot, merchant: &MerchantView, ask: &Ask) -> Result<PayerView, Refusal> {
+        match &ask.payer {
+            Payer::PayCode(text) => {
+                let code = PayCode::parse(text).filter(|code| code.shard() < self.store.shards()).ok_or(Code::PayCodeUnknown)?;
+                let record = self.pay_code_record(&code).await?.ok_or(Code::PayCodeUnknown)?;
+                Ok(payer_of_code(snapshot, merchant, code, &record))
+            }
+            Payer::Vouchers(ids) => self.payer_of_vouchers(snapshot, merchant, ids),
+        }
+    }
+
+    pub(super) async fn pay_code_record(&self, code: &PayCode) -> Result<Option<PayCodeRecord>, Refusal> {
+        let fields = [(keys::pay_code(code.shard(), code.as_str()), b"v".to_vec())];
+        let (_, mut values) = self.store.read_together(code.shard(), &fields).await?;
+        let value = values.pop().unwrap_or_default();
+        Ok(if value.is_empty() { None } else { Some(PayCodeRecord::decode(&value)?) })
+    }
+
+    fn payer_of_vouchers(&self, snapshot: &Snapshot, merchant: &MerchantView, ids: &[String]) -> Result<PayerView, Refusal> {
+        let codec = self.voucher_ids();
+        let mut named = Vec::with_capacity(ids.len());
+        let mut people: Vec<PersonAt> = Vec::new();
+        for id in ids {
+            let voucher = codec.voucher(id).filter(|voucher| voucher.shard < self.store.shards()).ok_or(Code::VoucherUnknown)?;
+            let view = snapshot.by_number.get(&voucher.c).filter(|view| usable(view, merchant)).ok_or(Code::VoucherUnknown)?;
+            let known = people.iter().find(|person| person.view.number == voucher.c);
+            let another = known.is_some_and(|person| person.field != voucher.f);
+            if another || named.first().is_some_and(|first: &VoucherRef| first.shard != voucher.shard) {
+                return Err(Code::VouchersOfSeveralPersons.into());
+            }
+            if known.is_none() {
+                people.push(PersonAt::new(view, voucher.shard, voucher.f));
+            }
+            named.push(voucher);
+        }
+        let shard = named.first().ok_or(Code::VoucherUnknown)?.shard;
+        Ok(PayerView { shard, code: None, channel: None, people, named: Some(named) })
+    }
+
+    /// Order, pay code and all records of the payer at one instant.
+    pub(super) async fn read_wallet(&self, payer: &PayerView, order: Option<&OrderKey>) -> Result<Seen, Refusal> {
+        let mut fields = Vec::with_capacity(payer.people.len() + 2);
+        fields.extend(order.map(|key| (keys::order_bucket(payer.shard, key), key.to_vec())));
+        fields.extend(payer.code.as_ref().map(|code| (keys::pay_code(payer.shard, code.as_str()), b"v".to_vec())));
+        fields.extend(payer.people.iter().map(|person| (person.bucket_key.clone(), person.field.to_vec())));
+        let (now, values) = self.store.read_together(payer.shard, &fields).await?;
+        let mut values = values.into_iter().map(|value| if value.is_empty() { None } else { Some(value) });
+        let mut next = || values.next().flatten();
+        let order = order.and_then(|_| next()).map(|value| StoredOrder::decode(&value)).transpose()?;
+        let code = payer.code.as_ref().and_then(|_| next()).map(|value| PayCodeRecord::decode(&value)).transpose()?;
+        let records = payer.people.iter().map(|_| next().map(|value| PersonRecord::decode(&value)).transpose());
+        Ok(Seen { now, order, code, records: records.collect::<Result<_, _>>()? })
+    }
+
+    /// Ends the payer's holds that have run out and reads again, so that their vouchers can be taken.
+    pub(super) async fn without_lapsed(&self, payer: &PayerView, mut seen: Seen, order: Option<&OrderKey>) -> Result<Seen, Refusal> {
+        for _ in 0..super::TRIES {
+            let lapsed: Vec<OrderKey> = lapsed_orders(&seen);
+            if lapsed.is_empty() {
+                break;
+            }
+            for key in lapsed {
+                self.with_view(|| self.expire_order(payer.shard, &key)).await?;
+            }
+            seen = self.read_wallet(payer, order).await?;
+        }
+        Ok(seen)
+    }
+}
+
+fn lapsed_orders(seen: &Seen) -> Vec<OrderKey> {
+    let holds = seen.records.iter().flatten().flat_map(|record| &record.holds);
+    let mut lapsed: Vec<OrderKey> =
+        holds.filter(|hold| hold.until <= seen.now).filter_map(|hold| OrderKey::try_from(hold.order.as_slice()).ok()).collect();
+    lapsed.sort_unstable();
+    lapsed.dedup();
+    lapsed
+}
+
+pub(super) fn payer_of_code(snapshot: &Snapshot, merchant: &MerchantView, code: PayCode, record: &PayCodeRecord) -> PayerView {
+    let mut views: Vec<&Arc<CampaignView>> = snapshot.by_number.values().filter(|view| usable(view, merchant)).collect();
+    views.sort_unstable_by_key(|view| view.number);
+    let people = views.into_iter().map(|view| PersonAt::new(view, code.shard(), record.root.in_campaign(&view.pseudonym_key).field()));
+    PayerView { shard: code.shard(), people: people.collect(), channel: Some(record.channel.clone()), code: Some(code), named: None }
+}
+
+/// Campaigns that the merchant is enrolled in, as this node knows it; the merchant's slot has the last word.
+pub(super) fn approved(merchant: &MerchantView, snapshot: &Snapshot) -> Vec<u16> {
+    let approved = merchant.enrolled.iter().filter(|(_, state)| **state == EnrolState::Approved);
+    approved.filter_map(|(campaign, _)| snapshot.by_id.get(campaign)).map(|view| view.number).collect()
+}
+
+fn usable(view: &CampaignView, merchant: &MerchantView) -> bool {
+    view.is_published() && view.record.program == merchant.program
+}
+
+/// Chooses vouchers, or judges the named ones; `enrolled` are the campaigns whose merchants' lists have this one.
+pub(super) fn basket(payer: &PayerView, seen: &Seen, merchant: &MerchantView, ask: &Ask, enrolled: &[u16]) -> Result<Planned, Refusal> {
+    let payment = Payment {
+        amount: ask.amount,
+        merchant_discount: ask.merchant_discount,
+        category: &ask.category,
+        scene: ask.scene,
+        items: &ask.items,
+        channel: payer.channel.as_deref(),
+        district: &merchant.operating_district,
+        industry_code: &merchant.industry_code,
+        now: seen.now,
+    };
+    let (mut candidates, mut units) = (Vec::new(), Vec::new());
+    for (person, record) in payer.people.iter().zip(&seen.records) {
+        let found = record.as_ref().map(|record| candidates_of(payer, person, record, merchant, enrolled, seen.now));
+        for (candidate, unit) in found.into_iter().flatten() {
+            candidates.push(candidate);
+            units.push(unit);
+        }
+    }
+    let basket = match &payer.named {
+        None => basket::choose(&payment, &candidates),
+        Some(named) => {
+            let positions = named.iter().map(|voucher| candidates.iter().position(|candidate| candidate.voucher == *voucher));
+            let positions = positions.collect::<Option<Vec<_>>>().ok_or(Code::VoucherUnknown)?;
+            units = positions.iter().map(|position| units[*position]).collect();
+            candidates = positions.iter().map(|position| candidates[*position].clone()).collect();
+            basket::exactly(&payment, &candidates)?
+        }
+    };
+    let taken = basket.taken.iter().map(|one| OrderUnit { discount: one.discount, ..units[one.candidate] }).collect();
+    let rules = basket.taken.iter().flat_map(|one| &candidates[one.candidate].rules);
+    let hold_seconds = rules.map(|rule| i64::from(rule.hold_seconds)).min().unwrap_or(120);
+    Ok(Planned { units: taken, hold_seconds, basket })
+}
+
+/// Every voucher of one campaign's record.
+fn candidates_of<'a>(
+    payer: &PayerView,
+    person: &'a PersonAt,
+    record: &PersonRecord,
+    merchant: &MerchantView,
+    enrolled: &[u16],
+    now: Ms,
+) -> Vec<(Candidate<'a>, OrderUnit)> {
+    let view = &*person.view;
+    let mut found = Vec::new();
+    for (p, pack) in record.packs.iter().enumerate() {
+        let round = view.campaign.rounds.get(usize::from(pack.round));
+        let definition = view.campaign.packs.get(usize::from(pack.pack));
+        let (Some(round), Some(definition)) = (round, definition) else { continue };
+        let facts: Vec<LimitFact> = limit_facts(&view.campaign, round, &view.zone, limit_entity(&merchant.merchant_id), now)
+            .map(|mut fact| {
+                let used = record.usage.iter().find(|used| {
+                    used.limit == fact.index && used.entity == fact.entity && used.period == fact.period
+                });
+                (fact.count, fact.amount) = used.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();
+                fact
+            })
+            .collect();
+        for unit in &view.units[usize::from(pack.pack)] {
+            let kind = &definition.vouchers[unit.kind_index];
+            let Some(window) =
+                view.campaign.unit_window(usize::from(pack.round), usize::from(pack.pack), unit.unit, pack.at * 1_000)
+            else {
+                continue;
+            };
+            let voucher = VoucherRef { c: view.number, shard: payer.shard, f: person.field, p: p as u8, u: unit.unit };
+            let hold = record.holds.iter().find(|hold| usize::from(hold.pack) == p && hold.unit == unit.unit);
+            let candidate = Candidate {
+                voucher,
+                campaign_id: &view.id,
+                kind,
+                rules: view.campaign.use_rules_of(round, definition, kind),
+                zone: &view.zone,
+                channel: view.channel_name(pack.channel),
+                window,
+                state: state_of(pack.unit(usize::from(unit.unit))),
+                held_until: hold.map(|hold| hold.until).unwrap_or_default(),
+                running: !view.is_paused(Scope::Redeem),
+                enrolled: enrolled.contains(&view.number),
+                limits: facts.clone(),
+            };
+            let order_unit = OrderUnit {
+                c: view.number,
+                f: person.field,
+                p: voucher.p,
+                u: voucher.u,
+                discount: unit.discount_amount,
+                round: pack.round,
+                channel: pack.channel,
+                pack: pack.pack,
+                received_s: pack.at,
+            };
+            found.push((candidate, order_unit));
+        }
+    }
+    found
+}
+
+pub(crate) fn state_of(unit: record::UnitState) -> UnitState {
+    match unit {
+        record::UnitState::Available => UnitState::Available,
+        record::UnitState::Held => UnitState::Held,
+        record::UnitState::Used => UnitState::Used,
+        record::UnitState::Revoked => UnitState::Revoked,
+    }
+}
+
+/// The limits on redeeming that hold for a voucher of this round, nothing used so far.
+pub(super) fn limit_facts<'a>(
+    campaign: &'a Campaign,
+    round: &'a Round,
+    zone: &'a Zone,
+    merchant: LimitEntityKey,
+    at: Ms,
+) -> impl Iterator<Item = LimitFact<'a>> {
+    campaign.limits_of(round).enumerate().filter(|(_, limit)| limit.action == LimitAction::Redeem).map(move |(index, limit)| {
+        let entity = if limit.entities.contains(&LimitEntity::Merchant) { merchant } else { LimitEntityKey::default() };
+        LimitFact { limit, index: index as u8, entity, period: period_number(limit, zone, at), count: 0, amount: Fen::ZERO }
+    })
+}
+
+/// Number of a limit's period at an instant: days since 1970, ISO weeks (1970-01-01 was a Thursday), months, years.
+fn period_number(limit: &Limit, zone: &Zone, at: Ms) -> i64 {
+    let date = zone.civil_date(at);
+    match limit.period {
+        Period::Day => zone.day_number(at),
+        Period::Week => (zone.day_number(at) + 3).div_euclid(7),
+        Period::Month => i64::from(date.year()) * 12 + i64::from(date.month()),
+        Period::Year => i64::from(date.year()),
+        Period::Payment | Period::Round | Period::Campaign => 0,
+    }
+}
+
+/// A use of a limit as the scripts take it: the n-th key of the member is the person's bucket.
+pub(super) fn use_value(key: usize, field: &PersonField, fact: &LimitFact, count: i64, amount: Fen) -> Value {
+    let (most_count, most_amount) = match fact.limit.max {
+        LimitMax::Count(most) => (i64::from(most), -1),
+        LimitMax::Amount(most) => (-1, most.0),
+    };
+    Value::Array(vec![
+        int(key as i64),
+        bytes(field),
+        int(fact.index),
+        bytes(&fact.entity),
+        int(fact.period),
+        int(count),
+        int(amount.0),
+        int(most_count),
+        int(most_amount),
+    ])
+}
+
+/// The parts of a ledger line that name the till.
+pub(super) fn till_value(till: &Till, order_id: &str, transaction_id: &str, store: &str, terminal: &str, category: &str) -> Value {
+    let terminal = if terminal.is_empty() { &till.terminal_id } else { terminal };
+    let mut named: Vec<Value> = [&till.merchant_id, order_id, transaction_id, store, terminal, category].map(Value::from).into();
+    named.push(bytes(&limit_entity(&till.merchant_id)));
+    Value::Array(named)
+}

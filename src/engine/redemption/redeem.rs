@@ -1,0 +1,343 @@
+//! Hold or redeem, by the checked protocol: find or open the order in the merchant's directory, plan, apply on the payer's shard.
+
+use rmpv::Value;
+
+use super::moves::Moves;
+use super::plan::{self, PayerView, Seen, shard_hint, till_value};
+use super::{Answered, Ask, OrderView, TRIES, Till, contended};
+use crate::domain::order::{Order, OrderKey, OrderState, limit_entity, order_key, transaction_id};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::voucher::VoucherRef;
+use crate::engine::merchant::MerchantView;
+use crate::engine::view::Snapshot;
+use crate::engine::{Engine, Failure};
+use crate::store::keys::{self, Slot};
+use crate::store::orders::{NO_SHARD, StoredOrder};
+use crate::store::script::{self, Member, bytes};
+use crate::store::{Reply, StoreError, int};
+
+/// How often a plan is made again because a voucher was taken meanwhile.
+const PLANS: usize = 5;
+
+/// One request on its way, with everything that names it.
+struct Call<'a> {
+    till: &'a Till,
+    order_id: &'a str,
+    ask: &'a Ask,
+    key: OrderKey,
+    fingerprint: [u8; 8],
+    merchant: &'a MerchantView,
+    snapshot: &'a Snapshot,
+    payer: &'a PayerView,
+}
+
+/// What the merchant's directory says about an order.
+struct Opened {
+    attempt: u32,
+    shard: u8,
+    fingerprint: Vec<u8>,
+    released: bool,
+    frozen: bool,
+    /// Campaigns in which the merchant is enrolled at this instant.
+    enrolled: Vec<u16>,
+    /// Nobody can have sent this attempt to its shard yet.
+    fresh: bool,
+}
+
+/// What came of an attempt.
+enum Step {
+    Done(Box<Answered<OrderView>>),
+    /// The attempt is void: open the next one.
+    Next,
+}
+
+type Answer = Answered<OrderView>;
+
+impl Engine {
+    /// Takes the best vouchers (or the named ones) for an order, at once or on hold until it is confirmed.
+    pub async fn redeem(&self, till: &Till, order_id: &str, ask: &Ask) -> Result<Answer, Refusal> {
+        ask.check()?;
+        self.with_view(|| self.redeem_once(till, order_id, ask)).await
+    }
+
+    async fn redeem_once(&self, till: &Till, order_id: &str, ask: &Ask) -> Result<Answer, Failure> {
+        let merchant = self.merchant_of(till).await?;
+        let snapshot = self.view();
+        let key = order_key(&till.merchant_id, order_id);
+        let fingerprint = ask.binding().fingerprint();
+        let Some(shard) = shard_hint(&self.voucher_ids(), ask, self.store.shards()) else {
+            return self.redeem_of_nobody(till, order_id, ask, &key).await;
+        };
+        let opening = self.open(&till.merchant_id, &key, &fingerprint, shard, &merchant, &snapshot);
+        let (opened, payer) = tokio::join!(opening, self.payer(&snapshot, &merchant, ask));
+        let mut opened = opened?;
+        let payer = match payer {
+            Ok(payer) => payer,
+            Err(refusal) => return self.refuse_unplanned(till, order_id, ask, &key, &opened, refusal).await,
+        };
+        let call =
+            Call { till, order_id, ask, key, fingerprint, merchant: &merchant, snapshot: &snapshot, payer: &payer };
+        for _ in 0..TRIES {
+            let same = opened.shard == shard && opened.fingerprint == fingerprint && !opened.released;
+            if same {
+                match self.attempt(&call, &opened).await? {
+                    Step::Done(answer) => return Ok(*answer),
+                    Step::Next => {}
+                }
+            }
+            if let Some(answer) = self.next_attempt(&call, &mut opened).await? {
+                return Ok(answer);
+            }
+        }
+        Err(contended().into())
+    }
+
+    /// The order first, even when pay code or voucher ids are not of ours.
+    async fn redeem_of_nobody(&self, till: &Till, order_id: &str, ask: &Ask, key: &OrderKey) -> Result<Answer, Failure> {
+        let entry = self.store.directory_entry(&till.merchant_id, key).await?;
+        if let Some(entry) = entry {
+            if entry.reversed.is_some() {
+                return Err(Code::OrderReversed.into());
+            }
+            if let Some(stored) = self.store.order(entry.shard, key).await?
+                && stored.order.state != OrderState::Void
+            {
+                return self.standing(till, order_id, ask, key, entry.shard, stored).await;
+            }
+        }
+        Err(match ask.payer {
+            super::Payer::PayCode(_) => Code::PayCodeUnknown,
+            super::Payer::Vouchers(_) => Code::VoucherUnknown,
+        }
+        .into())
+    }
+
+    /// A payer who is not known: an order that has had its effect still answers.
+    async fn refuse_unplanned(
+        &self,
+        till: &Till,
+        order_id: &str,
+        ask: &Ask,
+        key: &OrderKey,
+        opened: &Opened,
+        refusal: Refusal,
+    ) -> Result<Answer, Failure> {
+        if opened.fresh {
+            return Err(refusal.into());
+        }
+        match self.close(till, key, opened.attempt, opened.shard).await? {
+            Some(stored) => self.standing(till, order_id, ask, key, opened.shard, stored).await,
+            None => Err(refusal.into()),
+        }
+    }
+
+    async fn open(
+        &self,
+        merchant_id: &str,
+        key: &OrderKey,
+        fingerprint: &[u8; 8],
+        shard: u8,
+        merchant: &MerchantView,
+        snapshot: &Snapshot,
+    ) -> Result<Opened, Failure> {
+        let campaigns = snapshot.by_number.values().filter(|view| view.is_published() && view.record.program == merchant.program);
+        let campaigns = campaigns.map(|view| int(view.number)).collect();
+        let args = vec![bytes(key), bytes(fingerprint), int(shard), Value::Array(campaigns), Value::Array(vec![])];
+        let member = Member::new(vec![keys::directory_bucket(merchant_id, key)], args);
+        let reply = self.store.call(&script::ORDER_OPEN, &Slot::Merchant(merchant_id.to_owned()), member).await?;
+        if let Some(code) = reply.refused() {
+            return Err(refused(code));
+        }
+        let enrolled = reply.value(5).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        Ok(Opened {
+            attempt: reply.int(0) as u32,
+            shard: reply.int(1) as u8,
+            fingerprint: reply.bytes(2).to_vec(),
+            released: reply.int(3) == 1,
+            frozen: reply.text(4) == "frozen",
+            enrolled: enrolled.iter().filter_map(Value::as_u64).map(|campaign| campaign as u16).collect(),
+            fresh: reply.is("ok"),
+        })
+    }
+
+    /// Plans and applies one attempt; what others take meanwhile makes it plan again.
+    async fn attempt(&self, call: &Call<'_>, opened: &Opened) -> Result<Step, Failure> {
+        let mut sent = !opened.fresh;
+        for _ in 0..PLANS {
+            let seen = self.read_wallet(call.payer, Some(&call.key)).await?;
+            match &seen.order {
+                Some(stored) if stored.order.state != OrderState::Void => return self.stands(call, stored.clone()).await,
+                Some(stored) if stored.order.attempt >= opened.attempt => return Ok(Step::Next),
+                _ => {}
+            }
+            let planned = match self.plan(call, opened, seen).await {
+                Ok(planned) => planned,
+                Err(refusal) => return self.refuse(call, opened, sent, refusal).await,
+            };
+            let reply = self.apply(call, opened.attempt, &planned).await?;
+            sent = true;
+            match (reply.word.as_str(), reply.refused()) {
+                ("ok", _) => {
+                    let stored = StoredOrder::decode(reply.bytes(0))?;
+                    return Ok(Step::Done(Box::new(self.answer(call, stored.order, false)?)));
+                }
+                ("replay", _) => return self.stands(call, StoredOrder::decode(reply.bytes(0))?).await,
+                (_, Some("plan_stale")) => {}
+                (_, Some("attempt_void")) => return Ok(Step::Next),
+                (_, Some("order_conflict")) => return self.stands(call, StoredOrder::decode(reply.bytes(1))?).await,
+                (_, code) => return Err(refused(code.unwrap_or_default())),
+            }
+        }
+        self.refuse(call, opened, sent, contended()).await
+    }
+
+    async fn plan(&self, call: &Call<'_>, opened: &Opened, seen: Seen) -> Result<(plan::Planned, Seen), Refusal> {
+        if opened.frozen {
+            return Err(Code::MerchantFrozen.into());
+        }
+        if opened.enrolled.is_empty() {
+            return Err(Code::MerchantNotEnrolled.into());
+        }
+        call.payer.require_code(&seen, Some(&call.key))?;
+        let seen = self.without_lapsed(call.payer, seen, Some(&call.key)).await?;
+        let planned = plan::basket(call.payer, &seen, call.merchant, call.ask, &opened.enrolled)?;
+        if planned.units.is_empty() {
+            return Err(crate::domain::basket::nothing_fits(&planned.basket));
+        }
+        Ok((planned, seen))
+    }
+
+    async fn apply(&self, call: &Call<'_>, attempt: u32, planned: &(plan::Planned, Seen)) -> Result<Reply, StoreError> {
+        let (plan, seen) = planned;
+        let payer = call.payer;
+        let moves = Moves::new(call.snapshot, payer.shard, &call.key, &plan.units, limit_entity(&call.till.merchant_id), seen.now);
+        let mut moves = moves.map_err(|failure| match failure {
+            Failure::Store(error) => error,
+            Failure::Refusal(refusal) => StoreError::Broken(refusal.code.as_str().to_owned()),
+        })?;
+        let mut all_keys = std::mem::take(&mut moves.keys);
+        all_keys.extend(payer.code.as_ref().map(|code| keys::pay_code(payer.shard, code.as_str())));
+        let code_key = if payer.code.is_some() { all_keys.len() } else { 0 };
+        let ask = call.ask;
+        let transaction = transaction_id(&call.till.merchant_id, call.order_id, attempt);
+        let args = vec![
+            bytes(&call.key),
+            int(attempt),
+            bytes(&call.fingerprint),
+            int(ask.amount.0),
+            int(ask.merchant_discount.0),
+            int(if ask.capture { 0 } else { plan.hold_seconds }),
+            std::mem::replace(&mut moves.units, Value::Nil),
+            std::mem::replace(&mut moves.uses, Value::Nil),
+            int(code_key as i64),
+            till_value(call.till, call.order_id, &transaction, &ask.store, &ask.terminal, &ask.category),
+        ];
+        let member = Moves::member(all_keys, args, moves.take_views());
+        self.store.call(&script::ORDER_REDEEM, &Slot::Shard(payer.shard), member).await
+    }
+
+    /// A refusal is final for its attempt: once it may have reached the shard it is made void there before the till is told.
+    async fn refuse(&self, call: &Call<'_>, opened: &Opened, sent: bool, refusal: Refusal) -> Result<Step, Failure> {
+        if sent {
+            if let Some(stored) = self.close(call.till, &call.key, opened.attempt, opened.shard).await? {
+                return self.stands(call, stored).await;
+            }
+            let member = Member::new(
+                vec![keys::directory_bucket(&call.till.merchant_id, &call.key)],
+                vec![bytes(&call.key), int(opened.attempt)],
+            );
+            self.store.call(&script::ORDER_RELEASE, &Slot::Merchant(call.till.merchant_id.clone()), member).await?;
+        }
+        Err(refusal.into())
+    }
+
+    /// Makes an attempt void, unless it has had its effect: then that is the answer.
+    async fn close(&self, till: &Till, key: &OrderKey, attempt: u32, shard: u8) -> Result<Option<StoredOrder>, Failure> {
+        if shard == NO_SHARD || shard >= self.store.shards() {
+            return Err(StoreError::Broken(format!("an order of {} is on shard {shard}", till.merchant_id)).into());
+        }
+        let member = Member::new(vec![keys::order_bucket(shard, key)], vec![bytes(key), int(attempt)]);
+        let reply = self.store.call(&script::ORDER_CLOSE, &Slot::Shard(shard), member).await?;
+        match reply.refused() {
+            Some(code) => Err(refused(code)),
+            None if reply.is("replay") => Ok(Some(StoredOrder::decode(reply.bytes(0))?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes the open attempt void and takes the next one for this request, by compare-and-set.
+    async fn next_attempt(&self, call: &Call<'_>, opened: &mut Opened) -> Result<Option<Answer>, Failure> {
+        if let Some(stored) = self.close(call.till, &call.key, opened.attempt, opened.shard).await? {
+            return Ok(Some(self.standing(call.till, call.order_id, call.ask, &call.key, opened.shard, stored).await?));
+        }
+        let args = vec![
+            bytes(&call.key),
+            int(opened.attempt),
+            bytes(&call.fingerprint),
+            int(call.payer.shard),
+            Value::Array(vec![]),
+        ];
+        let member = Member::new(vec![keys::directory_bucket(&call.till.merchant_id, &call.key)], args);
+        let slot = Slot::Merchant(call.till.merchant_id.clone());
+        let reply = self.store.call(&script::ORDER_REPLAN, &slot, member).await?;
+        if let Some(code) = reply.refused() {
+            return Err(refused(code));
+        }
+        opened.attempt = reply.int(0) as u32;
+        opened.shard = reply.int(1) as u8;
+        opened.released = false;
+        opened.fresh = reply.is("ok");
+        opened.fingerprint = if reply.is("ok") { call.fingerprint.to_vec() } else { reply.bytes(2).to_vec() };
+        Ok(None)
+    }
+
+    async fn stands(&self, call: &Call<'_>, stored: StoredOrder) -> Result<Step, Failure> {
+        let shard = call.payer.shard;
+        let answer = self.standing(call.till, call.order_id, call.ask, &call.key, shard, stored).await?;
+        Ok(Step::Done(Box::new(answer)))
+    }
+
+    /// The answer of an order that has had its effect: the same body to the same request, a refusal to another one.
+    async fn standing(
+        &self,
+        till: &Till,
+        order_id: &str,
+        ask: &Ask,
+        key: &OrderKey,
+        shard: u8,
+        stored: StoredOrder,
+    ) -> Result<Answer, Failure> {
+        let order = stored.order;
+        if order.state == OrderState::Reversed {
+            return Err(Code::OrderReversed.into());
+        }
+        let binding = ask.binding();
+        if order.fingerprint != binding.fingerprint() {
+            let codec = self.voucher_ids();
+            let taken: Vec<String> = order.units.iter().map(|unit| codec.id(&VoucherRef { ..unit.voucher(shard) })).collect();
+            return Err(Refusal::new(Code::OrderConflict).with("fields", binding.differences(&order, &taken)).into());
+        }
+        match order.state {
+            OrderState::Cancelled => Err(Code::OrderCancelled.into()),
+            OrderState::Expired => Err(Code::HoldExpired.into()),
+            OrderState::Held if self.now() >= order.until() => {
+                self.expire_order(shard, key).await?;
+                Err(Code::HoldExpired.into())
+            }
+            _ => Ok(Answered { value: self.order_view(&till.merchant_id, order_id, shard, order)?, replayed: true }),
+        }
+    }
+
+    fn answer(&self, call: &Call<'_>, order: Order, replayed: bool) -> Result<Answer, Failure> {
+        let view = self.order_view(&call.till.merchant_id, call.order_id, call.payer.shard, order)?;
+        Ok(Answered { value: view, replayed })
+    }
+}
+
+/// A code that a script names.
+pub(super) fn refused(code: &str) -> Failure {
+    match Code::named(code) {
+        Some(code) => code.into(),
+        None => StoreError::Broken(format!("a script refused with {code}")).into(),
+    }
+}

@@ -1,0 +1,133 @@
+//! Reverse: whatever happened to an order, and even if nothing did, afterwards nothing has happened and nothing ever will.
+
+use rmpv::Value;
+
+use super::moves::Moves;
+use super::plan::till_value;
+use super::redeem::refused;
+use super::{Answered, TRIES, Till, contended};
+use crate::domain::campaign::schema::Campaign;
+use crate::domain::money::Fen;
+use crate::domain::order::{Order, OrderKey, OrderState, Receipt, Reversal, limit_entity, order_key, transaction_id};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::time::HOUR;
+use crate::engine::view::Snapshot;
+use crate::engine::{Engine, Failure};
+use crate::store::int;
+use crate::store::keys::{self, Slot};
+use crate::store::orders::{DirectoryEntry, NO_SHARD, StoredOrder};
+use crate::store::script::{self, Member, bytes};
+
+/// What was there and when it was undone.
+#[derive(Clone, Debug)]
+pub struct ReversedView {
+    pub order_id: String,
+    pub reversal: Reversal,
+    pub zone: crate::domain::time::Zone,
+}
+
+/// The record of an order that was reversed before anybody saw it.
+pub(super) fn never_seen(reversal: Reversal) -> Order {
+    Order {
+        state: OrderState::Reversed,
+        attempt: 0,
+        fingerprint: [0; 8],
+        amount: Fen::ZERO,
+        merchant_discount: Fen::ZERO,
+        discount: Fen::ZERO,
+        t0: reversal.at,
+        t1: reversal.at,
+        hold_seconds: 0,
+        units: Vec::new(),
+        refunds: Vec::new(),
+        receipt: Receipt::default(),
+        reversal: Some(reversal),
+    }
+}
+
+impl Engine {
+    pub async fn reverse(&self, till: &Till, order_id: &str) -> Result<Answered<ReversedView>, Refusal> {
+        let key = order_key(&till.merchant_id, order_id);
+        self.with_view(|| async move {
+            for _ in 0..TRIES {
+                let entry = self.store.directory_entry(&till.merchant_id, &key).await?;
+                if let Some(reversal) = entry.and_then(|entry| entry.reversed) {
+                    return Ok(self.reversed(order_id, reversal, true)?);
+                }
+                let Some(was) = self.undo(till, order_id, &key, entry).await? else { continue };
+                // Only after this compare-and-set is it final: a newer attempt elsewhere would still stand.
+                let attempt = entry.map(|entry| entry.attempt).unwrap_or_default();
+                let args = vec![bytes(&key), int(attempt), Value::from(was)];
+                let member = Member::new(vec![keys::directory_bucket(&till.merchant_id, &key)], args);
+                let slot = Slot::Merchant(till.merchant_id.clone());
+                let reply = self.store.call(&script::ORDER_REVERSE, &slot, member).await?;
+                if !reply.is("changed") {
+                    let was = crate::domain::order::Was::named(reply.text(3));
+                    return Ok(self.reversed(order_id, Reversal { was, at: reply.int(2) }, reply.is("replay"))?);
+                }
+            }
+            Err(contended().into())
+        })
+        .await
+    }
+
+    fn reversed(&self, order_id: &str, reversal: Reversal, replayed: bool) -> Result<Answered<ReversedView>, Refusal> {
+        let zone = super::any_zone(&self.view()).ok_or_else(|| super::broken("no zone"))?;
+        Ok(Answered { value: ReversedView { order_id: order_id.to_owned(), reversal, zone }, replayed })
+    }
+
+    /// Takes back an open attempt on its shard; what it was, or `None` when it has changed meanwhile.
+    async fn undo(
+        &self,
+        till: &Till,
+        order_id: &str,
+        key: &OrderKey,
+        entry: Option<DirectoryEntry>,
+    ) -> Result<Option<&'static str>, Failure> {
+        let Some(entry) = entry else { return Ok(Some("unknown")) };
+        if entry.shard == NO_SHARD {
+            return Err(super::broken("an open order has no shard").into());
+        }
+        let stored = self.store.order(entry.shard, key).await?;
+        let snapshot = self.view();
+        let (order, seen) = match &stored {
+            Some(stored) => (stored.order.clone(), stored.bytes.as_slice()),
+            None => (never_seen(Reversal { was: crate::domain::order::Was::Unknown, at: 0 }), [].as_slice()),
+        };
+        if stored.is_some() {
+            self.require_reversible(&snapshot, &order)?;
+        }
+        let moves = Moves::of_order(&snapshot, entry.shard, key, &order, limit_entity(&till.merchant_id))?;
+        let transaction = transaction_id(&till.merchant_id, order_id, entry.attempt);
+        let receipt = &order.receipt;
+        let named = till_value(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category);
+        let member = moves.into_member(key, seen, vec![int(entry.attempt), named]);
+        let reply = self.store.call(&script::ORDER_UNDO, &Slot::Shard(entry.shard), member).await?;
+        if let Some(code) = reply.refused() {
+            return Err(refused(code));
+        }
+        if reply.is("changed") {
+            return Ok(None);
+        }
+        let undone = StoredOrder::decode(reply.bytes(0))?.order.reversal;
+        Ok(undone.map(|reversal| reversal.was.as_str()))
+    }
+
+    /// A refund or the end of `reverse_hours` makes a reverse impossible; an order that never had an effect can always be closed.
+    fn require_reversible(&self, snapshot: &Snapshot, order: &Order) -> Result<(), Refusal> {
+        if !order.refunds.is_empty() {
+            return Err(Code::OrderHasRefunds.into());
+        }
+        let hours = campaign_of(snapshot, order).map(|campaign| i64::from(campaign.reverse_hours)).unwrap_or(24);
+        let has_effect = matches!(order.state, OrderState::Held | OrderState::Redeemed);
+        if has_effect && self.now() >= order.t0 + hours * HOUR {
+            return Err(Code::ReversalWindowClosed.into());
+        }
+        Ok(())
+    }
+}
+
+/// The campaign whose terms hold for an order: that of its first voucher.
+pub(super) fn campaign_of<'a>(snapshot: &'a Snapshot, order: &Order) -> Option<&'a Campaign> {
+    order.units.first().and_then(|unit| snapshot.by_number.get(&unit.c)).map(|view| &view.campaign)
+}

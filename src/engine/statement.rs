@@ -1,0 +1,41 @@
+//! Settlement as the office asks for it: one day of its program's campaigns, by merchant.
+
+use std::collections::HashMap;
+
+use super::Engine;
+use super::access::ApiKey;
+use super::settlement::{self, Books};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::settlement::{Day, day_number};
+use crate::domain::time::Zone;
+use crate::domain::voucher::{VoucherIds, VoucherRef};
+use crate::store::StoreError;
+
+impl Engine {
+    /// The statements of a date (`YYYY-MM-DD` in each campaign's city); with `merchant_id` only that merchant's.
+    pub async fn settlement_day(&self, key: &ApiKey, date: &str, merchant_id: Option<&str>) -> Result<Day, Refusal> {
+        let number = day_number(date).ok_or_else(|| {
+            let refusal = Refusal::new(Code::InvalidRequest);
+            refusal.field("/date", "invalid_date", "日期应为 YYYY-MM-DD。", "The date must be YYYY-MM-DD.")
+        })?;
+        if let Some(merchant_id) = merchant_id {
+            self.own_merchant(key, merchant_id).await?;
+        }
+        let view = self.view();
+        let own = view.by_number.iter().filter(|(_, campaign)| campaign.record.program == key.program);
+        let zones: HashMap<u16, Zone> = own.map(|(number, campaign)| (*number, campaign.zone.clone())).collect();
+        let ids = VoucherIds::new(&self.keys.voucher);
+        let names = |voucher: &VoucherRef, pack: u8| {
+            let campaign = view.by_number.get(&voucher.c);
+            // A campaign of one pack needs no look at which one was credited.
+            let pack = campaign.filter(|campaign| campaign.units.len() == 1).map_or(pack, |_| 0);
+            let unit = campaign.and_then(|campaign| campaign.units.get(usize::from(pack))?.get(usize::from(voucher.u)));
+            (ids.id(voucher), unit.map(|unit| unit.voucher_kind.clone()).unwrap_or_default())
+        };
+        let mut books = Books::new(settlement::open_day(date), number, &zones, &names, merchant_id);
+        let mut connection = self.store.admin().await?;
+        let read = settlement::read(&mut books, &mut connection, self.store.shards()).await;
+        read.map_err(|error| StoreError::from_client(&error))?;
+        Ok(books.close())
+    }
+}

@@ -1,0 +1,129 @@
+//! The exact bytes of answers about orders. A repeat years later must read the same: whoever changes one of these changes what a
+//! till that lost its answer is told, and needs a new version of the record instead.
+
+use super::wire::{Cancelled, OrderBody, Redeemed, RefundBody, ReverseBody};
+use crate::domain::money::Fen;
+use crate::domain::order::{Order, OrderState, OrderUnit, Receipt, Refunded, Reversal, Was};
+use crate::domain::time::{Zone, parse_rfc3339};
+use crate::engine::redemption::{OrderView, RefundView, ReversedView, VoucherView};
+
+fn noon() -> i64 {
+    parse_rfc3339("2020-07-25T12:00:00+08:00").unwrap()
+}
+
+fn zone() -> Zone {
+    Zone::named("Asia/Shanghai").unwrap()
+}
+
+fn view(state: OrderState, hold_seconds: i64) -> OrderView {
+    let unit = OrderUnit { c: 1, f: [1; 9], p: 0, u: 0, discount: Fen(2_000), round: 0, channel: 0, pack: 0, received_s: 0 };
+    let order = Order {
+        state,
+        attempt: 1,
+        fingerprint: [0; 8],
+        amount: Fen(11_800),
+        merchant_discount: Fen(800),
+        discount: Fen(2_000),
+        t0: noon(),
+        t1: if hold_seconds == 0 { noon() } else { noon() + 30_500 },
+        hold_seconds,
+        units: vec![unit],
+        refunds: Vec::new(),
+        receipt: Receipt::default(),
+        reversal: None,
+    };
+    OrderView {
+        order_id: "A1-0001".into(),
+        transaction_id: "tx-1".into(),
+        hold_id: "h-1".into(),
+        order,
+        vouchers: vec![VoucherView {
+            voucher_id: "7ZZZZZZZZZZZZZZZZZZZZZZZZZ".into(),
+            voucher_kind: "60-20".into(),
+            campaign_id: "chengdu-2020-07".into(),
+            discount: Fen(2_000),
+            end: parse_rfc3339("2020-09-07T00:00:00+08:00").unwrap(),
+        }],
+        zone: zone(),
+    }
+}
+
+fn json(body: &impl serde::Serialize) -> String {
+    serde_json::to_string(body).unwrap()
+}
+
+const VOUCHERS: &str = r#""vouchers":[{"voucher_id":"7ZZZZZZZZZZZZZZZZZZZZZZZZZ","voucher_kind":"60-20","campaign_id":"chengdu-2020-07","discount_amount":2000}]"#;
+const MONEY: &str = r#""amount":11800,"merchant_discount":800,"discount_amount":2000,"payable":9000"#;
+
+#[test]
+fn a_hold_reads_the_same_before_and_after_its_confirm() {
+    let expected = format!(
+        r#"{{"order_id":"A1-0001","state":"held","transaction_id":"tx-1","hold_id":"h-1","expires_at":"2020-07-25T12:02:00+08:00",{MONEY},{VOUCHERS},"pos_message":{{"zh":"已锁券，减20.00元，请收款90.00元。","en":"Voucher held, 20.00 off: collect 90.00."}}}}"#
+    );
+    assert_eq!(json(&Redeemed::first(&view(OrderState::Held, 120))), expected);
+    assert_eq!(json(&Redeemed::first(&view(OrderState::Redeemed, 120))), expected);
+}
+
+#[test]
+fn a_redemption_in_one_call() {
+    let expected = format!(
+        r#"{{"order_id":"A1-0001","state":"redeemed","transaction_id":"tx-1",{MONEY},{VOUCHERS},"redeemed_at":"2020-07-25T12:00:00+08:00","settlement_date":"2020-07-25","pos_message":{{"zh":"已用券，减20.00元，实收90.00元。","en":"Voucher used, 20.00 off: 90.00 paid."}}}}"#
+    );
+    assert_eq!(json(&Redeemed::first(&view(OrderState::Redeemed, 0))), expected);
+}
+
+#[test]
+fn a_confirm_and_a_late_confirm() {
+    let expected = |late: &str| {
+        format!(
+            r#"{{"order_id":"A1-0001","state":"redeemed","transaction_id":"tx-1","hold_id":"h-1",{MONEY},{VOUCHERS},"redeemed_at":"2020-07-25T12:00:30.500+08:00","settlement_date":"2020-07-25",{late}"pos_message":{{"zh":"已用券，减20.00元，实收90.00元。","en":"Voucher used, 20.00 off: 90.00 paid."}}}}"#
+        )
+    };
+    assert_eq!(json(&Redeemed::confirmed(&view(OrderState::Redeemed, 120))), expected(""));
+    assert_eq!(json(&Redeemed::confirmed(&view(OrderState::Redeemed, 30))), expected(r#""late":true,"#));
+}
+
+#[test]
+fn a_cancel_and_a_reverse() {
+    assert_eq!(
+        json(&Cancelled::from(&view(OrderState::Cancelled, 120))),
+        r#"{"order_id":"A1-0001","state":"cancelled","transaction_id":"tx-1","hold_id":"h-1","cancelled_at":"2020-07-25T12:00:30.500+08:00","vouchers":[{"voucher_id":"7ZZZZZZZZZZZZZZZZZZZZZZZZZ","state":"available"}],"pos_message":{"zh":"已取消，券已退回顾客。","en":"Cancelled: the voucher is back with the customer."}}"#
+    );
+    let reversed = ReversedView { order_id: "A1-0001".into(), reversal: Reversal { was: Was::Unknown, at: noon() }, zone: zone() };
+    assert_eq!(
+        json(&ReverseBody::from(reversed)),
+        r#"{"order_id":"A1-0001","state":"reversed","was":"unknown","reversed_at":"2020-07-25T12:00:00+08:00","pos_message":{"zh":"订单已撤销，券已退回，不可再用此订单号。","en":"The order is undone: start a new order number."}}"#
+    );
+}
+
+fn refund(id: &str, amount: i64, restored: u64) -> Refunded {
+    Refunded { refund_id: id.into(), amount: Fen(amount), share: Fen(1_000), at: noon() + 60_000, restored }
+}
+
+#[test]
+fn a_partial_refund_reads_the_same_after_the_rest_came_back_too() {
+    let expected = r#"{"order_id":"A1-0001","refund_id":"R1","transaction_id":"tx-1","state":"partially_refunded","amount":5500,"to_payer":4500,"to_issuer":1000,"refunded_total":5500,"refundable_amount":5500,"refunded_at":"2020-07-25T12:01:00+08:00","vouchers":[{"voucher_id":"7ZZZZZZZZZZZZZZZZZZZZZZZZZ","state":"used"}],"pos_message":{"zh":"请退顾客45.00元，券不退回。","en":"Give 45.00 back; the voucher stays used."}}"#;
+    let mut after = view(OrderState::Redeemed, 0);
+    for refunds in [vec![refund("R1", 5_500, 0)], vec![refund("R1", 5_500, 0), refund("R2", 5_500, 1)]] {
+        after.order.refunds = refunds;
+        let after = OrderView { order: after.order.after_refund(0), ..after.clone() };
+        let body = RefundBody::from(&RefundView {
+            refund_id: "R1".into(),
+            to_payer: Fen(4_500),
+            to_issuer: Fen(1_000),
+            at: noon() + 60_000,
+            after,
+        });
+        assert_eq!(json(&body), expected);
+    }
+}
+
+#[test]
+fn an_order_tells_all_that_happened_to_it() {
+    let mut refunded = view(OrderState::Redeemed, 0);
+    refunded.order.refunds = vec![refund("R1", 5_500, 0)];
+    let expected = format!(
+        r#"{{"order_id":"A1-0001","state":"partially_refunded","transaction_id":"tx-1",{MONEY},"refunded_total":5500,"refundable_amount":5500,{VOUCHERS},"refunds":[{{"refund_id":"R1","amount":5500,"to_payer":4500,"to_issuer":1000,"refunded_at":"2020-07-25T12:01:00+08:00"}}],"history":[{{"state":"redeemed","at":"2020-07-25T12:00:00+08:00"}},{{"state":"partially_refunded","at":"2020-07-25T12:01:00+08:00"}}]}}"#
+    );
+    assert_eq!(json(&OrderBody::from(&refunded)), expected);
+}

@@ -1,0 +1,316 @@
+//! What goes over the wire at a till. Answers about orders are functions of the stored record, so a repeat is byte for byte the same;
+//! `golden.rs` pins them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::till;
+use crate::domain::campaign::Named;
+use crate::domain::campaign::terms::Scene;
+use crate::domain::cashier::{self, Words};
+use crate::domain::ids::caller_id;
+use crate::domain::money::Fen;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::rules;
+use crate::engine::redemption::{Ask, OrderView, Payer, Quote, RefundView, ReversedView, Till, TransactionPage, VoucherView};
+use crate::http::auth_till::Till as Caller;
+
+/// The longest text that a receipt or category may have.
+const TEXT: usize = 64;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuoteRequest {
+    /// 18 digits or the text of the QR picture; or voucher_ids.
+    pay_code: Option<String>,
+    voucher_ids: Option<Vec<String>>,
+    /// Fen before any discount.
+    amount: i64,
+    /// What the merchant takes off by itself, in fen.
+    #[serde(default)]
+    merchant_discount: i64,
+    category: String,
+    /// `dine_in`, `takeaway`, `offline` or `online`.
+    scene: Option<String>,
+    items: Option<Vec<ItemBody>>,
+    /// For platform keys.
+    merchant_id: Option<String>,
+    terminal_id: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedemptionRequest {
+    order_id: String,
+    pay_code: Option<String>,
+    voucher_ids: Option<Vec<String>>,
+    amount: i64,
+    #[serde(default)]
+    merchant_discount: i64,
+    category: String,
+    scene: Option<String>,
+    items: Option<Vec<ItemBody>>,
+    receipt: Option<ReceiptBody>,
+    /// True redeems at once, false holds until confirm.
+    #[serde(default)]
+    capture: bool,
+    merchant_id: Option<String>,
+    terminal_id: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemBody {
+    sku: String,
+    category: Option<String>,
+    #[serde(default = "one")]
+    quantity: u32,
+    amount: i64,
+    #[serde(default)]
+    merchant_discount: i64,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What the settlement and an auditor want to find again; never compared.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptBody {
+    store: Option<String>,
+    terminal: Option<String>,
+    cashier: Option<String>,
+    receipt_no: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmRequest {
+    pub hold_id: String,
+    /// What the customer paid, in fen: the hold's `payable`.
+    pub paid_amount: i64,
+    #[allow(dead_code, reason = "taken for the till's own records")]
+    pub payment_reference: Option<String>,
+    pub merchant_id: Option<String>,
+    pub terminal_id: Option<String>,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelRequest {
+    pub merchant_id: Option<String>,
+    pub terminal_id: Option<String>,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReverseRequest {
+    pub reason: Option<String>,
+    pub merchant_id: Option<String>,
+    pub terminal_id: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefundRequest {
+    pub refund_id: String,
+    pub amount: i64,
+    pub merchant_id: Option<String>,
+    pub terminal_id: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct TillQuery {
+    /// For platform keys.
+    pub merchant_id: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionsQuery {
+    /// RFC 3339 with offset.
+    pub from: String,
+    /// Not included.
+    pub to: String,
+    pub cursor: Option<String>,
+    /// For platform keys.
+    pub merchant_id: Option<String>,
+}
+
+/// Everything of a request that decides, as the engine takes it.
+struct Parts {
+    pay_code: Option<String>,
+    voucher_ids: Option<Vec<String>>,
+    amount: i64,
+    merchant_discount: i64,
+    category: String,
+    scene: Option<String>,
+    items: Option<Vec<ItemBody>>,
+    receipt: ReceiptBody,
+    capture: bool,
+}
+
+impl QuoteRequest {
+    pub fn ask(self, caller: Caller) -> Result<(Till, Ask), Refusal> {
+        let till = till(caller, self.merchant_id, self.terminal_id)?;
+        let parts = Parts {
+            pay_code: self.pay_code,
+            voucher_ids: self.voucher_ids,
+            amount: self.amount,
+            merchant_discount: self.merchant_discount,
+            category: self.category,
+            scene: self.scene,
+            items: self.items,
+            receipt: ReceiptBody::default(),
+            capture: false,
+        };
+        Ok((till, parts.ask()?))
+    }
+}
+
+impl RedemptionRequest {
+    pub fn ask(self, caller: Caller) -> Result<(Till, String, Ask), Refusal> {
+        let order_id = caller_id("/order_id", &self.order_id)?;
+        let till = till(caller, self.merchant_id, self.terminal_id)?;
+        let parts = Parts {
+            pay_code: self.pay_code,
+            voucher_ids: self.voucher_ids,
+            amount: self.amount,
+            merchant_discount: self.merchant_discount,
+            category: self.category,
+            scene: self.scene,
+            items: self.items,
+            receipt: self.receipt.unwrap_or_default(),
+            capture: self.capture,
+        };
+        Ok((till, order_id, parts.ask()?))
+    }
+}
+
+impl Parts {
+    fn ask(self) -> Result<Ask, Refusal> {
+        let payer = match (self.pay_code, self.voucher_ids) {
+            (Some(code), None) => Payer::PayCode(code),
+            (None, Some(ids)) => Payer::Vouchers(ids),
+            _ => return Err(invalid("/pay_code", "one_of", "须指明 pay_code 或 voucher_ids 之一。", "Send exactly one of pay_code and voucher_ids.")),
+        };
+        let scene = match self.scene {
+            None => None,
+            Some(word) => Some(Scene::from_word(&word).ok_or_else(|| {
+                invalid("/scene", "unknown_word", "须为 dine_in、takeaway、offline 或 online。", "Must be dine_in, takeaway, offline or online.")
+            })?),
+        };
+        short("/category", &self.category)?;
+        let receipt = self.receipt;
+        for (pointer, text) in [
+            ("/receipt/store", &receipt.store),
+            ("/receipt/terminal", &receipt.terminal),
+            ("/receipt/cashier", &receipt.cashier),
+            ("/receipt/receipt_no", &receipt.receipt_no),
+        ] {
+            text.iter().try_for_each(|text| short(pointer, text))?;
+        }
+        let items = self.items.unwrap_or_default().into_iter().map(|item| rules::Item {
+            sku: item.sku,
+            category: item.category,
+            quantity: item.quantity,
+            amount: Fen(item.amount),
+            merchant_discount: Fen(item.merchant_discount),
+        });
+        Ok(Ask {
+            payer,
+            amount: Fen(self.amount),
+            merchant_discount: Fen(self.merchant_discount),
+            category: self.category,
+            scene,
+            items: items.collect(),
+            capture: self.capture,
+            store: receipt.store.unwrap_or_default(),
+            terminal: receipt.terminal.unwrap_or_default(),
+        })
+    }
+}
+
+fn short(pointer: &str, text: &str) -> Result<(), Refusal> {
+    if text.len() <= TEXT { Ok(()) } else { Err(invalid(pointer, "too_long", "最多 64 字节。", "At most 64 bytes.")) }
+}
+
+fn invalid(pointer: &str, code: &'static str, zh: &str, en: &str) -> Refusal {
+    Refusal::new(Code::InvalidRequest).field(pointer, code, zh, en)
+}
+
+/// One sentence for the cashier, shown as it is.
+#[derive(Serialize, ToSchema)]
+pub struct WordsBody {
+    zh: String,
+    en: String,
+}
+
+impl From<Words> for WordsBody {
+    fn from(words: Words) -> WordsBody {
+        WordsBody { zh: words.zh, en: words.en }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct VoucherBody {
+    voucher_id: String,
+    voucher_kind: String,
+    campaign_id: String,
+    discount_amount: i64,
+}
+
+impl From<&VoucherView> for VoucherBody {
+    fn from(voucher: &VoucherView) -> VoucherBody {
+        VoucherBody {
+            voucher_id: voucher.voucher_id.clone(),
+            voucher_kind: voucher.voucher_kind.clone(),
+            campaign_id: voucher.campaign_id.clone(),
+            discount_amount: voucher.discount.0,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct QuoteBody {
+    payable: i64,
+    discount_amount: i64,
+    vouchers: Vec<VoucherBody>,
+    /// Why each other kind is not taken: voucher_kind, campaign_id, code, and what the code needs.
+    #[schema(value_type = Vec<Object>)]
+    not_taken: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    better: Option<BetterBody>,
+    pos_message: WordsBody,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct BetterBody {
+    add_amount: i64,
+    discount_amount: i64,
+    saves_more: i64,
+}
+
+impl From<Quote> for QuoteBody {
+    fn from(quote: Quote) -> QuoteBody {
+        let better = quote.better.map(|better| BetterBody {
+            add_amount: better.add_amount.0,
+            discount_amount: better.discount_amount.0,
+            saves_more: better.saves_more.0,
+        });
+        QuoteBody {
+            payable: quote.payable.0,
+            discount_amount: quote.discount.0,
+            vouchers: quote.vouchers.iter().map(VoucherBody::from).collect(),
+            not_taken: quote.not_taken,
+            better,
+            pos_message: cashier::quoted(quote.payable, quote.discount, quote.better).into(),
+        }
+    }
+}
+
+mod orders;
+pub use orders::{Cancelled, OrderBody, Redeemed, RefundBody, ReverseBody, TransactionsBody};

@@ -1,0 +1,20 @@
+//! One test crate, black box over HTTP against real `quanyu serve` processes with real Redis.
+//!
+//! `harness` starts and drives them, `oracle` predicts what they must answer. Feature tests bear
+//! the name of their noun; `conservation`, `contention` and `bad_input` hold for all of them, and
+//! `tidy` checks the repository itself.
+
+mod harness;
+mod oracle;
+
+mod bad_input;
+mod campaign;
+mod conservation;
+mod contention;
+mod issuance;
+mod merchant;
+mod redemption;
+mod reservation;
+mod settlement;
+mod store_process;
+mod tidy;

@@ -1,0 +1,156 @@
+//! Shops: their codes, their enrolment, their tills, and a freeze that works at once.
+
+use std::sync::LazyLock;
+
+use serde_json::json;
+
+use crate::harness::client::Reply;
+use crate::harness::fixture::{Market, at, merchant, new_merchant_id, new_order, sale};
+use crate::harness::till::Till;
+
+static MARKET: LazyLock<Market> = LazyLock::new(|| Market::open("shops", 12));
+
+fn post(path: &str) -> Reply {
+    MARKET.server().office("POST", path, Some(json!({"reason": "a test"})))
+}
+
+fn buy(till: &Till) -> Reply {
+    let code = MARKET.server().pay_code(&MARKET.shopper());
+    MARKET.server().redeem(till, &sale(&new_order(), &code, 6000, true))
+}
+
+#[test]
+fn a_merchant_is_created_once_and_a_repeat_is_the_same() {
+    let server = MARKET.server();
+    let body = merchant(&new_merchant_id());
+    let made = server.create_merchant(&body).ok();
+    assert_eq!(made["merchant_id"], body["merchant_id"]);
+    let again = server.create_merchant(&body).ok();
+    assert_eq!(again.json["code"], body["code"]);
+    let mut other = body.clone();
+    other["name"]["en"] = json!("Another Kitchen");
+    server.create_merchant(&other).refused(409, "merchant_conflict");
+}
+
+#[test]
+fn a_code_with_a_wrong_check_digit_is_refused_with_its_pointer() {
+    let mut body = merchant(&new_merchant_id());
+    let code = body["code"].as_str().expect("a code").to_string();
+    let last = if code.ends_with('A') { "B" } else { "A" };
+    body["code"] = json!(format!("{}{last}", &code[..17]));
+    let reply = MARKET.server().create_merchant(&body);
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert!(reply.faults().iter().any(|fault| fault.starts_with("/code ")), "{}", reply.text());
+}
+
+#[test]
+fn a_shop_registered_elsewhere_does_not_get_in() {
+    let server = MARKET.server();
+    let id = new_merchant_id();
+    let mut body = merchant(&id);
+    body["registered_district"] = json!("110105");
+    server.create_merchant(&body).ok();
+    let path = format!("/v1/campaigns/{}/merchants/{id}", MARKET.campaign());
+    let applied = server.office("PUT", &path, Some(json!({})));
+    let approved = server.office("POST", &format!("{path}/approve"), Some(json!({})));
+    assert!(!applied.is_success() || !approved.is_success(), "{}", approved.text());
+    let till = server.create_terminal(&id, "t1");
+    buy(&till).refused_with("merchant_not_enrolled");
+}
+
+#[test]
+fn an_application_alone_is_no_enrolment() {
+    let server = MARKET.server();
+    let id = new_merchant_id();
+    server.create_merchant(&merchant(&id)).ok();
+    let path = format!("/v1/campaigns/{}/merchants/{id}", MARKET.campaign());
+    let applied = server.office("PUT", &path, Some(json!({}))).ok();
+    assert_eq!(applied.str("state"), "applied", "{}", applied.text());
+    let till = server.create_terminal(&id, "t1");
+    buy(&till).refused_with("merchant_not_enrolled");
+    post(&format!("{path}/approve")).ok();
+    buy(&till).ok();
+}
+
+#[test]
+fn a_freeze_works_at_once_and_lets_payments_in_flight_end() {
+    let (server, till) = (MARKET.server(), MARKET.till());
+    let person = MARKET.shopper();
+    let held = server.redeem(&till, &sale(&new_order(), &server.pay_code(&person), 6000, false)).ok();
+    post(&format!("/v1/merchants/{}/freeze", till.merchant_id)).ok();
+    let code = server.pay_code(&person);
+    server.redeem(&till, &sale(&new_order(), &code, 6000, true)).refused_with("merchant_frozen");
+    server.confirm(&till, held.str("order_id"), held.str("hold_id"), 4000).ok();
+    server.reverse(&till, held.str("order_id")).ok();
+    post(&format!("/v1/merchants/{}/unfreeze", till.merchant_id)).ok();
+    server.redeem(&till, &sale(&new_order(), &server.pay_code(&person), 6000, true)).ok();
+}
+
+#[test]
+fn who_is_suspended_or_leaves_takes_no_vouchers() {
+    for verb in ["suspend", "leave"] {
+        let till = MARKET.till();
+        let path = format!("/v1/campaigns/{}/merchants/{}/{verb}", MARKET.campaign(), till.merchant_id);
+        post(&path).ok();
+        let reply = buy(&till);
+        assert!(["merchant_not_enrolled", "merchant_frozen"].contains(&reply.code()), "{}", reply.text());
+    }
+}
+
+#[test]
+fn a_terminals_secret_is_shown_once() {
+    let (server, till) = (MARKET.server(), MARKET.till());
+    assert!(till.key_id.starts_with("test_"), "sandbox keys say so: {}", till.key_id);
+    let again = server.office(
+        "POST",
+        &format!("/v1/merchants/{}/terminals", till.merchant_id),
+        Some(json!({"terminal_id": "t1"})),
+    );
+    assert!(again["secret"] != json!(till.secret), "{}", again.text());
+    let shown = server.office("GET", &format!("/v1/merchants/{}", till.merchant_id), None);
+    assert!(!shown.text().contains(&till.secret), "{}", shown.text());
+    assert!(!server.log_tail().contains(&till.secret));
+}
+
+#[test]
+fn two_tills_of_a_shop_share_its_orders_and_its_limits() {
+    let (server, first) = (MARKET.server(), MARKET.till());
+    let second = server.create_terminal(&first.merchant_id, "t2");
+    let person = MARKET.shopper();
+    let body = sale(&new_order(), &server.pay_code(&person), 3000, true);
+    let done = server.redeem(&first, &body).ok();
+    let again = server.redeem(&second, &body).ok();
+    assert!(again.replayed() && again.json == done.json);
+    server.redeem(&second, &sale(&new_order(), &server.pay_code(&person), 3000, true)).ok();
+    let third = sale(&new_order(), &server.pay_code(&person), 3000, true);
+    server.redeem(&first, &third).refused_with("limit_reached");
+}
+
+#[test]
+fn a_shop_that_joined_in_september_takes_a_voucher_of_july_and_the_window_then_closes() {
+    let market = Market::open("joins", 1);
+    let (server, person) = (market.server(), market.shopper());
+    server.set_clock(at("2020-09-05T09:00:00"));
+    let till = market.till();
+    server.redeem(&till, &sale(&new_order(), &server.pay_code(&person), 6000, true)).ok();
+    server.set_clock(at("2020-09-07T00:00:00"));
+    let id = new_merchant_id();
+    server.create_merchant(&merchant(&id)).ok();
+    let path = format!("/v1/campaigns/{}/merchants/{id}", market.campaign());
+    server.office("PUT", &path, Some(json!({}))).refused(409, "enrolment_closed");
+}
+
+#[test]
+fn no_program_touches_another_programs_merchant() {
+    let (server, till) = (MARKET.server(), MARKET.till());
+    let stranger = server.create_key("officer", "another-city");
+    for verb in ["freeze", "terminals"] {
+        let path = format!("/v1/merchants/{}/{verb}", till.merchant_id);
+        let body = json!({"terminal_id": "t9", "reason": "not mine"});
+        let body =
+            if verb == "freeze" { json!({"reason": "not mine"}) } else { json!({"terminal_id": body["terminal_id"]}) };
+        let reply = server.office_as(&stranger, "POST", &path, Some(body));
+        assert!([403, 404].contains(&reply.status), "{verb}: {}", reply.text());
+    }
+    buy(&till).ok();
+}
