@@ -111,9 +111,10 @@ pub const RULES: [Rule; 15] = [
     unit_state,
     begun,
     not_ended,
+    // Before the minimum: who has used up a limit must not be told to buy more.
+    limits,
     minimum,
     minimum_payable,
-    limits,
 ];
 
 /// The saving that the voucher gives, or the first rule that refuses it.

@@ -41,6 +41,7 @@ impl Engine {
         if self.store.config_revision().await? != self.view().revision {
             self.refresh().await?;
         }
+        self.expire_lapsed_holds().await?;
         for view in self.view().by_id.values() {
             if view.is_published() {
                 self.step_campaign(view).await?;

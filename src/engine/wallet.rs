@@ -202,14 +202,15 @@ impl Engine {
             let args = vec![bytes(&resident.root.0), Value::from(resident.channel.as_str()), int(expires), int(paycode::KEPT)];
             let member = Member::new(vec![keys::pay_code(resident.shard, code.as_str())], args);
             let reply = self.store.call(&script::PAY_CODE_PUT, &Slot::Shard(resident.shard), member).await?;
-            if reply.is("ok") {
-                return Ok(ShownCode {
-                    qr: code.qr(),
-                    pay_code: code.as_str().to_owned(),
-                    expires_at: zone.rfc3339(expires),
-                    refresh_after_ms: paycode::REFRESH_AFTER,
-                });
+            if reply.refused() == Some("pay_code_taken") {
+                continue;
             }
+            return Ok(ShownCode {
+                qr: code.qr(),
+                pay_code: code.as_str().to_owned(),
+                expires_at: zone.rfc3339(expires),
+                refresh_after_ms: paycode::REFRESH_AFTER,
+            });
         }
         Err(Refusal::new(Code::Overloaded).retry_after_ms(1_000))
     }

@@ -23,6 +23,9 @@ impl Engine {
             for _ in 0..TRIES {
                 let (shard, stored) = self.found(till, &key).await?;
                 let order = &stored.order;
+                if order.state == OrderState::Redeemed && order.captured() {
+                    return Err(Code::OrderAlreadyRedeemed.into());
+                }
                 if hold != hold_id(&till.merchant_id, order_id, order.attempt) {
                     return Err(Refusal::new(Code::OrderConflict).with("fields", vec!["hold_id"]).into());
                 }
@@ -51,7 +54,6 @@ impl Engine {
         let mismatch = Refusal::new(Code::PaidAmountMismatch).with("payable", order.payable().0);
         match order.state {
             OrderState::Cancelled => Err(Code::OrderCancelled.into()),
-            OrderState::Redeemed if order.captured() => Err(Code::OrderAlreadyRedeemed.into()),
             OrderState::Redeemed if paid_amount != order.payable() => Err(mismatch.into()),
             OrderState::Redeemed => {
                 let order = Order { refunds: Vec::new(), ..order.clone() };

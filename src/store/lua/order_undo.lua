@@ -4,11 +4,12 @@
 --   attempt, {merchant, order, transaction, store, terminal}}
 -- Replies: changed {order}; refused internal (a held order without its vouchers); replay {order}; ok {order}
 -- Keeps: a reversed order stays reversed; held or redeemed falls by what outstanding (or expired, recovered) grows.
+-- A use that never was leaves the voucher to its person: usable, or expired by now; one that was revoked meanwhile stays so.
 local function give_back(m, order, units, till)
   for _, unit in ipairs(units) do
-    local usable = now < unit[11] and unit_is(m, unit, UNIT_USED)
-    local to = usable and 'outstanding' or 'recovered'
-    if usable then put_unit(m, unit, unit_byte(m, unit) - UNIT_USED, m[2], nil) end
+    local used = unit_is(m, unit, UNIT_USED)
+    local to = not used and 'recovered' or now < unit[11] and 'outstanding' or 'expired'
+    if used then put_unit(m, unit, unit_byte(m, unit) - UNIT_USED, m[2], nil) end
     move(unit, 'redeemed', to, unit[6])
     tally(unit, 'rf', unit[6])
     line({ 'V', unit[2], unit[3], unit[4], unit[5], unit[6], till[1], till[2], till[3], till[4], till[5], order[5], to })
