@@ -112,7 +112,7 @@ pub fn missing_amount(refusal: &Refusal) -> Option<i64> {
     refusal.extra.get("missing_amount").and_then(Value::as_i64)
 }
 
-fn too_many(most: usize) -> Refusal {
+pub fn too_many(most: usize) -> Refusal {
     Refusal::new(Code::TooManyVouchers).with("limit", most)
 }
 

@@ -178,7 +178,7 @@ mod tests {
             merchant_id: Some("m".into()),
             terminal_id: Some("t".into()),
         };
-        TillKey { till, secret: SECRET.into(), revoked: false }
+        TillKey { till, secrets: vec![SECRET.into()], revoked: false }
     }
 
     #[test]

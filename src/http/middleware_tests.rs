@@ -90,7 +90,7 @@ fn gate() -> Gate {
             merchant_id: None,
             terminal_id: None,
         };
-        let found = (key_id == "k").then(|| TillKey { till, secret: SECRET.into(), revoked: false });
+        let found = (key_id == "k").then(|| TillKey { till, secrets: vec![SECRET.into()], revoked: false });
         async move { Ok(found) }.boxed_local()
     };
     let rates =

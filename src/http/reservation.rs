@@ -19,12 +19,13 @@ pub fn configure(config: &mut ServiceConfig) {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "what no rule of the campaign reads is taken, so that callers need not know, and dropped")]
 pub struct ReservationRequest {
     /// Needed when several lists are open.
     round_id: Option<String>,
     /// The chosen tier, for rounds that offer a choice.
     pack_id: Option<String>,
-    /// For campaigns that judge where a resident is.
+    /// `location`, `phone` and `device` are taken and dropped unless the campaign's rules name them.
     #[schema(value_type = Option<Object>)]
     location: Option<serde_json::Value>,
     phone: Option<String>,

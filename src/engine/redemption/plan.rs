@@ -129,7 +129,9 @@ impl Engine {
             let known = people.iter().find(|person| person.view.number == voucher.c);
             let another = known.is_some_and(|person| person.field != voucher.f);
             if another || named.first().is_some_and(|first: &VoucherRef| first.shard != voucher.shard) {
-                return Err(Code::VouchersOfSeveralPersons.into());
+                let most = view.campaign.use_rule.as_ref().map_or(1, |rule| rule.max_vouchers_per_payment as usize);
+                let too_many = ids.len() > most;
+                return Err(if too_many { basket::too_many(most) } else { Code::VouchersOfSeveralPersons.into() });
             }
             if known.is_none() {
                 people.push(PersonAt::new(view, voucher.shard, voucher.f));

@@ -4,6 +4,7 @@
 --   attempt, {merchant, order, transaction, store, terminal}}
 -- Replies: changed {order}; refused internal (a held order without its vouchers); replay {order}; ok {order}
 -- Keeps: a reversed order stays reversed; held or redeemed falls by what outstanding (or expired, recovered) grows.
+
 -- A use that never was leaves the voucher to its person: usable, or expired by now; one that was revoked meanwhile stays so.
 local function give_back(m, order, units, till)
   for _, unit in ipairs(units) do
