@@ -15,7 +15,6 @@ mod order;
 mod person;
 mod posting;
 mod resolve;
-mod snapshot;
 mod walk;
 
 #[cfg(test)]
@@ -23,8 +22,6 @@ pub(crate) mod sim;
 #[cfg(test)]
 mod tests;
 
-use redis::RedisResult;
-use redis::aio::ConnectionLike;
 use serde::Serialize;
 
 pub use counters::{Cell, Counters, What};
@@ -32,6 +29,7 @@ pub use facts::{CampaignFacts, Facts, PackFacts, Supply};
 use walk::{ShardWalk, Walked};
 
 use crate::store::ledger::LedgerReader;
+use crate::store::{Store, StoreError, snapshot};
 
 /// One fault of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -62,11 +60,11 @@ pub struct Report {
 }
 
 /// Audits all shards, one after the other.
-pub async fn audit(connection: &mut impl ConnectionLike, shards: u8, facts: &Facts) -> RedisResult<Report> {
+pub async fn audit(store: &Store, facts: &Facts) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let mut redeemed = Vec::new();
-    for shard in 0..shards {
-        let (walked, epoch, seq) = audit_shard(connection, shard, facts).await?;
+    for shard in 0..store.shards() {
+        let (walked, epoch, seq) = audit_shard(store, shard, facts).await?;
         report.findings.extend(walked.findings);
         report.counters.plus(&walked.counters);
         report.lines += walked.lines;
@@ -79,30 +77,26 @@ pub async fn audit(connection: &mut impl ConnectionLike, shards: u8, facts: &Fac
     Ok(report)
 }
 
-async fn audit_shard(
-    connection: &mut impl ConnectionLike,
-    shard: u8,
-    facts: &Facts,
-) -> RedisResult<(Walked, u64, u64)> {
-    let header = snapshot::header(connection, shard).await?;
+async fn audit_shard(store: &Store, shard: u8, facts: &Facts) -> Result<(Walked, u64, u64), StoreError> {
+    let header = store.snapshot_header(shard).await?;
     let mut walk = ShardWalk::new(shard, facts, header.seq);
-    let mut reader = LedgerReader::new(shard);
-    reader.each(connection, header.last_id, |item| walk.ledger(item)).await?;
+    let mut reader = LedgerReader::open(store, shard).await?;
+    reader.each(header.last_id, |item| walk.ledger(item)).await?;
     let end = reader.next_seq() - 1;
     let tail = reader.gap_at_end(header.seq);
     walk.header(&header, end, tail);
     for (&c, campaign) in &facts.campaigns {
         for first in (0..campaign.buckets).step_by(snapshot::PERSON_BUCKETS as usize) {
             let range = first..campaign.buckets.min(first + snapshot::PERSON_BUCKETS);
-            let (last_id, buckets) = snapshot::person_buckets(connection, shard, c, range.clone()).await?;
-            reader.each(connection, last_id, |item| walk.ledger(item)).await?;
+            let (last_id, buckets) = store.snapshot_people(shard, c, range.clone()).await?;
+            reader.each(last_id, |item| walk.ledger(item)).await?;
             range.zip(&buckets).for_each(|(bucket, records)| walk.person_bucket(c, bucket, records));
         }
     }
     for first in (0..facts.order_buckets).step_by(usize::from(snapshot::ORDER_BUCKETS)) {
         let range = first..facts.order_buckets.min(first + snapshot::ORDER_BUCKETS);
-        let (last_id, buckets) = snapshot::order_buckets(connection, shard, range.clone()).await?;
-        reader.each(connection, last_id, |item| walk.ledger(item)).await?;
+        let (last_id, buckets) = store.snapshot_orders(shard, range.clone()).await?;
+        reader.each(last_id, |item| walk.ledger(item)).await?;
         range.zip(&buckets).for_each(|(bucket, records)| walk.order_bucket(bucket, records));
     }
     Ok((walk.finish(), header.epoch, header.seq))

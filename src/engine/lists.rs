@@ -241,6 +241,7 @@ pub fn commitment(view: &CampaignView, round: &RoundView) -> Option<serde_json::
     let ListState::Closed(list) = &round.record.list else { return None };
     let draw = round.round.draw.as_ref();
     let mut commitment = serde_json::json!({
+        "campaign_id": view.id,
         "round_id": round.round.round_id,
         "count": list.count,
         "root": list.root,
@@ -271,6 +272,7 @@ pub fn proof(engine: &Engine, view: &CampaignView, round: &RoundView) -> Option<
     proof["secret"] = hex::encode(engine.keys.draw_secret(&view.id, &round.round.round_id)).into();
     proof["entropy_values"] = serde_json::json!([]);
     proof["cutoffs"] = cutoffs.collect::<Vec<_>>().into();
+    proof["campaign"] = serde_json::from_str(&view.record.file).unwrap_or_default();
     let base = format!("/v1/campaigns/{}/rounds/{}", view.id, round.round.round_id);
     proof["entries_url"] = format!("{base}/entries").into();
     proof["winners_url"] = format!("{base}/winners").into();

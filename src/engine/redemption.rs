@@ -29,7 +29,6 @@ use crate::domain::rules::Item;
 use crate::domain::time::{Ms, Zone};
 use crate::store::StoreError;
 use crate::store::orders::{NO_SHARD, StoredOrder};
-pub(super) use plan::state_of;
 pub use refund::RefundView;
 pub use reverse::ReversedView;
 pub use transactions::{Transaction, TransactionPage};

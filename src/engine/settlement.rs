@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 
-use redis::RedisResult;
-use redis::aio::ConnectionLike;
-
 use crate::domain::money::Fen;
 use crate::domain::settlement::{Day, DayState, Kind, Statement, StatementLine, Summary};
-use crate::domain::time::Zone;
+use crate::domain::time::{Ms, Zone};
 use crate::domain::voucher::VoucherRef;
+use crate::store::{Store, StoreError};
 use crate::store::ledger::{Item, LedgerEntry, LedgerReader, Line, PersonField};
 
 /// Says a voucher's printed id and template; the pack is its position in the campaign file.
@@ -105,16 +103,22 @@ impl Posted<'_> {
     }
 }
 
-/// Reads the ledger of all shards into the books. A gap is the audit's to tell; a statement shows what there is.
-pub async fn read(books: &mut Books<'_>, connection: &mut impl ConnectionLike, shards: u8) -> RedisResult<()> {
-    for shard in 0..shards {
-        let mut reader = LedgerReader::new(shard);
-        let take = |item| {
-            if let Item::Entry(entry) = item {
-                books.take(shard, &entry);
+/// Reads the ledger of all shards into the books, from `from` (or its first line) to the first entry after `until`. A gap is the
+/// audit's to tell; a statement shows what there is.
+pub async fn read(books: &mut Books<'_>, store: &Store, from: Option<Ms>, until: Ms) -> Result<(), StoreError> {
+    for shard in 0..store.shards() {
+        let mut reader = LedgerReader::open(store, shard).await?;
+        if let Some(from) = from {
+            reader.seek(from).await?;
+        }
+        loop {
+            let page = reader.page(u64::MAX).await?;
+            let entries = || page.iter().filter_map(|item| if let Item::Entry(entry) = item { Some(entry) } else { None });
+            entries().for_each(|entry| books.take(shard, entry));
+            if page.is_empty() || entries().any(|entry| entry.at > until) {
+                break;
             }
-        };
-        reader.each(connection, u64::MAX, take).await?;
+        }
     }
     Ok(())
 }

@@ -36,8 +36,7 @@ impl Engine {
 
     /// Audits the store beside whatever runs on it.
     pub async fn audit(&self) -> Result<Report, StoreError> {
-        let mut connection = self.store.admin().await?;
-        audit::audit(&mut connection, self.store.shards(), &self.facts()).await.map_err(|error| StoreError::from_client(&error))
+        audit::audit(&self.store, &self.facts()).await
     }
 
     /// What an audit has to know of every published campaign.

@@ -5,7 +5,6 @@ use rmpv::Value;
 use sha2::{Digest, Sha256};
 
 use super::issuance::Claimant;
-use super::redemption::state_of;
 use super::resident::Resident;
 use super::view::CampaignView;
 use super::Engine;
@@ -146,7 +145,7 @@ impl Engine {
                     view.campaign.unit_window(usize::from(pack.round), usize::from(pack.pack), unit.unit, pack.at * 1_000);
                 let Some(window) = window else { continue };
                 let hold = record.holds.iter().find(|hold| usize::from(hold.pack) == p && hold.unit == unit.unit);
-                let unit_state = state_of(pack.unit(usize::from(unit.unit)));
+                let unit_state = pack.unit(unit.unit);
                 vouchers.push(WalletVoucher {
                     voucher_id: codec.id(&VoucherRef { c: view.number, shard, f: field, p: p as u8, u: unit.unit }),
                     voucher_kind: unit.voucher_kind.clone(),
@@ -173,8 +172,7 @@ impl Engine {
             .collect();
         let codec = self.voucher_ids();
         let mut transactions = Vec::new();
-        let mut reader = LedgerReader::new(resident.shard);
-        let mut connection = self.store.admin().await?;
+        let mut reader = LedgerReader::open(&self.store, resident.shard).await?;
         let each = |item: Item| {
             let Item::Entry(entry) = item else { return };
             let Some((kind, c, f, p, u, discount, transaction_id)) = voucher_event(&entry.line) else { return };
@@ -188,7 +186,7 @@ impl Engine {
                 at: view.zone.rfc3339(entry.at),
             });
         };
-        let read = reader.each(&mut connection, u64::MAX, each).await;
+        let read = reader.each(u64::MAX, each).await;
         read.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(transactions)
     }

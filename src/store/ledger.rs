@@ -4,13 +4,13 @@
 //! if and only if every id is the one before plus the number of its lines; what is missing comes out of the reader as data, because
 //! an audit has to go on behind a gap and say what it means.
 
-use redis::aio::ConnectionLike;
-use redis::{RedisResult, Value};
+use redis::Value;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::ser::{SerializeTuple, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::keys::Slot;
+use super::{Store, StoreError};
 use crate::domain::time::Ms;
 
 /// Stream entries per call: long enough to hide the round trip, short enough not to hold up the store.
@@ -139,29 +139,84 @@ pub struct Gap {
 }
 
 /// Reads one shard's ledger from a seq on, page by page; kept between calls it continues where it stopped.
-#[derive(Debug)]
 pub struct LedgerReader {
+    connection: deadpool_redis::Connection,
     key: String,
-    /// The seq the next stream entry should have.
-    next: u64,
     /// Lowest id not looked at yet.
     from: u64,
+    sequence: Sequence,
+}
+
+/// Whether what comes is what should come next.
+#[derive(Debug)]
+struct Sequence {
+    /// The seq the next stream entry should have.
+    next: u64,
     unreadable: Option<String>,
 }
 
 impl LedgerReader {
-    /// From the first line of the ledger.
-    pub fn new(shard: u8) -> LedgerReader {
-        LedgerReader { key: Slot::Shard(shard).ledger(), next: 1, from: 0, unreadable: None }
+    /// From the first line of a shard's ledger, over a connection of its own.
+    pub async fn open(store: &Store, shard: u8) -> Result<LedgerReader, StoreError> {
+        let connection = store.admin().await?;
+        Ok(LedgerReader { connection, key: Slot::Shard(shard).ledger(), from: 0, sequence: Sequence::new() })
+    }
+
+    /// Goes to the first entry written at `at` or later, by halving: a shard's entries stand in order of time, because the campaign
+    /// clock only goes forward. What lies before is not read, so gaps in it are not seen.
+    pub async fn seek(&mut self, at: Ms) -> Result<(), StoreError> {
+        let (mut low, mut high) = (1, self.last_id().await? + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.entry_at_or_after(middle).await? {
+                Some((_, written)) if written >= at => high = middle,
+                Some((id, _)) => low = id + 1,
+                None => high = middle,
+            }
+        }
+        self.from = low;
+        self.sequence.next = low;
+        Ok(())
+    }
+
+    async fn last_id(&mut self) -> Result<u64, StoreError> {
+        let reply: Value = redis::cmd("XREVRANGE")
+            .arg(&self.key)
+            .arg("+")
+            .arg("-")
+            .arg("COUNT")
+            .arg(1)
+            .query_async(&mut self.connection)
+            .await
+            .map_err(|error| StoreError::from_client(&error))?;
+        let Value::Array(entries) = reply else { return Ok(0) };
+        Ok(entries.first().map(entry_parts).transpose()?.map(|(id, _)| id).unwrap_or_default())
+    }
+
+    /// Id and time of the first entry with this id or a later one.
+    async fn entry_at_or_after(&mut self, id: u64) -> Result<Option<(u64, Ms)>, StoreError> {
+        let reply: Value = redis::cmd("XRANGE")
+            .arg(&self.key)
+            .arg(format!("{id}-0"))
+            .arg("+")
+            .arg("COUNT")
+            .arg(1)
+            .query_async(&mut self.connection)
+            .await
+            .map_err(|error| StoreError::from_client(&error))?;
+        let Value::Array(entries) = reply else { return Ok(None) };
+        let Some((id, fields)) = entries.first().map(entry_parts).transpose()? else { return Ok(None) };
+        let written = fields.get(1).map(bytes).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        Ok(written.map(|written| (id, written)))
     }
 
     /// The seq after the last line that was read.
     pub fn next_seq(&self) -> u64 {
-        self.next
+        self.sequence.next
     }
 
     /// The next page up to and including the stream entry `last_id`; empty when there is nothing more up to there.
-    pub async fn page(&mut self, connection: &mut impl ConnectionLike, last_id: u64) -> RedisResult<Vec<Item>> {
+    pub async fn page(&mut self, last_id: u64) -> Result<Vec<Item>, StoreError> {
         if self.from > last_id {
             return Ok(Vec::new());
         }
@@ -173,31 +228,27 @@ impl LedgerReader {
             .arg(to)
             .arg("COUNT")
             .arg(PAGE)
-            .query_async(connection)
-            .await?;
+            .query_async(&mut self.connection)
+            .await
+            .map_err(|error| StoreError::from_client(&error))?;
         let Value::Array(entries) = reply else { return Ok(Vec::new()) };
         let mut items = Vec::new();
         for entry in &entries {
             let (first_seq, fields) = entry_parts(entry)?;
             self.from = first_seq.saturating_add(1);
-            self.accept(first_seq, decode_fields(fields), &mut items);
+            self.sequence.accept(first_seq, decode_fields(fields), &mut items);
         }
         // A page of nothing but unreadable entries must not look like the end.
         if items.is_empty() && entries.len() == PAGE {
-            return Box::pin(self.page(connection, last_id)).await;
+            return Box::pin(self.page(last_id)).await;
         }
         Ok(items)
     }
 
     /// Everything up to `last_id` (`u64::MAX` = to the end), item by item.
-    pub async fn each(
-        &mut self,
-        connection: &mut impl ConnectionLike,
-        last_id: u64,
-        mut each: impl FnMut(Item),
-    ) -> RedisResult<()> {
+    pub async fn each(&mut self, last_id: u64, mut each: impl FnMut(Item)) -> Result<(), StoreError> {
         loop {
-            let items = self.page(connection, last_id).await?;
+            let items = self.page(last_id).await?;
             if items.is_empty() {
                 return Ok(());
             }
@@ -207,6 +258,16 @@ impl LedgerReader {
 
     /// The gap between what was read and a header that has counted up to `seq`, if there is one; reading goes on behind it.
     pub fn gap_at_end(&mut self, seq: u64) -> Option<Gap> {
+        self.sequence.gap_at_end(seq)
+    }
+}
+
+impl Sequence {
+    fn new() -> Sequence {
+        Sequence { next: 1, unreadable: None }
+    }
+
+    fn gap_at_end(&mut self, seq: u64) -> Option<Gap> {
         let unreadable = self.unreadable.take();
         let missing = (seq + 1).saturating_sub(self.next);
         let gap = Gap { after: self.next - 1, before: seq + 1, missing: missing as i64, unreadable };
@@ -258,8 +319,8 @@ pub fn encode_lines(lines: &[Line]) -> Vec<u8> {
 }
 
 /// Id and fields of an XRANGE row.
-fn entry_parts(entry: &Value) -> RedisResult<(u64, &[Value])> {
-    let malformed = || redis::RedisError::from((redis::ErrorKind::Parse, "malformed stream entry"));
+fn entry_parts(entry: &Value) -> Result<(u64, &[Value]), StoreError> {
+    let malformed = || StoreError::Broken("a stream entry is malformed".into());
     let Value::Array(parts) = entry else { return Err(malformed()) };
     let [id, Value::Array(fields)] = parts.as_slice() else { return Err(malformed()) };
     Ok((seq_of_id(bytes(id)).ok_or_else(malformed)?, fields))
@@ -342,7 +403,7 @@ mod tests {
 
     #[test]
     fn gaps_overlaps_and_unreadable_entries_come_out_as_data() {
-        let mut reader = LedgerReader::new(0);
+        let mut reader = Sequence::new();
         let mut items = Vec::new();
         reader.accept(1, Ok((5, vec![credited(1), credited(2)])), &mut items);
         reader.accept(4, Ok((6, vec![credited(3)])), &mut items);

@@ -12,6 +12,7 @@ pub mod probe;
 pub mod read;
 pub mod record;
 pub mod script;
+pub mod snapshot;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -5,6 +5,7 @@ use rmpv::Value;
 use super::StoreError;
 use super::script::raw;
 use crate::domain::time::Ms;
+use crate::domain::voucher::{UnitByte, UnitState};
 
 /// Reservation, packs, use and holds of one person in one campaign.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,28 +41,10 @@ pub struct Pack {
     pub units: Vec<u8>,
 }
 
-/// What a unit's byte says; expiry is never stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnitState {
-    Available,
-    Held,
-    Used,
-    Revoked,
-}
-
 impl Pack {
-    pub fn unit(&self, unit: usize) -> UnitState {
-        match self.units.get(unit).copied().unwrap_or_default() & 3 {
-            0 => UnitState::Available,
-            1 => UnitState::Held,
-            2 => UnitState::Used,
-            _ => UnitState::Revoked,
-        }
-    }
-
-    /// How often a refund has given the unit back.
-    pub fn restored(&self, unit: usize) -> u8 {
-        self.units.get(unit).copied().unwrap_or_default() >> 2
+    /// The state of one unit; what was never touched is available.
+    pub fn unit(&self, unit: u8) -> UnitState {
+        UnitByte::of(&self.units, unit).state()
     }
 }
 

@@ -1,8 +1,8 @@
 //! `quanyu verify-draw FOLDER`: recomputes a draw from its published files alone, for an auditor, a notary or a resident who lost.
 //!
 //! Written from the published rules (version `quanyu.draw.v1`) and sharing no code with the engine that ran the draw, so that one
-//! mistake cannot sit in both. The folder holds `campaign.json` (the campaign file as published), `commitment.json`, `proof.json`,
-//! `entries.ndjson` and `winners.ndjson`.
+//! mistake cannot sit in both. The folder holds `proof.json`, `entries.ndjson` and `winners.ndjson`, and whatever was saved
+//! earlier of `commitment.json` and `campaign.json` (the file as published); the proof repeats both.
 //!
 //! What the rules leave open, decided here and in the engine alike:
 //! - An entry carries the channel of its reservation. Cutoffs are per channel only where the supply is split by `by_channel`;

@@ -54,9 +54,10 @@ pub struct Proof {
 
 impl Proof {
     pub fn read(folder: &Path) -> Result<Proof, Vec<String>> {
-        let campaign = json(folder, "campaign.json")?;
-        let raw_commitment = json(folder, "commitment.json")?;
         let raw_proof = json(folder, "proof.json")?;
+        // The proof repeats the commitment and carries the campaign; the files that were saved earlier count, where they are there.
+        let campaign = json_if_there(folder, "campaign.json")?.unwrap_or_else(|| raw_proof["campaign"].clone());
+        let raw_commitment = json_if_there(folder, "commitment.json")?.unwrap_or_else(|| raw_proof.clone());
         let commitment: Commitment = serde_json::from_value(raw_commitment.clone())
             .map_err(|error| vec![format!("commitment.json is not a commitment: {error}")])?;
         let reveal: Reveal = serde_json::from_value(raw_proof.clone())
@@ -163,6 +164,10 @@ fn from_hex(text: &str, what: &str, faults: &mut Faults) -> Vec<u8> {
         faults.add(format!("the {what} is not hex"));
         Vec::new()
     })
+}
+
+fn json_if_there(folder: &Path, name: &str) -> Result<Option<Value>, Vec<String>> {
+    if folder.join(name).exists() { json(folder, name).map(Some) } else { Ok(None) }
 }
 
 fn json(folder: &Path, name: &str) -> Result<Value, Vec<String>> {

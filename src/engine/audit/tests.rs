@@ -1,7 +1,7 @@
 //! Clean histories have no finding; each planted fault has exactly one.
 
 use super::sim::{self, Sim, facts, field, order_key, out, place, redeemed_line};
-use super::snapshot::Header;
+use crate::store::snapshot::Header;
 use super::walk::ShardWalk;
 use super::*;
 use crate::store::ledger::{Gap, Item, LedgerEntry, Line, To};

@@ -9,7 +9,7 @@ use super::fold::Fold;
 use super::order::Order;
 use super::person::{self, Difference, Person, PersonKey};
 use super::resolve::{Symptoms, resolve};
-use super::snapshot::{Bucket, Header};
+use crate::store::snapshot::{Bucket, Header};
 use crate::store::ledger::{Bytes, Gap, Item, OrderKey};
 use crate::store::record::PersonRecord;
 

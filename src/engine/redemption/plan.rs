@@ -16,13 +16,13 @@ use crate::domain::person::bucket_of;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{Candidate, LimitFact, Payment};
 use crate::domain::time::{Ms, Zone};
-use crate::domain::voucher::{PersonField, UnitState, VoucherIds, VoucherRef};
+use crate::domain::voucher::{PersonField, VoucherIds, VoucherRef};
 use crate::engine::merchant::MerchantView;
 use crate::engine::view::{CampaignView, Snapshot};
 use crate::engine::Engine;
 use crate::store::campaign::Scope;
 use crate::store::orders::{PayCodeRecord, StoredOrder};
-use crate::store::record::{self, PersonRecord};
+use crate::store::record::PersonRecord;
 use crate::store::script::bytes;
 use crate::store::{int, keys};
 
@@ -277,7 +277,7 @@ fn candidates_of<'a>(
                 zone: &view.zone,
                 channel: view.channel_name(pack.channel),
                 window,
-                state: state_of(pack.unit(usize::from(unit.unit))),
+                state: pack.unit(unit.unit),
                 held_until: hold.map(|hold| hold.until).unwrap_or_default(),
                 running: !view.is_paused(Scope::Redeem),
                 enrolled: enrolled.contains(&view.number),
@@ -298,15 +298,6 @@ fn candidates_of<'a>(
         }
     }
     found
-}
-
-pub(crate) fn state_of(unit: record::UnitState) -> UnitState {
-    match unit {
-        record::UnitState::Available => UnitState::Available,
-        record::UnitState::Held => UnitState::Held,
-        record::UnitState::Used => UnitState::Used,
-        record::UnitState::Revoked => UnitState::Revoked,
-    }
 }
 
 /// The limits on redeeming that hold for a voucher of this round, nothing used so far.

@@ -6,7 +6,6 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
 use crate::domain::voucher::VoucherRef;
 use crate::engine::Engine;
-use crate::store::StoreError;
 use crate::store::ledger::{Item, LedgerEntry, LedgerReader, Line};
 
 /// Lines per page.
@@ -43,13 +42,11 @@ impl Engine {
             Some(text) => parse_cursor(text).filter(|(shard, _)| *shard < self.store.shards()).ok_or_else(bad_cursor)?,
         };
         let mut items = Vec::new();
-        let mut connection = self.store.admin().await?;
         for shard in first_shard..self.store.shards() {
-            let mut reader = LedgerReader::new(shard);
+            let mut reader = LedgerReader::open(&self.store, shard).await?;
             let skip_to = if shard == first_shard { first_seq } else { 0 };
             loop {
-                let page = reader.page(&mut connection, u64::MAX).await;
-                let page = page.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+                let page = reader.page(u64::MAX).await?;
                 if page.is_empty() {
                     break;
                 }
