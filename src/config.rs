@@ -15,7 +15,7 @@ pub struct Settings {
     /// Data directory: names the installation for every command.
     #[arg(long, env = "QUANYU_DATA", default_value = ".quanyu/data")]
     pub data: PathBuf,
-    /// Address to listen on; port 0 takes a free one, which <data>/instance.json names.
+    /// Address to listen on; port 0 takes a free one, which instance.json in the data directory names.
     #[arg(long, env = "QUANYU_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: String,
     /// A Redis or Valkey to use instead of the embedded one: redis://, rediss:// or unix://.

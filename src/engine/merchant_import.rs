@@ -196,7 +196,8 @@ mod tests {
     fn a_file_that_cannot_be_read_says_which_line_and_why() {
         let long = format!("{HEADER}\"{}", "x".repeat(LONGEST_ROW + 1));
         let gbk = [HEADER.as_bytes(), b"9144030071526726XG,enterprise,\xc8\xd8\xb3\xc7,,1,1,1,\n"].concat();
-        let table: [(&[u8], &[(&str, &str)]); 5] = [
+        type Row<'a> = (&'a [u8], &'a [(&'a str, &'a str)]);
+        let table: [Row; 5] = [
             (b"", &[("/1", "empty")]),
             (b"code,kind,colour\n", &[("/1", "unknown_column"), ("/1", "missing_column")]),
             (b"code,code\n", &[("/1", "unknown_column"), ("/1", "missing_column")]),

@@ -208,9 +208,9 @@ impl Engine {
             (Some(round), None) => Ok(round),
             (Some(_), Some(_)) => Err(Code::RoundRequired.into()),
             _ => {
-                let last = view.rounds.iter().filter(|round| round.reservation.is_some());
-                let next = last.clone().find(|round| round.reservation.as_ref().is_some_and(|r| now < r.opens_at));
-                let round = next.or(last.last()).ok_or(Code::RoundNotFound)?;
+                let mut reserved = view.rounds.iter().filter(|round| round.reservation.is_some());
+                let next = reserved.clone().find(|round| round.reservation.as_ref().is_some_and(|r| now < r.opens_at));
+                let round = next.or(reserved.next_back()).ok_or(Code::RoundNotFound)?;
                 Err(window_refusal(view, round, now))
             }
         }

@@ -153,8 +153,7 @@ pub async fn wallet_transactions(state: Data<State>, token: TokenHolder) -> answ
 /// A code to show at a till for the next minute.
 #[utoipa::path(tag = "resident", request_body(content = Option<PayCodeRequest>), responses((status = 201, body = PayCodeBody)))]
 #[post("/v1/pay-codes")]
-pub async fn new_pay_code(state: Data<State>, token: TokenHolder, body: MaybeBody<PayCodeRequest>) -> answer::Result {
-    drop(body);
+pub async fn new_pay_code(state: Data<State>, token: TokenHolder, _: MaybeBody<PayCodeRequest>) -> answer::Result {
     let resident = state.engine.resident(&token.0.identity())?;
     let code = state.engine.new_pay_code(&resident).await?;
     Ok(Answer::created(&PayCodeBody::from(code)).effect(&state.engine.settings.durability, false))

@@ -48,7 +48,7 @@ pub struct Options {
     /// Decides every person, tap, purchase and refund of the rehearsal.
     #[arg(long, default_value_t = 20_200_724)]
     pub seed: u64,
-    /// Where the report goes [default: target/rehearse/<campaign>-<seed>].
+    /// Where the report goes; by default a folder under target/rehearse named by campaign and seed.
     #[arg(long)]
     pub report: Option<PathBuf>,
     /// Data directory: of the running sandbox at --url, or for the server started here (then it is kept).
@@ -60,7 +60,7 @@ pub struct Options {
     /// Taps of each person in the rain, on average.
     #[arg(long, default_value_t = 1.0)]
     pub taps_per_person: f64,
-    /// Purchases of each person with a pack, on average [default: 6 in 10 vouchers].
+    /// Purchases of each person with a pack, on average (by default 6 in 10 vouchers, and 250,000 purchases in all at most).
     #[arg(long)]
     pub purchases: Option<f64>,
     /// How many of 10,000 redeemed orders are given back.

@@ -63,9 +63,12 @@ pub(super) fn run(store: Store, slot: Slot) {
     });
 }
 
+/// What the members of one call share: the script and the views they were judged by.
+type CallKind = (&'static str, Vec<(u16, u64)>);
+
 /// Splits what waits into calls: one script, one view per campaign and at most [`BATCH`] members each.
 fn groups(waiting: impl Iterator<Item = Waiting>) -> Vec<Vec<Waiting>> {
-    let mut open: HashMap<(&'static str, Vec<(u16, u64)>), Vec<Waiting>> = HashMap::new();
+    let mut open: HashMap<CallKind, Vec<Waiting>> = HashMap::new();
     let mut full = Vec::new();
     for one in waiting {
         let key = (one.script.name, one.member.views.clone());

@@ -1,5 +1,7 @@
 //! Lua scripts by content hash: the hash is the version, so old and new binaries run side by side on one store.
 
+use std::sync::OnceLock;
+
 use rmpv::Value;
 
 use super::StoreError;
@@ -9,19 +11,21 @@ use super::StoreError;
 pub struct Script {
     pub name: &'static str,
     pub text: &'static str,
+    hash: OnceLock<String>,
 }
 
 impl Script {
-    /// SHA-1 of the text, as EVALSHA wants it.
-    pub fn hash(&self) -> String {
-        redis::Script::new(self.text).get_hash().to_owned()
+    /// SHA-1 of the text, as EVALSHA wants it; computed once.
+    pub fn hash(&self) -> &str {
+        self.hash.get_or_init(|| redis::Script::new(self.text).get_hash().to_owned())
     }
 }
 
 macro_rules! scripts {
     ($($constant:ident $name:literal $(after $shared:literal)?),* $(,)?) => {
-        $(pub const $constant: Script = Script {
+        $(pub static $constant: Script = Script {
             name: $name,
+            hash: OnceLock::new(),
             text: concat!(
                 include_str!("lua/lib.lua"),
                 $(include_str!(concat!("lua/", $shared, ".lua")),)?
@@ -29,7 +33,7 @@ macro_rules! scripts {
             ),
         };)*
         /// Every script over `lib.lua`, loaded at start and again after a restart of the store.
-        pub const ALL: &[&Script] = &[$(&$constant),*];
+        pub static ALL: &[&Script] = &[$(&$constant),*];
     };
 }
 
