@@ -15,7 +15,8 @@ help: ## List the targets.
 demo: store build ## Play the Chengdu campaign from reservation to audit; the report goes to target/demo (SCALE=100).
 	@$(QUANYU) rehearse $(CAMPAIGN) --scale $(SCALE) --report target/demo
 
-serve: store build ## Start a sandbox on this machine and print the first requests to try.
+serve: store build ## Start a fresh sandbox on this machine and print the first requests to try.
+	@rm -rf .quanyu/sandbox .quanyu/sandbox.env
 	@$(QUANYU) serve --sandbox --data .quanyu/sandbox --first-minute
 
 test: store ## Run all tests.

@@ -9,7 +9,7 @@ use crate::engine::{self, Engine};
 use crate::instance::{ConnectInfo, Instance, InstanceError, new_api_key};
 use crate::keyring::KeyRing;
 use crate::store::embedded::{self, Embedded};
-use crate::store::probe::StoreFacts;
+use crate::store::probe::{StoreFacts, measure_fsync_us};
 use crate::store::{self, Store, StoreError};
 
 /// Program of the first administrator's key.
@@ -51,6 +51,7 @@ impl Node {
                 let options =
                     embedded::Options { binary: settings.store_binary.clone(), durability: settings.durability };
                 let embedded = Embedded::start(instance.data(), options).await?;
+                tell_fsync(instance.data().to_owned());
                 (embedded.url(), Some(embedded))
             }
         };
@@ -94,6 +95,7 @@ impl Node {
             four_eyes: settings.four_eyes(),
             key_prefix: if settings.sandbox { "test" } else { "live" },
             durability: settings.durability.to_string(),
+            owns_store: embedded.is_some(),
         };
         let engine = Engine::new(store, keys, engine_settings).await?;
         Ok(Node { instance, engine, redis_url, embedded })
@@ -116,4 +118,12 @@ impl Node {
             embedded.stop().await;
         }
     }
+}
+
+/// Every acknowledgement at D2 waits for one sync of the disk, so its cost is worth a line in the log.
+fn tell_fsync(data: std::path::PathBuf) {
+    tokio::task::spawn_blocking(move || match measure_fsync_us(&data) {
+        Ok(fsync_us) => tracing::info!(fsync_us, "one sync of the store's disk"),
+        Err(error) => tracing::warn!(%error, "the disk's sync could not be measured"),
+    });
 }

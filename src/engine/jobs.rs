@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::view::{CampaignView, RoundView};
+use super::upkeep::Upkeep;
+use super::view::RoundView;
 use super::{Engine, Failure};
 use crate::domain::campaign::schema::{Entropy, Mode, Unclaimed};
 use crate::domain::time::Ms;
@@ -16,10 +17,15 @@ use crate::store::config::Kind;
 /// How often a node looks whether something is due or another node has changed the configuration.
 const STEP: Duration = Duration::from_millis(100);
 
+/// Every so many steps the store's files are looked at: once in five seconds.
+const UPKEEP_EVERY: u32 = 50;
+
 /// Runs until `stop` turns true; spawn it once per node.
 pub async fn run(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
     let mut interval = tokio::time::interval(STEP);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut upkeep = Upkeep::default();
+    let mut steps = 0_u32;
     loop {
         tokio::select! {
             _ = interval.tick() => {}
@@ -30,6 +36,13 @@ pub async fn run(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(failure) = engine.step().await {
             tracing::warn!(?failure, "a background step will be tried again");
+        }
+        steps = steps.wrapping_add(1);
+        if engine.settings.owns_store
+            && steps.is_multiple_of(UPKEEP_EVERY)
+            && let Err(error) = upkeep.step(&engine).await
+        {
+            tracing::warn!(%error, "the store's files could not be looked at");
         }
     }
 }
@@ -42,29 +55,34 @@ impl Engine {
             self.refresh().await?;
         }
         self.expire_lapsed_holds().await?;
-        for view in self.view().by_id.values() {
-            if view.is_published() {
-                self.step_campaign(view).await?;
-            }
+        for campaign_id in self.view().by_id.keys() {
+            // One thing that was due may make the next one due: a closed list is drawn in the same step.
+            while self.step_campaign(campaign_id).await? {}
         }
         Ok(())
     }
 
-    async fn step_campaign(&self, view: &CampaignView) -> Result<(), Failure> {
-        let now = self.now();
-        for round in &view.rounds {
-            let round_id = round.round.round_id.as_str();
-            if !view.record.stopped && list_is_due(round, now) {
-                self.close_list(&view.id, round_id).await?;
-            }
-            if !view.record.stopped && draw_is_due(round, now) {
-                self.draw_round(&view.id, round_id).await?;
-            }
-            if !view.record.stopped && crediting_is_due(round, now) {
-                self.credit_round(&view.id, round_id).await?;
-            }
+    /// Does one thing that is due in a campaign; false when nothing was.
+    async fn step_campaign(&self, campaign_id: &str) -> Result<bool, Failure> {
+        let (view, now) = (self.campaign(campaign_id)?, self.now());
+        if !view.is_published() {
+            return Ok(false);
         }
-        self.expire_money(view, now).await
+        for round in view.rounds.iter().filter(|_| !view.record.stopped) {
+            let round_id = round.round.round_id.as_str();
+            if list_is_due(round, now) {
+                self.close_list(campaign_id, round_id).await?;
+            } else if draw_is_due(round, now) {
+                self.draw_round(campaign_id, round_id).await?;
+            } else if crediting_is_due(round, now) {
+                self.credit_round(campaign_id, round_id).await?;
+            } else {
+                continue;
+            }
+            return Ok(true);
+        }
+        self.expire_money(&view, now).await?;
+        Ok(false)
     }
 
     /// Nodes that share a store share the sandbox's clock.

@@ -20,6 +20,7 @@ pub mod settlement;
 pub mod statement;
 pub mod stats;
 pub mod terminal;
+pub mod upkeep;
 pub mod view;
 pub mod wallet;
 
@@ -47,6 +48,8 @@ pub struct Settings {
     pub key_prefix: &'static str,
     /// Echoed on every effect: `D1`, `D2` or `D3`.
     pub durability: String,
+    /// The store is this process's own, so its append-only file is ours to compact.
+    pub owns_store: bool,
 }
 
 /// One node's engine; cheap to share.

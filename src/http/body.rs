@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpRequest, dev};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::{Path, Segment};
 
 use super::error::Problem;
@@ -181,7 +181,11 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize::<_, T>(&mut deserializer).map_err(|error| {
         let path = pointer(error.path());
-        refusal(&path, error.inner())
+        // What is no JSON as a whole is malformed, whatever its beginning lacks.
+        match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) => refusal(&path, error.inner()),
+            Err(malformed) => refusal("", &malformed),
+        }
     })?;
     match deserializer.end() {
         Ok(()) => Ok(parsed),

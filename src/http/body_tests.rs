@@ -39,6 +39,8 @@ fn every_fault_of_a_body_has_its_code_and_its_pointer() {
     check("", Code::MalformedJson, None);
     check("{", Code::MalformedJson, None);
     check(r#"{"order_id":"a","amount":1} x"#, Code::MalformedJson, None);
+    check("{} {}", Code::MalformedJson, None);
+    check(r#"{"amount":1.5"#, Code::MalformedJson, None);
     check("\u{feff}{}", Code::MalformedJson, None);
     fault(r#"["a", 1]"#, "wrong_type", "");
     fault(&"[".repeat(5_000), "wrong_type", "");

@@ -6,13 +6,13 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use redis::aio::ConnectionLike;
 use redis::{InfoDict, RedisError, RedisResult, Value};
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{Store, StoreError};
 
 /// What survives which fault, declared by the operator and proved by [`StoreFacts::refuse_below`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -206,27 +206,30 @@ impl StoreFacts {
     }
 }
 
-/// Compacts the append-only file and waits for the end, so that a restart during the coming round loads in a moment.
-pub async fn aof_rewrite(connection: &mut impl ConnectionLike) -> RedisResult<()> {
-    let asked = redis::cmd("BGREWRITEAOF").query_async::<Value>(connection).await;
-    if let Err(error) = asked
-        && !error.detail().is_some_and(|text| text.contains("already in progress"))
-    {
-        return Err(error);
+/// Size of the append-only file, now and after its last rewrite.
+#[derive(Clone, Copy, Debug)]
+pub struct AofFacts {
+    pub current_bytes: u64,
+    pub base_bytes: u64,
+    pub rewriting: bool,
+}
+
+impl Store {
+    pub async fn aof_facts(&self) -> Result<AofFacts, StoreError> {
+        let mut connection = self.admin().await?;
+        let persistence = info(&mut connection, "persistence").await.map_err(|error| StoreError::from_client(&error))?;
+        let number = |name: &str| persistence.get::<u64>(name).unwrap_or_default();
+        let flag = |name: &str| persistence.get::<String>(name).as_deref() == Some("1");
+        Ok(AofFacts {
+            current_bytes: number("aof_current_size"),
+            base_bytes: number("aof_base_size"),
+            rewriting: flag("aof_rewrite_in_progress") || flag("aof_rewrite_scheduled"),
+        })
     }
-    loop {
-        let persistence = info(connection, "persistence").await?;
-        let is = |name: &str, value: &str| persistence.get::<String>(name).as_deref() == Some(value);
-        if is("aof_rewrite_in_progress", "0") && is("aof_rewrite_scheduled", "0") {
-            return if is("aof_last_bgrewrite_status", "ok") {
-                Ok(())
-            } else {
-                Err(RedisError::from(io::Error::other(
-                    "the server could not rewrite its append-only file; its log says why",
-                )))
-            };
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+
+    /// Asks for a compaction, which the server does in the background.
+    pub async fn rewrite_aof(&self) -> Result<(), StoreError> {
+        self.query::<Value>(&redis::cmd("BGREWRITEAOF")).await.map(|_| ())
     }
 }
 

@@ -1,232 +1,195 @@
-//! Faults planted in a store by hand: the audit finds each, once, and nothing else.
+//! `quanyu audit` finds every planted fault, once, and nothing where there is none, not even beside live traffic.
 
-use std::collections::HashSet;
+mod plant;
+
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use redis::Commands;
-use rmpv::Value;
+use serde_json::{Value, json};
 
-/// A fault: its name and how it is planted.
-pub type Plant = (&'static str, fn(&mut Planter<'_>));
+use crate::harness::client::Reply;
+use crate::harness::fixture::{EVE, Market, Round, SECOND, at, chengdu, new_campaign_id, new_order, new_till, sale};
+use crate::harness::redis::OwnRedis;
+use crate::harness::till::Till;
+use crate::harness::{Options, Server, program};
+use plant::{PLANTS, Planter};
 
-/// Twenty faults of shard 0, in an order in which they can all be planted in one store that has seen reservations, credits, holds,
-/// redemptions and refunds.
-pub const PLANTS: &[Plant] = &[
-    ("a credit is missing from the ledger", |plant| plant.drop_entry("P")),
-    ("a redemption is missing from the ledger", |plant| plant.drop_entry("D")),
-    ("a pack is counted twice", |plant| plant.bump(":pk", 1)),
-    ("a fen of outstanding money is lost", |plant| plant.bump(":out:", -1)),
-    ("redeemed money is made", |plant| plant.bump(":red", 100)),
-    ("a reservation is not counted", |plant| plant.bump(":rsv", -1)),
-    ("a redemption is counted twice", |plant| plant.bump(":rn", 1)),
-    ("held money is below zero", |plant| plant.bump(":held", -1_000_000)),
-    ("a used voucher is available again", |plant| plant.set_unit(2, 0)),
-    ("an available voucher is used", |plant| plant.set_unit(0, 2)),
-    ("a pack is taken away", |plant| {
-        plant.change_person(|record| has(record, PACKS) && !has(record, HOLDS), |record| clear(record, PACKS))
-    }),
-    ("a pack is given by hand", |plant| {
-        plant.change_person(
-            |record| has(record, PACKS),
-            |record| {
-                let mut pack = list(record, PACKS)[0].clone();
-                items(&mut pack)[3] = 4_000_000_000u32.into();
-                items(&mut pack)[5] = "".into();
-                items(part(record, PACKS)).push(pack);
-            },
-        )
-    }),
-    ("a reservation is taken away", |plant| {
-        plant.change_person(|record| has(record, ENTRIES) && !has(record, PACKS), |record| clear(record, ENTRIES));
-    }),
-    ("a hold is forgotten", |plant| plant.change_person(|record| has(record, HOLDS), |record| clear(record, HOLDS))),
-    ("a person is deleted", |plant| {
-        let (key, field, _) = plant.pick_person(|record| has(record, ENTRIES) && !has(record, PACKS));
-        plant.connection.hdel::<_, _, ()>(key, field).unwrap();
-    }),
-    ("a person is made up", |plant| {
-        let (key, mut field, record) = plant.pick_person(|record| has(record, ENTRIES) && !has(record, PACKS));
-        // The first four bytes choose the bucket.
-        field[8] ^= 0xff;
-        plant.persons.insert(field.clone());
-        plant.connection.hset::<_, _, _, ()>(key, field, packed(&record)).unwrap();
-    }),
-    ("a person lies in another bucket", |plant| {
-        let (key, field, record) = plant.pick_person(|record| has(record, ENTRIES) && !has(record, PACKS));
-        let other = plant.keys("{s000}:c*:p:*").into_iter().find(|other| *other != key).unwrap();
-        plant.connection.hdel::<_, _, ()>(key, &field).unwrap();
-        plant.connection.hset::<_, _, _, ()>(other, field, packed(&record)).unwrap();
-    }),
-    ("an order is deleted", |plant| {
-        let (key, field, _) = plant.pick_order(2);
-        plant.connection.hdel::<_, _, ()>(key, field).unwrap();
-    }),
-    ("a redeemed order is cancelled", |plant| plant.change_order(|order| items(order)[1] = 3.into())),
-    ("a refund is made up", |plant| {
-        plant.change_order(|order| {
-            items(part(order, 11)).push(Value::Array(vec!["R9".into(), 100.into(), 100.into(), 1.into()]));
-        })
-    }),
-];
+/// Every fault needs persons and orders of its own.
+const PACKS: i64 = 24;
+const PEOPLE: usize = 34;
 
-const ENTRIES: usize = 1;
-const PACKS: usize = 2;
-const HOLDS: usize = 4;
-
-/// Plants faults so that no two touch the same person, order or place of the ledger.
-pub struct Planter<'a> {
-    pub connection: &'a mut redis::Connection,
-    persons: HashSet<Vec<u8>>,
-    orders: HashSet<Vec<u8>>,
-    dropped: Vec<(u64, u64)>,
+/// A small campaign with everything in its books, on a Redis of our own that a test can spoil and mend.
+struct Books {
+    server: Server,
+    redis: OwnRedis,
+    connection: redis::Connection,
 }
 
-type Found = (String, Vec<u8>, Value);
-
-impl<'a> Planter<'a> {
-    pub fn new(connection: &'a mut redis::Connection) -> Planter<'a> {
-        Planter { connection, persons: HashSet::new(), orders: HashSet::new(), dropped: Vec::new() }
+#[test]
+fn twenty_planted_faults_are_twenty_findings_and_each_alone_is_one() {
+    let mut books = Books::kept();
+    let clean = books.dump();
+    books.assert_finds(0, "nothing was planted");
+    for (name, plant) in PLANTS {
+        plant(&mut Planter::new(&mut books.connection));
+        books.assert_finds(1, name);
+        books.restore(&clean);
     }
+    books.assert_finds(0, "everything was mended");
+    let mut planter = Planter::new(&mut books.connection);
+    assert_eq!(PLANTS.len(), 20);
+    PLANTS.iter().for_each(|(_, plant)| plant(&mut planter));
+    books.assert_finds(20, "all twenty at once");
+}
 
-    fn keys(&mut self, pattern: &str) -> Vec<String> {
-        let mut keys: Vec<String> = self.connection.keys(pattern).unwrap();
-        keys.sort_unstable();
-        keys
-    }
-
-    fn records(&mut self, pattern: &str) -> Vec<Found> {
-        let mut found = Vec::new();
-        for key in self.keys(pattern) {
-            let mut records: Vec<(Vec<u8>, Vec<u8>)> = self.connection.hgetall(&key).unwrap();
-            records.sort_unstable();
-            let decode = |bytes: Vec<u8>| rmpv::decode::read_value(&mut bytes.as_slice()).unwrap();
-            found.extend(records.into_iter().map(|(field, value)| (key.clone(), field, decode(value))));
+#[test]
+fn the_audit_beside_live_traffic_finds_nothing() {
+    const CLIENTS: usize = 4;
+    let market = Market::open("live", 3 * CLIENTS);
+    let tills: Vec<Till> = (0..CLIENTS).map(|_| market.till()).collect();
+    let (done, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for (client, till) in tills.iter().enumerate() {
+            let (market, done, calls) = (&market, &done, &calls);
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    calls.fetch_add(traffic(market, till, client), Ordering::Relaxed);
+                }
+            });
         }
-        found
-    }
-
-    fn pick_person(&mut self, fits: impl Fn(&Value) -> bool) -> Found {
-        let mut candidates = self.records("{s000}:c*:p:*").into_iter();
-        let taken = &self.persons;
-        let found =
-            candidates.find(|(_, field, record)| !taken.contains(field) && fits(record)).expect("a person to spoil");
-        self.persons.insert(found.1.clone());
-        found
-    }
-
-    fn change_person(&mut self, fits: impl Fn(&Value) -> bool, change: impl Fn(&mut Value)) {
-        let (key, field, mut record) = self.pick_person(fits);
-        change(&mut record);
-        self.connection.hset::<_, _, _, ()>(key, field, packed(&record)).unwrap();
-    }
-
-    /// Gives the first unit of a person's first pack another state.
-    fn set_unit(&mut self, from: u8, to: u8) {
-        let first = |record: &Value| list(record, PACKS).first().map(|pack| bytes(&pack.as_array().unwrap()[5]));
-        let fits =
-            |record: &Value| first(record).is_some_and(|units| units.first().copied().unwrap_or_default() == from);
-        self.change_person(fits, |record| {
-            let mut units = first(record).unwrap();
-            units.resize(units.len().max(1), 0);
-            units[0] = to;
-            items(&mut items(part(record, PACKS))[0])[5] = Value::Binary(units);
-        });
-    }
-
-    /// An order in the state, of persons that nothing else touches.
-    fn pick_order(&mut self, state: u64) -> Found {
-        let (persons, orders) = (&self.persons, &self.orders);
-        let of_persons = |order: &Value| -> Vec<Vec<u8>> {
-            list(order, 10).iter().map(|unit| bytes(&unit.as_array().unwrap()[1])).collect()
-        };
-        let fits = |(_, field, order): &Found| {
-            let fields = of_persons(order);
-            order.as_array().unwrap()[1].as_u64() == Some(state)
-                && !fields.is_empty()
-                && !orders.contains(field)
-                && fields.iter().all(|field| !persons.contains(field))
-        };
-        let (persons, orders) = (persons.clone(), orders.clone());
-        let found = {
-            let candidates =
-                Planter { connection: &mut *self.connection, persons, orders, dropped: vec![] }.records("{s000}:o:*");
-            candidates.into_iter().find(fits).expect("an order to spoil")
-        };
-        self.persons.extend(of_persons(&found.2));
-        self.orders.insert(found.1.clone());
-        found
-    }
-
-    fn change_order(&mut self, change: impl Fn(&mut Value)) {
-        let (key, field, mut order) = self.pick_order(2);
-        change(&mut order);
-        self.connection.hset::<_, _, _, ()>(key, field, packed(&order)).unwrap();
-    }
-
-    /// Changes the first counter of the header whose name has the part.
-    fn bump(&mut self, part: &str, n: i64) {
-        let fields: std::collections::BTreeMap<String, String> = self.connection.hgetall("{s000}:h").unwrap();
-        let field =
-            fields.keys().find(|field| field.starts_with("n:") && field.contains(part)).expect("a counter to spoil");
-        self.connection.hincr::<_, _, _, ()>("{s000}:h", field, n).unwrap();
-    }
-
-    /// Deletes a ledger entry with a line of the kind, away from other holes and from persons that were touched.
-    fn drop_entry(&mut self, kind: &str) {
-        let entries: redis::streams::StreamRangeReply = self.connection.xrange_all("{s000}:l").unwrap();
-        for entry in entries.ids {
-            let packed: Vec<u8> = entry.get("l").unwrap();
-            let lines = rmpv::decode::read_value(&mut packed.as_slice()).unwrap();
-            let lines = lines.as_array().unwrap();
-            let first: u64 = entry.id.split('-').next().unwrap().parse().unwrap();
-            let next = first + lines.len() as u64;
-            let persons: Vec<Vec<u8>> = lines.iter().map(|line| bytes(&line.as_array().unwrap()[2])).collect();
-            let apart = self.dropped.iter().all(|(start, end)| next < *start || first > *end);
-            let untouched = persons.iter().all(|field| !self.persons.contains(field));
-            if apart && untouched && lines.iter().any(|line| line.as_array().unwrap()[0].as_str() == Some(kind)) {
-                self.connection.xdel::<_, _, ()>("{s000}:l", &[&entry.id]).unwrap();
-                self.dropped.push((first, next));
-                self.persons.extend(persons);
-                return;
+        for _ in 0..8 {
+            let before = calls.load(Ordering::Relaxed);
+            let output = market.server().command(&["audit", "--json"]);
+            crate::harness::wait_until("there is traffic", || (calls.load(Ordering::Relaxed) > before).then_some(()));
+            if output.status.code() != Some(0) {
+                done.store(true, Ordering::Relaxed);
+                panic!("{}", said(&output));
             }
         }
-        panic!("no entry with a line {kind} to drop");
+        done.store(true, Ordering::Relaxed);
+    });
+    market.server().assert_audit_clean();
+}
+
+/// Sales and what may follow them, by a client whose people nobody else serves; answers how many calls had an effect. Vouchers that
+/// were given back too often stay used, so most sales are undone in a way that costs nothing.
+fn traffic(market: &Market, till: &Till, client: usize) -> usize {
+    let server = market.server();
+    let mut effects = 0;
+    for person in market.round.people.iter().skip(3 * client).take(3) {
+        let mut sold = |capture: bool, amount: i64| {
+            let reply = server.redeem(till, &sale(&new_order(), &server.pay_code(person), amount, capture));
+            effects += usize::from(reply.is_success());
+            reply
+        };
+        let (held, used, freed) = (sold(false, 3000), sold(true, 3000), sold(false, 6000));
+        let order = |reply: &Reply| reply.str("order_id").to_string();
+        if held.is_success() {
+            server.confirm(till, &order(&held), held.str("hold_id"), held.int("payable")).ok();
+            server.refund(till, &order(&held), "R1", 3000).ok();
+        }
+        if used.is_success() {
+            server.reverse(till, &order(&used)).ok();
+        }
+        if freed.is_success() {
+            server.cancel(till, &order(&freed)).ok();
+        }
+    }
+    effects
+}
+
+impl Books {
+    /// Everybody reserves and taps one by one, so that no entry of the ledger holds the lines of two persons.
+    fn kept() -> Books {
+        let redis = OwnRedis::start();
+        let server = Server::start(Options { redis_url: Some(redis.url.clone()), ..Options::at(EVE) });
+        let round = Round::reserved_on(server, chengdu(&new_campaign_id("books"), PACKS), PEOPLE);
+        round.raining(480 * SECOND);
+        let won: Vec<usize> = (0..PEOPLE).filter(|one| round.tap_drawn(*one).ok().str("outcome") == "won").collect();
+        assert_eq!(won.len() as i64, PACKS);
+        round.server.set_clock(at("2020-07-25T12:00:00"));
+        sell(&round, &won);
+        round.server.assert_audit_clean();
+        let connection = redis::Client::open(redis.url.as_str()).expect("an address");
+        let connection = connection.get_connection().expect("the store answers");
+        let books = Books { server: round.server, redis, connection };
+        books.server.stop();
+        books
+    }
+
+    /// Reads the store as it lies, with nobody else at it.
+    fn audit(&self) -> Output {
+        let mut command = Command::new(program());
+        command.args(["audit", "--json", "--data"]).arg(&self.server.data);
+        command.env("QUANYU_REDIS_URL", &self.redis.url).output().expect("the program can be run")
+    }
+
+    #[track_caller]
+    fn assert_finds(&self, wanted: usize, what: &str) {
+        let output = self.audit();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let findings: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        assert_eq!(findings.len(), wanted, "{what}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(i32::from(wanted > 0)), "{what}: {}", said(&output));
+        for finding in &findings {
+            for field in ["kind", "subject", "expected", "found", "explanation"] {
+                assert!(finding[field].is_string(), "{what}: {finding}");
+            }
+        }
+    }
+
+    fn dump(&mut self) -> Vec<(String, Vec<u8>)> {
+        let keys: Vec<String> = self.connection.keys("*").expect("the keys");
+        let mut dump = |key: String| {
+            let value = redis::cmd("DUMP").arg(&key).query(&mut self.connection).expect("a key that is there");
+            (key, value)
+        };
+        keys.into_iter().map(&mut dump).collect()
+    }
+
+    fn restore(&mut self, dump: &[(String, Vec<u8>)]) {
+        redis::cmd("FLUSHALL").exec(&mut self.connection).expect("the store can be emptied");
+        for (key, value) in dump {
+            let mut restore = redis::cmd("RESTORE");
+            restore.arg(key).arg(0).arg(value).exec(&mut self.connection).expect("a key comes back");
+        }
     }
 }
 
-fn part(record: &mut Value, index: usize) -> &mut Value {
-    &mut items(record)[index]
-}
-
-fn items(value: &mut Value) -> &mut Vec<Value> {
-    match value {
-        Value::Array(items) => items,
-        other => panic!("{other} is not an array"),
+/// Sales of every kind: used, held, cancelled, reversed, refunded in part and in full.
+fn sell(round: &Round, winners: &[usize]) {
+    let (server, till) = (&round.server, new_till(&round.server, &round.campaign));
+    let buy = |person: usize, amount: i64, capture: bool| {
+        let code = server.pay_code(&round.people[person]);
+        server.redeem(&till, &sale(&new_order(), &code, amount, capture)).ok()
+    };
+    for (turn, person) in winners.iter().enumerate() {
+        let order = |reply: &Reply| reply.str("order_id").to_string();
+        match turn % 8 {
+            0 => {}
+            1..=3 => drop(buy(*person, 6400, true)),
+            4 => drop(buy(*person, 3000, false)),
+            5 => {
+                let held = buy(*person, 6000, false);
+                server.confirm(&till, &order(&held), held.str("hold_id"), 4000).ok();
+                server.refund(&till, &order(&held), "R1", 3000).ok();
+            }
+            6 => {
+                server.refund(&till, &order(&buy(*person, 6000, true)), "R1", 6000).ok();
+                server.cancel(&till, &order(&buy(*person, 3000, false))).ok();
+            }
+            _ => {
+                server.reverse(&till, &order(&buy(*person, 6000, true))).ok();
+                server.reverse(&till, &order(&buy(*person, 6000, false))).ok();
+            }
+        }
     }
+    let held = server.ledger(&round.campaign)["total"]["held"].clone();
+    assert_eq!(held, json!(3000), "holds are among the books");
 }
 
-/// A part of a record; trailing empty parts may be absent.
-fn list(record: &Value, index: usize) -> &[Value] {
-    record.as_array().unwrap().get(index).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-fn has(record: &Value, index: usize) -> bool {
-    !list(record, index).is_empty()
-}
-
-fn clear(record: &mut Value, index: usize) {
-    items(part(record, index)).clear();
-}
-
-fn bytes(value: &Value) -> Vec<u8> {
-    match value {
-        Value::String(text) => text.as_bytes().to_vec(),
-        Value::Binary(bytes) => bytes.clone(),
-        other => panic!("{other} is not a string"),
-    }
-}
-
-fn packed(value: &Value) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    rmpv::encode::write_value(&mut bytes, value).unwrap();
-    bytes
+fn said(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), &output.stderr].concat();
+    String::from_utf8_lossy(&text).into_owned()
 }

@@ -68,6 +68,14 @@ const TILL_ROWS: &[Row] = &[
     row("a missing order id", 422, BAD, "?", |s| s.without("order_id")),
     row("an order nobody has seen", 404, &["order_not_found"], "-", |s| s.server().order(&s.till, "nobody-has-seen")),
     row("a refund of nothing", 422, BAD, "/amount", |s| s.server().refund(&s.till, "A1-1", "R1", 0)),
+    row("a method that no till may use", 405, &["method_not_allowed"], "-", |s| {
+        s.server().till(&s.till, "DELETE", "/v1/redemptions", None)
+    }),
+    row("a body that is no JSON by its own word", 415, &["unsupported_media_type"], "-", |s| {
+        let (mut request, _) = s.till.request("POST", "/v1/redemptions", &s.body().to_string());
+        request.headers.retain(|(name, _)| name != "content-type");
+        s.server().send(&request.header("content-type", "text/plain"))
+    }),
     row("a body of 17 KiB", 413, &["body_too_large"], "-", |s| s.with("order_id", json!("x".repeat(17 * 1024)))),
     row("an unsigned call", 401, &["unauthenticated", "signature_invalid"], "-", |s| {
         s.server().send(&Request::new("POST", "/v1/redemptions").json(&s.body()))
@@ -106,7 +114,7 @@ const OTHER_ROWS: &[Row] = &[
         s.server().office("GET", "/v1/nothing/here", None)
     }),
     row("a method the route does not take", 405, &["method_not_allowed"], "-", |s| {
-        s.server().office("DELETE", "/v1/redemptions", None)
+        s.server().office("DELETE", &s.path("/stats"), None)
     }),
     row("the office without a key", 401, &["unauthenticated"], "-", |s| {
         s.server().send(&Request::new("GET", &s.path("/stats")))
@@ -174,7 +182,7 @@ const OTHER_ROWS: &[Row] = &[
     row("a campaign with a float budget", 422, &["campaign_invalid", "invalid_request"], "/budget", |s| {
         s.campaign("/budget", json!(8000.5))
     }),
-    row("a discount above its threshold", 422, &["campaign_invalid"], "/packs/0/vouchers/0/discount_amount", |s| {
+    row("a discount above its threshold", 422, &["campaign_invalid"], "/packs/0/vouchers/0/transaction_minimum", |s| {
         s.campaign("/packs/0/vouchers/0/discount_amount", json!(6000))
     }),
     row("an unknown time zone", 422, &["campaign_invalid", "invalid_request"], "/time_zone", |s| {
@@ -305,7 +313,10 @@ impl Scene {
     }
 
     fn raw(&self, body: &str) -> Reply {
-        let (request, _) = self.till.request("POST", "/v1/redemptions", body);
+        let (mut request, _) = self.till.request("POST", "/v1/redemptions", body);
+        if body.is_empty() {
+            request = request.text(body);
+        }
         self.server().send(&request)
     }
 

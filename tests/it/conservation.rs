@@ -2,15 +2,19 @@
 //!
 //! Every run prints its seed; `QUANYU_TEST_SEED=n` plays one again.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::harness::client::Reply;
-use crate::harness::fixture::{DAY, HOUR, MINUTE, Market, SECOND, at, chengdu, new_campaign_id, new_order, parse_time};
+use crate::harness::fixture::{
+    DAY, EVE, HOUR, MINUTE, Market, SECOND, at, chengdu, new_campaign_id, new_order, parse_time,
+};
 use crate::harness::random::{Random, seeds};
+use crate::harness::redis::OwnRedis;
 use crate::harness::till::Till;
-use crate::harness::wait_until;
+use crate::harness::{Server, wait_until};
 use crate::oracle::money::{Accounts, Day};
 use crate::oracle::{Kind, Model, Pay, PayCode, Place, Request, State, Unit, Verdict};
 
@@ -18,9 +22,14 @@ const STEPS: usize = 400;
 const PEOPLE: usize = 6;
 /// One pack less than people: somebody has lost and stands at the till with an empty wallet.
 const PACKS: i64 = 5;
+const NOON: &str = "2020-07-25T12:00:00";
+const LAST_MINUTES: &str = "2020-09-06T23:40:00";
 
 struct Shop {
     market: Market,
+    /// A second node on the same Redis; requests then go to either by turns.
+    second: Option<Server>,
+    turn: Cell<usize>,
     tills: Vec<Till>,
     model: Model,
     random: Random,
@@ -28,40 +37,59 @@ struct Shop {
     /// Every request that was sent once, to be sent again out of order.
     sent: Vec<Request>,
     refunds: Vec<((usize, String), String, i64)>,
+    /// Dropped last: the nodes stand on it.
+    _redis: Option<OwnRedis>,
+}
+
+fn random_days(nodes: usize, start: &str, fixed: u64) {
+    for seed in seeds(fixed) {
+        println!("QUANYU_TEST_SEED={seed}");
+        let mut shop = Shop::open(nodes, seed, at(start));
+        for _ in 0..STEPS {
+            shop.step();
+        }
+        if start == LAST_MINUTES {
+            let rest = (at("2020-09-07T00:30:00") - shop.model.now).max(0);
+            shop.advance(rest);
+        }
+        shop.compare_everything();
+    }
 }
 
 #[test]
 fn every_answer_of_a_random_day_is_the_one_the_model_predicts() {
-    for seed in seeds(4) {
-        println!("QUANYU_TEST_SEED={seed}");
-        let mut shop = Shop::open(seed, at("2020-07-25T12:00:00"));
-        for _ in 0..STEPS {
-            shop.step();
-        }
-        shop.compare_everything();
-    }
+    random_days(1, NOON, 4);
+}
+
+#[test]
+fn every_answer_of_a_random_day_on_two_nodes_is_the_one_the_model_predicts() {
+    random_days(2, NOON, 3);
 }
 
 #[test]
 fn random_days_across_the_end_of_the_validity_lose_no_fen() {
-    for seed in seeds(3) {
-        println!("QUANYU_TEST_SEED={seed}");
-        let mut shop = Shop::open(seed, at("2020-09-06T23:40:00"));
-        for _ in 0..STEPS {
-            shop.step();
-        }
-        let rest = (at("2020-09-07T00:30:00") - shop.model.now).max(0);
-        shop.advance(rest);
-        shop.compare_everything();
-    }
+    random_days(1, LAST_MINUTES, 3);
+}
+
+#[test]
+fn random_days_of_two_nodes_across_the_end_of_the_validity_lose_no_fen() {
+    random_days(2, LAST_MINUTES, 2);
 }
 
 impl Shop {
-    fn open(seed: u64, start: i64) -> Shop {
-        let market = Market::open_with(chengdu(&new_campaign_id("conserve"), PACKS), PEOPLE);
+    fn open(nodes: usize, seed: u64, start: i64) -> Shop {
+        let redis = (nodes == 2).then(OwnRedis::start);
+        let (first, second) = match &redis {
+            None => (Server::at(EVE), None),
+            Some(redis) => {
+                let [first, second] = redis.two_nodes(EVE);
+                (first, Some(second))
+            }
+        };
+        let market = Market::open_on(first, chengdu(&new_campaign_id("conserve"), PACKS), PEOPLE);
         let tills = vec![market.till(), market.till()];
         let validity = (at("2020-07-25T00:00:00"), at("2020-09-07T00:00:00"));
-        let mut model = Model::new(at("2020-07-25T12:00:00"), validity, PACKS);
+        let mut model = Model::new(at(NOON), validity, PACKS);
         for person in &market.round.people {
             let unit = |kind: &str| Unit { kind: Kind::named(kind), place: Place::Free, restores: 0 };
             let wallet = market.server().vouchers(market.campaign(), person);
@@ -72,10 +100,19 @@ impl Shop {
         let winners = model.wallets.iter().filter(|wallet| !wallet.is_empty()).count();
         assert_eq!(winners as i64, PACKS, "as many winners as packs");
         let random = Random::new(seed);
-        let (trace, sent, refunds) = (Vec::new(), Vec::new(), Vec::new());
-        let mut shop = Shop { market, tills, model, random, trace, sent, refunds };
+        let (trace, sent, refunds, turn) = (Vec::new(), Vec::new(), Vec::new(), Cell::new(0));
+        let mut shop = Shop { market, second, turn, tills, model, random, trace, sent, refunds, _redis: redis };
         shop.advance(start - shop.model.now);
         shop
+    }
+
+    /// The node that gets the next request.
+    fn node(&self) -> &Server {
+        self.turn.set(self.turn.get() + 1);
+        match &self.second {
+            Some(second) if self.turn.get() % 2 == 0 => second,
+            _ => self.market.server(),
+        }
     }
 
     fn step(&mut self) {
@@ -95,7 +132,9 @@ impl Shop {
     fn advance(&mut self, milliseconds: i64) {
         self.model.advance(milliseconds);
         self.trace.push(format!("+{milliseconds} ms"));
-        self.market.server().set_clock(self.model.now);
+        for node in [Some(self.market.server()), self.second.as_ref()].into_iter().flatten() {
+            node.set_clock(self.model.now);
+        }
     }
 
     fn let_time_pass(&mut self) {
@@ -159,15 +198,17 @@ impl Shop {
             Pay::Ids(ids) => body["voucher_ids"] = json!(ids),
         }
         let verdict = self.model.predict_redeem(&request);
-        let reply = self.market.server().redeem(&self.tills[request.till], &body);
+        let reply = self.node().redeem(&self.tills[request.till], &body);
         self.check(&format!("redeem {body}"), &verdict, &reply);
         if reply.is_success() && !reply.replayed() && !request.capture {
             let until = parse_time(&reply["expires_at"]);
             assert_eq!(until, self.model.now + crate::oracle::HOLD, "a hold lasts 120 s");
         }
         // Whether a replay binds the fresh code that came with it is left to the service.
-        if let (true, Pay::Code(code)) = (reply.replayed(), &request.pay) {
-            self.model.codes.remove(code);
+        if let (true, Pay::Code(code)) = (reply.replayed(), &request.pay)
+            && let Some(code) = self.model.codes.get_mut(code)
+        {
+            code.perhaps_used = true;
         }
         self.model.apply_redeem(&request, &reply);
         self.sent.push(request);
@@ -180,7 +221,7 @@ impl Shop {
         let paid = if self.random.chance(6) { payable + 1 } else { payable };
         let verdict = self.model.predict_confirm(&key, paid);
         let hold = if hold.is_empty() { "h-unknown".to_string() } else { hold };
-        let reply = self.market.server().confirm(&self.tills[key.0], &key.1, &hold, paid);
+        let reply = self.node().confirm(&self.tills[key.0], &key.1, &hold, paid);
         self.check(&format!("confirm {key:?} {paid}"), &verdict, &reply);
         self.model.apply_confirm(&key, &reply);
     }
@@ -188,7 +229,7 @@ impl Shop {
     fn cancel(&mut self) {
         let Some(key) = self.any_order() else { return };
         let verdict = self.model.predict_cancel(&key);
-        let reply = self.market.server().cancel(&self.tills[key.0], &key.1);
+        let reply = self.node().cancel(&self.tills[key.0], &key.1);
         self.check(&format!("cancel {key:?}"), &verdict, &reply);
         self.model.apply_cancel(&key, &reply);
     }
@@ -198,7 +239,7 @@ impl Shop {
         let key = if self.random.chance(20) { Some(unseen) } else { self.any_order() };
         let Some(key) = key else { return };
         let verdict = self.model.predict_reverse(&key);
-        let reply = self.market.server().reverse(&self.tills[key.0], &key.1);
+        let reply = self.node().reverse(&self.tills[key.0], &key.1);
         self.check(&format!("reverse {key:?}"), &verdict, &reply);
         self.model.apply_reverse(&key, &reply);
         if !self.model.orders[&key].request.key().1.is_empty() && self.random.chance(30) {
@@ -234,7 +275,7 @@ impl Shop {
             (key, format!("R{}", self.refunds.len()), amount)
         };
         let verdict = self.model.predict_refund(&key, &id, amount);
-        let reply = self.market.server().refund(&self.tills[key.0], &key.1, &id, amount);
+        let reply = self.node().refund(&self.tills[key.0], &key.1, &id, amount);
         self.check(&format!("refund {key:?} {id} {amount}"), &verdict, &reply);
         self.model.apply_refund(&key, &id, amount, &reply);
         self.refunds.push((key, id, amount));
@@ -246,7 +287,7 @@ impl Shop {
             None => Verdict::refused(&["order_not_found"]),
             Some(order) => Verdict::expects(vec![("/state", json!(order.state_name()))]),
         };
-        let reply = self.market.server().order(&self.tills[key.0], &key.1);
+        let reply = self.node().order(&self.tills[key.0], &key.1);
         self.check(&format!("read {key:?}"), &verdict, &reply);
     }
 
@@ -270,9 +311,11 @@ impl Shop {
 /// Choosing what to do next.
 impl Shop {
     fn fresh_code(&mut self, person: usize) -> Pay {
-        let code = self.market.server().pay_code(&self.market.round.people[person]);
+        let code = self.node().pay_code(&self.market.round.people[person]);
         self.trace.push(format!("pay code {code} of person {person}"));
-        self.model.codes.insert(code.clone(), PayCode { person, made: self.model.now, bound: None });
+        self.model
+            .codes
+            .insert(code.clone(), PayCode { person, made: self.model.now, bound: None, perhaps_used: false });
         Pay::Code(code)
     }
 
@@ -311,7 +354,7 @@ impl Shop {
 /// At the end everything that can be read is compared.
 impl Shop {
     fn compare_wallet(&self, person: usize) {
-        let server = self.market.server();
+        let server = self.node();
         let shown = server.vouchers(self.market.campaign(), &self.market.round.people[person]);
         let shown: BTreeMap<_, _> = shown.into_iter().map(|one| (one.0, one.2)).collect();
         let wallet = &self.model.wallets[person];
@@ -322,7 +365,7 @@ impl Shop {
 
     fn compare_everything(&self) {
         (0..PEOPLE).for_each(|person| self.compare_wallet(person));
-        let server = self.market.server();
+        let server = self.node();
         let wanted = self.model.accounts();
         let mut last = Value::Null;
         let same = crate::harness::poll(std::time::Duration::from_secs(10), || {

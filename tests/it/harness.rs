@@ -133,6 +133,13 @@ impl Server {
         assert_eq!(output.status.code(), Some(0), "audit: {text}\n{errors}");
     }
 
+    /// Ends the process; the data directory and what a given Redis holds stay.
+    pub fn stop(&self) {
+        if let Some(mut child) = self.process.lock().unwrap().take() {
+            terminate(&mut child);
+        }
+    }
+
     pub fn log_tail(&self) -> String {
         tail(&self.log)
     }
@@ -140,9 +147,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(mut child) = self.process.lock().unwrap().take() {
-            terminate(&mut child);
-        }
+        self.stop();
         let mut guard = self.guard.lock().unwrap();
         let _ = guard.kill();
         let _ = guard.wait();

@@ -60,6 +60,8 @@ pub struct PayCode {
     pub person: usize,
     pub made: i64,
     pub bound: Option<(usize, String)>,
+    /// It came with a repeat, and the contract does not say whether that binds it.
+    pub perhaps_used: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::Server;
 use crate::harness::fixture::{Round, at, chengdu, new_campaign_id};
 use crate::harness::identity::{Resident, with_check_digit};
+use crate::harness::manners::both_languages;
 
 const OPENS: &str = "2020-07-13T00:00:00";
 const CLOSES: &str = "2020-07-21T00:00:00";
@@ -195,9 +196,15 @@ fn the_rules_are_explained_one_by_one() {
     let person = Resident::new().claiming("health_pass", json!("red"));
     let path = format!("/v1/campaigns/{id}/eligibility/explain");
     let reply = server.resident(&person, "POST", &path, Some(json!({}))).ok();
-    let text = reply.text();
-    assert!(text.contains("health_pass") && text.contains("document_types"), "{text}");
-    assert!(text.contains("pass") && text.contains("fail"), "{text}");
+    let judged = |rule: &str| {
+        let rules = reply["rules"].as_array().expect("a list of rules");
+        let found = rules.iter().find(|one| one["rule"] == rule).unwrap_or_else(|| panic!("{rule}: {}", reply.text()));
+        assert!(both_languages(&found["message"]), "{found}");
+        found["passed"].clone()
+    };
+    assert_eq!(judged("document_types"), true);
+    assert_eq!(judged("health_pass"), false);
+    assert_eq!(reply["eligible"], false);
     assert_eq!(server.stats(&id)["reserved"], 0);
 }
 

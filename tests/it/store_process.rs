@@ -5,8 +5,10 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use quanyu::clock::Clock;
 use quanyu::store::embedded::{Embedded, Options, StartError, State, Status};
-use quanyu::store::probe::{Durability, StoreFacts, aof_rewrite, measure_fsync_us};
+use quanyu::store::probe::{Durability, StoreFacts, measure_fsync_us};
+use quanyu::store::{self, Store};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 
@@ -268,7 +270,11 @@ async fn a_rewrite_makes_the_files_small_and_loses_nothing() {
         let () = connection.incr("n", 1).await.unwrap();
     }
     let before = fs::metadata(newest_log(&folder.0)).unwrap().len();
-    aof_rewrite(&mut connection).await.unwrap();
+    let service = Store::open(store::Options::new(store.url()), Clock::live()).await.unwrap();
+    service.rewrite_aof().await.unwrap();
+    while service.aof_facts().await.unwrap().rewriting {
+        tokio::task::yield_now().await;
+    }
     let after = fs::metadata(newest_log(&folder.0)).unwrap().len();
     assert!(after < before / 10, "{before} bytes before, {after} after");
     store.stop().await;

@@ -16,6 +16,9 @@ pub const MINUTE: i64 = 60 * SECOND;
 pub const HOUR: i64 = 60 * MINUTE;
 pub const DAY: i64 = 24 * HOUR;
 
+/// The day before the reservation opens.
+pub const EVE: &str = "2020-07-12T12:00:00+08:00";
+
 /// Milliseconds of a Chengdu wall-clock time: `at("2020-07-24T18:00:00")`.
 pub fn at(local: &str) -> i64 {
     let text = format!("{local}+08:00");
@@ -104,8 +107,7 @@ pub struct Round {
 impl Round {
     /// Everybody has reserved; the clock stands at 2020-07-13T09:00.
     pub fn reserved(campaign: Value, people: usize) -> Round {
-        let server = Server::at("2020-07-12T12:00:00+08:00");
-        Round::reserved_on(server, campaign, people)
+        Round::reserved_on(Server::at(EVE), campaign, people)
     }
 
     pub fn reserved_on(server: Server, campaign: Value, people: usize) -> Round {
@@ -172,7 +174,11 @@ impl Market {
     }
 
     pub fn open_with(campaign: Value, people: usize) -> Market {
-        let round = Round::reserved(campaign, people);
+        Market::open_on(Server::at(EVE), campaign, people)
+    }
+
+    pub fn open_on(server: Server, campaign: Value, people: usize) -> Market {
+        let round = Round::reserved_on(server, campaign, people);
         round.everybody_credited();
         let free = Mutex::new(round.people.clone());
         Market { round, free }

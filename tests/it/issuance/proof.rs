@@ -116,10 +116,21 @@ fn verify_draw_agrees_with_the_published_files_and_finds_every_forgery() {
     write(&commitment, &proof, &format!("{}\n", lines.join("\n")), &winners);
     assert!(!verify(&folder.path).0, "an entry is missing");
 
-    let loser = entries.lines().find(|line| !winners.contains(*line)).expect("a loser");
-    let swapped = winners.replacen(winners.lines().next().expect("a winner"), loser, 1);
-    write(&commitment, &proof, &entries, &swapped);
+    // The lines differ in more than the person: an entry of a single pack names none.
+    let person = |line: &str| -> String {
+        let line: Value = serde_json::from_str(line).expect("NDJSON");
+        line["pseudonym"].as_str().expect("a pseudonym").to_string()
+    };
+    let loser = entries.lines().map(person).find(|person| !winners.contains(person)).expect("a loser");
+    let winner = winners.lines().map(person).next().expect("a winner");
+    let mut swapped: Vec<String> = winners.lines().map(|line| line.replace(&winner, &loser)).collect();
+    swapped.sort_by_key(|line| person(line));
+    write(&commitment, &proof, &entries, &format!("{}\n", swapped.join("\n")));
     assert!(!verify(&folder.path).0, "a loser stands among the winners");
+
+    let fewer: Vec<&str> = winners.lines().skip(1).collect();
+    write(&commitment, &proof, &entries, &format!("{}\n", fewer.join("\n")));
+    assert!(!verify(&folder.path).0, "a winner is missing");
 
     let mut forged = proof.clone();
     forged["secret"] = json!("00".repeat(32));

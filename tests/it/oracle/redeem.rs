@@ -38,6 +38,8 @@ impl Model {
                     }
                     if code.bound.as_ref().is_some_and(|order| *order != request.key()) {
                         refusals.push("pay_code_used");
+                    } else if code.bound.is_none() && code.perhaps_used {
+                        unsure.push("pay_code_used");
                     }
                 }
             },
