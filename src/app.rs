@@ -9,7 +9,7 @@ use crate::engine::{self, Engine};
 use crate::instance::{ConnectInfo, Instance, InstanceError, new_api_key};
 use crate::keyring::KeyRing;
 use crate::store::embedded::{self, Embedded};
-use crate::store::probe::{StoreFacts, measure_fsync_us};
+use crate::store::probe::{Durability, StoreFacts, measure_fsync_us};
 use crate::store::{self, Store, StoreError};
 
 /// Program of the first administrator's key.
@@ -26,6 +26,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error("the store is below the declared durability:\n  {}", .0.join("\n  "))]
     BelowDurability(Vec<String>),
+    #[error("D3 is not offered by this version: nothing here waits for replicas before it answers; declare D2")]
+    NoReplicaWait,
     #[error("cannot listen on {0}: {1}")]
     Listen(String, std::io::Error),
     #[error("the server failed: {0}")]
@@ -75,6 +77,9 @@ impl Node {
         redis_url: String,
         embedded: Option<Embedded>,
     ) -> Result<Node, AppError> {
+        if settings.durability == Durability::D3 {
+            return Err(AppError::NoReplicaWait);
+        }
         let facts = StoreFacts::of(&redis_url).await?;
         facts.refuse_below(settings.durability).map_err(AppError::BelowDurability)?;
         for advice in facts.advice() {
@@ -95,7 +100,8 @@ impl Node {
             four_eyes: settings.four_eyes(),
             key_prefix: if settings.sandbox { "test" } else { "live" },
             durability: settings.durability.to_string(),
-            owns_store: embedded.is_some(),
+            // A store that never compacts its file by itself leaves that to us.
+            compacts_store: facts.auto_aof_rewrite_percentage == Some(0),
         };
         let engine = Engine::new(store, keys, engine_settings).await?;
         Ok(Node { instance, engine, redis_url, embedded })

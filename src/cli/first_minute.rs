@@ -19,7 +19,6 @@ use crate::engine::reservation::{NO_CHOICE, Wish};
 use crate::engine::resident::Identity;
 use crate::http::auth_resident::mint;
 
-
 const CAMPAIGN: &str = "chengdu-2020-07";
 const FILE: &[u8] = include_bytes!("../../deploy/campaigns/chengdu-2020.json");
 const ROUND: &str = "rain";
@@ -30,9 +29,17 @@ const RESIDENTS: u32 = 500;
 /// Runs the campaign up to its rain and writes what the README's requests need beside the data directory, as `<data>.env`.
 pub async fn prepare(node: &Node, settings: &Settings, listen: &str) -> io::Result<()> {
     let engine = &node.engine;
+    if engine.campaign(CAMPAIGN).is_ok() {
+        eprintln!(
+            "This sandbox was prepared before and its clock went on; remove {} for a fresh one.",
+            settings.data.display()
+        );
+        return Ok(());
+    }
     let admin = node.instance.admin_key().map_err(io::Error::other)?.unwrap_or_default();
     let token_key = node.instance.sandbox_token_key().map_err(io::Error::other)?;
-    let prepared = prepare_engine(engine, &token_key).await.map_err(|refusal| io::Error::other(refusal.code.as_str()))?;
+    let prepared =
+        prepare_engine(engine, &token_key).await.map_err(|refusal| io::Error::other(refusal.code.as_str()))?;
     let path = settings.data.with_extension("env");
     let bin = std::env::current_exe()?.parent().unwrap_or(Path::new(".")).display().to_string();
     let lines = [
@@ -61,7 +68,8 @@ struct Prepared {
 }
 
 async fn prepare_engine(engine: &Engine, token_key: &[u8; 32]) -> Result<Prepared, Refusal> {
-    let office = ApiKey { name: "first-minute".into(), roles: Role::ALL.to_vec(), program: FIRST_PROGRAM.into(), created_at: 0 };
+    let office =
+        ApiKey { name: "first-minute".into(), roles: Role::ALL.to_vec(), program: FIRST_PROGRAM.into(), created_at: 0 };
     set_clock(engine, "2020-07-13T00:00:00+08:00", 0).await?;
     engine.put_campaign(&office, CAMPAIGN, Some(Expect::Absent), FILE, false).await?;
     engine.submit_campaign(&office, CAMPAIGN).await?;

@@ -27,7 +27,8 @@ async fn serve(settings: Settings) -> Result<(), AppError> {
     // Every key file is there before the note that tells others where we listen.
     let token_key = node.instance.sandbox_token_key()?;
     let state = State::new(node.engine.clone());
-    let (server, listen) = http::bind(state.clone(), &settings, token_key).map_err(|error| AppError::Listen(settings.listen.clone(), error))?;
+    let (server, listen) = http::bind(state.clone(), &settings, token_key)
+        .map_err(|error| AppError::Listen(settings.listen.clone(), error))?;
     let note = RunInfo {
         redis_url: node.redis_url.clone(),
         listen: listen.to_string(),
@@ -63,7 +64,8 @@ async fn serve(settings: Settings) -> Result<(), AppError> {
 }
 
 async fn wait_for_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

@@ -33,7 +33,8 @@ pub async fn run(options: Options) -> ExitCode {
         Ok(node) => node,
         Err(error) => return could_not(error),
     };
-    let key = ApiKey { name: "settle".into(), roles: vec![Role::Finance], program: options.program.clone(), created_at: 0 };
+    let key =
+        ApiKey { name: "settle".into(), roles: vec![Role::Finance], program: options.program.clone(), created_at: 0 };
     let day = node.engine.settlement_day(&key, &options.date, options.merchant.as_deref()).await;
     node.stop().await;
     match day {
@@ -47,7 +48,9 @@ fn print(day: &Day, options: &Options) -> ExitCode {
     let text = match (merchant, options.csv) {
         (Some(merchant), true) => statement_csv(&day.statement(merchant)).map_err(|error| error.to_string()),
         (None, true) => summary_csv(&day.summary()).map_err(|error| error.to_string()),
-        (Some(merchant), false) => serde_json::to_vec_pretty(&day.statement(merchant)).map_err(|error| error.to_string()),
+        (Some(merchant), false) => {
+            serde_json::to_vec_pretty(&day.statement(merchant)).map_err(|error| error.to_string())
+        }
         (None, false) => serde_json::to_vec_pretty(&day.summary()).map_err(|error| error.to_string()),
     };
     match text {

@@ -46,7 +46,8 @@ pub struct Better {
 
 /// Chooses for a payer who did not name vouchers.
 pub fn choose(payment: &Payment, candidates: &[Candidate]) -> Basket {
-    let judged: Vec<Result<Fen, Reason>> = candidates.iter().map(|candidate| rules::judge(payment, candidate)).collect();
+    let judged: Vec<Result<Fen, Reason>> =
+        candidates.iter().map(|candidate| rules::judge(payment, candidate)).collect();
     let mut legal: Vec<Taken> = judged
         .iter()
         .enumerate()
@@ -144,7 +145,8 @@ fn limits_fit(candidates: &[Candidate], set: &[Taken]) -> bool {
                 let same = |own: &rules::LimitFact| own.index == fact.index && own.entity == fact.entity;
                 other.voucher.c == candidate.voucher.c && other.limits.iter().any(same)
             });
-            let (count, amount) = sharing.fold((0, Fen::ZERO), |(count, amount), other| (count + 1, amount + other.discount));
+            let (count, amount) =
+                sharing.fold((0, Fen::ZERO), |(count, amount), other| (count + 1, amount + other.discount));
             fact.admits(count, amount)
         })
     })
@@ -154,7 +156,7 @@ fn together_refused(payment: &Payment, candidates: &[Candidate], set: &[Taken]) 
     if !money_fits(payment, candidates, set) {
         let thresholds: Fen = set.iter().map(|one| rules::threshold(&candidates[one.candidate])).sum();
         let missing = (thresholds - payment.net()).max(Fen(1));
-        return Refusal::new(Code::MinimumNotMet).with("missing_amount", missing.0);
+        return rules::below_minimum(missing);
     }
     if !limits_fit(candidates, set) { Code::LimitReached.into() } else { Code::NotCombinable.into() }
 }
@@ -249,7 +251,12 @@ fn not_taken(candidates: &[Candidate], judged: &[Result<Fen, Reason>], taken: &[
 }
 
 /// The smallest addition that saves more than now, among vouchers that only miss their minimum.
-fn better(payment: &Payment, candidates: &[Candidate], judged: &[Result<Fen, Reason>], discount: Fen) -> Option<Better> {
+fn better(
+    payment: &Payment,
+    candidates: &[Candidate],
+    judged: &[Result<Fen, Reason>],
+    discount: Fen,
+) -> Option<Better> {
     let options = judged.iter().enumerate().filter_map(|(index, judged)| {
         let reason = judged.as_ref().err()?;
         let add_amount = Fen(missing_amount(&reason.refusal)?);

@@ -93,7 +93,10 @@ fn the_contracts_quote_takes_30_10_and_tells_what_is_missing_for_60_20() {
     let reasons: Vec<Value> = basket.not_taken.iter().map(NotTaken::to_json).collect();
     let expected = json!({"voucher_kind": "60-20", "campaign_id": "chengdu-2020-07", "code": "minimum_not_met", "missing_amount": 400});
     assert_eq!(reasons, [expected]);
-    assert_eq!(basket.better, Some(Better { add_amount: Fen(400), discount_amount: Fen(2_000), saves_more: Fen(1_000) }));
+    assert_eq!(
+        basket.better,
+        Some(Better { add_amount: Fen(400), discount_amount: Fen(2_000), saves_more: Fen(1_000) })
+    );
 }
 
 #[test]
@@ -202,7 +205,9 @@ fn more_vouchers_than_a_payment_takes_are_refused() {
 #[test]
 fn several_vouchers_never_save_more_than_separate_payments_would() {
     let pack = Pack::new(3);
-    for (amount, discount, count) in [(6_000, 2_000, 1), (9_000, 3_000, 2), (12_000, 4_000, 2), (15_000, 5_000, 3), (99_000, 5_000, 3)] {
+    for (amount, discount, count) in
+        [(6_000, 2_000, 1), (9_000, 3_000, 2), (12_000, 4_000, 2), (15_000, 5_000, 3), (99_000, 5_000, 3)]
+    {
         let basket = choose(&payment(amount, 0), &pack.candidates());
         assert_eq!((basket.discount, basket.taken.len()), (Fen(discount), count), "{amount}");
     }

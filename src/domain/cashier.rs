@@ -28,11 +28,17 @@ pub fn quoted(payable: Fen, discount: Fen, better: Option<Better>) -> Words {
 }
 
 pub fn held(payable: Fen, discount: Fen) -> Words {
-    words(format!("已锁券，减{discount}元，请收款{payable}元。"), format!("Voucher held, {discount} off: collect {payable}."))
+    words(
+        format!("已锁券，减{discount}元，请收款{payable}元。"),
+        format!("Voucher held, {discount} off: collect {payable}."),
+    )
 }
 
 pub fn redeemed(payable: Fen, discount: Fen) -> Words {
-    words(format!("已用券，减{discount}元，实收{payable}元。"), format!("Voucher used, {discount} off: {payable} paid."))
+    words(
+        format!("已用券，减{discount}元，实收{payable}元。"),
+        format!("Voucher used, {discount} off: {payable} paid."),
+    )
 }
 
 pub fn cancelled() -> Words {
@@ -45,7 +51,10 @@ pub fn reversed() -> Words {
 
 pub fn refunded(to_payer: Fen, restored: bool) -> Words {
     if restored {
-        return words(format!("请退顾客{to_payer}元，券已退回。"), format!("Give {to_payer} back; the voucher is back too."));
+        return words(
+            format!("请退顾客{to_payer}元，券已退回。"),
+            format!("Give {to_payer} back; the voucher is back too."),
+        );
     }
     words(format!("请退顾客{to_payer}元，券不退回。"), format!("Give {to_payer} back; the voucher stays used."))
 }

@@ -18,4 +18,3 @@ pub mod rules;
 pub mod settlement;
 pub mod time;
 pub mod voucher;
-

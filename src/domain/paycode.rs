@@ -33,7 +33,8 @@ impl PayCode {
         let digits = text.strip_prefix(QR_PREFIX).unwrap_or(text);
         let right_form = digits.len() == 18 && digits.starts_with(PREFIX) && digits.bytes().all(|b| b.is_ascii_digit());
         let code = PayCode(digits.to_owned());
-        (right_form && luhn(&digits[..17]) == digits.as_bytes()[17] - b'0' && code.shard_number() <= u16::from(u8::MAX)).then_some(code)
+        (right_form && luhn(&digits[..17]) == digits.as_bytes()[17] - b'0' && code.shard_number() <= u16::from(u8::MAX))
+            .then_some(code)
     }
 
     pub fn as_str(&self) -> &str {

@@ -81,7 +81,10 @@ mod tests {
                 refunded += amount;
                 payer += part.to_payer.0;
                 issuer += part.to_issuer.0;
-                assert!(issuer <= discount, "case {case}: net {net} discount {discount} refunded {refunded} issuer {issuer}");
+                assert!(
+                    issuer <= discount,
+                    "case {case}: net {net} discount {discount} refunded {refunded} issuer {issuer}"
+                );
             }
             assert_eq!((payer, issuer), (net - discount, discount), "case {case}");
         }
@@ -106,7 +109,11 @@ mod tests {
             (RestoreOnSingleFullRefund, 60, 40, false),
             (Consume, 0, 100, false),
         ] {
-            assert_eq!(restores(policy, Fen(100), Fen(refunded), Fen(amount)), restored, "{policy:?} {refunded} + {amount}");
+            assert_eq!(
+                restores(policy, Fen(100), Fen(refunded), Fen(amount)),
+                restored,
+                "{policy:?} {refunded} + {amount}"
+            );
         }
     }
 }

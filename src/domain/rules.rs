@@ -130,7 +130,11 @@ fn campaign_runs(_: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
 }
 
 fn merchant_enrolled(_: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    if candidate.enrolled { Ok(()) } else { Err(Refusal::new(Code::MerchantNotEnrolled).with("campaign_id", candidate.campaign_id)) }
+    if candidate.enrolled {
+        Ok(())
+    } else {
+        Err(Refusal::new(Code::MerchantNotEnrolled).with("campaign_id", candidate.campaign_id))
+    }
 }
 
 fn category(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
@@ -138,7 +142,8 @@ fn category(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
         let known = rule.categories.is_empty() || rule.categories.iter().any(|allowed| allowed == payment.category);
         // The merchant's own industry decides what its goods may be called, where the campaign says which codes belong to a category.
         let codes = rule.category_codes.get(payment.category);
-        let industry_fits = codes.is_none_or(|codes| codes.iter().any(|prefix| payment.industry_code.starts_with(prefix.as_str())));
+        let industry_fits =
+            codes.is_none_or(|codes| codes.iter().any(|prefix| payment.industry_code.starts_with(prefix.as_str())));
         if !known || !industry_fits {
             return Err(Refusal::new(Code::CategoryNotAllowed).with("allowed", json!(rule.categories)));
         }
@@ -230,7 +235,8 @@ fn begun(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     if payment.now >= candidate.window.start {
         return Ok(());
     }
-    Err(Refusal::new(Code::VoucherNotYetValid).with("available_begin_time", candidate.zone.rfc3339(candidate.window.start)))
+    Err(Refusal::new(Code::VoucherNotYetValid)
+        .with("available_begin_time", candidate.zone.rfc3339(candidate.window.start)))
 }
 
 fn not_ended(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
@@ -252,13 +258,21 @@ fn minimum_payable(payment: &Payment, candidate: &Candidate) -> Result<(), Refus
 fn limits(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     let saving = saving(payment, candidate);
     match candidate.limits.iter().find(|fact| !fact.admits(1, saving)) {
-        Some(fact) => Err(Refusal::new(Code::LimitReached).with("limit", serde_json::to_value(fact.limit).unwrap_or(Value::Null))),
+        Some(fact) => {
+            Err(Refusal::new(Code::LimitReached).with("limit", serde_json::to_value(fact.limit).unwrap_or(Value::Null)))
+        }
         None => Ok(()),
     }
 }
 
 fn at_least(needed: Fen, there: Fen) -> Result<(), Refusal> {
-    if there >= needed { Ok(()) } else { Err(Refusal::new(Code::MinimumNotMet).with("missing_amount", (needed - there).0)) }
+    if there >= needed { Ok(()) } else { Err(below_minimum(needed - there)) }
+}
+
+/// The amount is what the reader has to change, and by how much.
+pub fn below_minimum(missing: Fen) -> Refusal {
+    let refusal = Refusal::new(Code::MinimumNotMet).with("missing_amount", missing.0);
+    refusal.field("/amount", "minimum_not_met", "未达到使用门槛。", "The order is below the voucher's minimum.")
 }
 
 /// What the payer pays at least.
@@ -273,7 +287,8 @@ pub fn most_vouchers(candidate: &Candidate) -> usize {
 
 /// The money that the threshold is judged on: all of the payment, or the items that the voucher is for.
 pub fn base(payment: &Payment, candidate: &Candidate) -> Fen {
-    let before_offer = !candidate.rules.is_empty() && candidate.rules.iter().all(|rule| rule.threshold_on == ThresholdOn::Initial);
+    let before_offer =
+        !candidate.rules.is_empty() && candidate.rules.iter().all(|rule| rule.threshold_on == ThresholdOn::Initial);
     let counted = |amount: Fen, offer: Fen| if before_offer { amount } else { amount - offer };
     if payment.items.is_empty() {
         return counted(payment.amount, payment.merchant_discount);

@@ -137,7 +137,8 @@ pub enum WalletState {
 }
 
 impl WalletState {
-    pub const ALL: [WalletState; 6] = [Self::Pending, Self::Available, Self::Held, Self::Used, Self::Expired, Self::Revoked];
+    pub const ALL: [WalletState; 6] =
+        [Self::Pending, Self::Available, Self::Held, Self::Used, Self::Expired, Self::Revoked];
 
     /// `start` and `end` are the voucher's validity, `[start, end)`. A lapsed hold counts as given back.
     pub fn of(unit: UnitState, held_until: Option<Ms>, start: Ms, end: Ms, now: Ms) -> WalletState {

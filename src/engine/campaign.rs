@@ -3,11 +3,14 @@
 use serde_json::Value;
 
 use super::access::{ApiKey, Role};
-use super::campaign_file::{buckets, check_file, draft, faults, invalid, refused_in, require_state, status};
+use super::campaign_file::{
+    buckets, check_file, draft, faults, invalid, refused_in, require_state, reservation_maximum_over_shards, status,
+};
 use super::view::CampaignView;
 use super::{Engine, Failure};
 use crate::domain::campaign::{self, effective};
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::{Code, Outcome, Refusal};
+use crate::store::StoreError;
 use crate::store::campaign::{CampaignRecord, RoundRecord, Scope, State};
 use crate::store::config::{Kind, PutError, Versioned};
 
@@ -133,6 +136,10 @@ impl Engine {
             if !unsupported.is_empty() {
                 return Err(faults(Code::NotSupportedYet, unsupported));
             }
+            let spread = reservation_maximum_over_shards(&parsed.campaign, shards);
+            if !spread.is_empty() {
+                return Err(faults(Code::NotSupportedYet, spread));
+            }
             let past = campaign::not_in_past(&parsed.campaign, now);
             if !past.is_empty() {
                 return Err(faults(Code::CampaignInvalid, past));
@@ -250,11 +257,19 @@ impl Engine {
             Err(PutError::Conflict(_)) => return Err(Code::PreconditionFailed.into()),
             Err(PutError::Store(error)) => return Err(error.into()),
         };
-        self.refresh().await?;
-        if let Some(view) = self.view().by_id.get(campaign_id).filter(|view| view.is_published()) {
-            self.push_view(view).await?;
-        }
+        self.make_known(record).await.map_err(|error| {
+            // The record is written: whoever is told of the failure must not believe that nothing changed.
+            let mut refusal = Refusal::from(error);
+            refusal.outcome = Outcome::Unknown;
+            refusal
+        })?;
         Ok(version)
+    }
+
+    /// Brings the view of a record that was just read or written to this node and to every shard.
+    async fn make_known(&self, record: &CampaignRecord) -> Result<(), StoreError> {
+        self.refresh().await?;
+        if record.state == State::Published { self.push_view(record.number, record.rev).await } else { Ok(()) }
     }
 
     /// One step of a background job on a campaign's record; a step that another node has taken already is not taken again.
@@ -268,7 +283,8 @@ impl Engine {
                 return Ok(());
             };
             if !step(&mut held.value) {
-                return Ok(self.refresh().await?);
+                // Whoever took the step may have died before it told the shards.
+                return Ok(self.make_known(&held.value).await?);
             }
             held.value.rev += 1;
             match self.replace(campaign_id, held.version, &held.value).await {

@@ -135,3 +135,19 @@ pub(super) fn faults(code: Code, found: Vec<Fault>) -> Refusal {
 pub(super) fn fault_json(fault: &Fault) -> Value {
     json!({"pointer": fault.pointer, "code": fault.code, "message": {"zh": fault.zh, "en": fault.en}})
 }
+
+/// A maximum of a whole list cannot be judged by one of several shards; it needs leases, which are not there yet.
+pub(super) fn reservation_maximum_over_shards(campaign: &Campaign, shards: u64) -> Vec<Fault> {
+    let limited = |round: &&crate::domain::campaign::Round| {
+        campaign.reservation_of(round).is_some_and(|reservation| reservation.max_reservations.is_some())
+    };
+    if shards <= 1 || !campaign.rounds.iter().any(|round| limited(&round)) {
+        return Vec::new();
+    }
+    vec![Fault {
+        pointer: "/reservation/max_reservations".into(),
+        code: "not_supported_yet",
+        zh: "多分片安装尚不能限制预约总数。".into(),
+        en: "An installation of several shards cannot limit the number of reservations yet.".into(),
+    }]
+}

@@ -57,8 +57,11 @@ impl Engine {
             let view = self.published(campaign_id)?;
             let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
             let tapper = self.tapper(&view, round, claimant).await?;
-            if view.is_paused(Scope::Claim) || (view.record.stopped && !tapper.has_pack) {
+            if view.is_paused(Scope::Claim) {
                 return Err(Refusal::new(Code::CampaignNotRunning).retry_after_ms(10_000).into());
+            }
+            if view.record.stopped {
+                return self.told_win(&view, round, &tapper).await;
             }
             let now = self.now();
             let (opens_at, closes_at) = claim_window(round).ok_or_else(|| {
@@ -120,6 +123,15 @@ impl Engine {
         .await
     }
 
+    /// After a stop nothing more is issued, but a win that was told stays told.
+    async fn told_win(&self, view: &CampaignView, round: &RoundView, tapper: &Tapper) -> Result<Tap, Failure> {
+        let record = self.person_record(&tapper.person).await?.unwrap_or_default();
+        match record.packs.iter().find(|pack| pack.round == round.index && pack.channel == tapper.channel) {
+            Some(pack) => Ok(Tap::Won { pack: credited(view, pack.pack, pack.number, pack.at), replayed: true }),
+            None => Err(Refusal::new(Code::CampaignNotRunning).retry_after_ms(10_000).into()),
+        }
+    }
+
     /// After the close the result is final; a winner who never tapped is credited now if the sweep has not come by.
     async fn after_close(&self, view: &CampaignView, round: &RoundView, tapper: &Tapper) -> Result<Tap, Failure> {
         let Some(draw) = &round.draw else { return Ok(Tap::Closed { result: "pending", pack: None }) };
@@ -160,7 +172,7 @@ impl Engine {
                     return Err(Code::TokenExpired.into());
                 }
                 let person = Person::new(view, pass.shard, pass.pseudonym);
-                Ok(Tapper { person, channel: pass.channel, choice: pass.choice, has_pack: false })
+                Ok(Tapper { person, channel: pass.channel, choice: pass.choice })
             }
             Claimant::Resident(resident) => {
                 let person = self.person(view, resident);
@@ -168,8 +180,7 @@ impl Engine {
                 let record = self.person_record(&person).await?.unwrap_or_default();
                 let entry = record.entries.iter().find(|entry| entry.round == round.index);
                 let entry = entry.ok_or_else(not_reserved)?;
-                let has_pack = record.packs.iter().any(|pack| pack.round == round.index);
-                Ok(Tapper { person, channel: entry.channel, choice: entry.choice, has_pack })
+                Ok(Tapper { person, channel: entry.channel, choice: entry.choice })
             }
         }
     }
@@ -180,7 +191,6 @@ struct Tapper {
     person: Person,
     channel: u8,
     choice: u8,
-    has_pack: bool,
 }
 
 impl Tapper {

@@ -14,52 +14,105 @@ use crate::domain::time::Ms;
 use crate::store::campaign::ListState;
 use crate::store::config::Kind;
 
-/// How often a node looks whether something is due or another node has changed the configuration.
+/// How often a node looks whether another one has changed the configuration, and whether something is due.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Every so many steps the store's files are looked at: once in five seconds.
-const UPKEEP_EVERY: u32 = 50;
+/// How often the store's files are looked at.
+const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Runs until `stop` turns true; spawn it once per node.
-pub async fn run(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
-    let mut interval = tokio::time::interval(STEP);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut upkeep = Upkeep::default();
-    let mut steps = 0_u32;
-    loop {
+/// Runs until `stop` turns true; spawn it once per node. Each job has its own loop, so that a draw of minutes delays nobody's freeze.
+pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
+    let turns = |pause| Turns::new(pause, stop.clone());
+    let follow = async {
+        let mut turns = turns(STEP);
+        while turns.next().await {
+            let _ = engine.follow().await.inspect_err(|failure| tell("follow", failure));
+        }
+    };
+    let sweep = async {
+        let mut turns = turns(STEP);
+        while turns.next().await {
+            engine.sweep().await;
+        }
+    };
+    let campaigns = async {
+        let mut turns = turns(STEP);
+        while turns.next().await {
+            engine.step_campaigns().await;
+        }
+    };
+    let upkeep = async {
+        let (mut turns, mut upkeep) = (turns(UPKEEP), Upkeep::default());
+        while engine.settings.compacts_store && turns.next().await {
+            let _ = upkeep.step(&engine).await.inspect_err(|error| tell("upkeep", &error.clone().into()));
+        }
+    };
+    tokio::join!(follow, sweep, campaigns, upkeep);
+}
+
+/// The turns of one job, until it is told to stop.
+struct Turns {
+    interval: tokio::time::Interval,
+    stop: watch::Receiver<bool>,
+}
+
+impl Turns {
+    fn new(pause: Duration, stop: watch::Receiver<bool>) -> Turns {
+        let mut interval = tokio::time::interval(pause);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        Turns { interval, stop }
+    }
+
+    /// Waits for the next turn; false when there is none.
+    async fn next(&mut self) -> bool {
         tokio::select! {
-            _ = interval.tick() => {}
-            _ = stop.changed() => {}
+            _ = self.interval.tick() => {}
+            _ = self.stop.changed() => {}
         }
-        if *stop.borrow() {
-            return;
-        }
-        if let Err(failure) = engine.step().await {
-            tracing::warn!(?failure, "a background step will be tried again");
-        }
-        steps = steps.wrapping_add(1);
-        if engine.settings.owns_store
-            && steps.is_multiple_of(UPKEEP_EVERY)
-            && let Err(error) = upkeep.step(&engine).await
-        {
-            tracing::warn!(%error, "the store's files could not be looked at");
-        }
+        !*self.stop.borrow()
     }
 }
 
+/// A job that failed is tried again at its next turn; what it was about must not stop the others.
+fn tell(job: &str, failure: &Failure) {
+    tracing::warn!(job, ?failure, "a background job will be tried again");
+}
+
 impl Engine {
-    /// Does what is due now.
+    /// Does once, and before it returns, all that is due now; failures of single campaigns are told to the log.
     pub async fn step(&self) -> Result<(), Failure> {
+        self.follow().await?;
+        self.sweep().await;
+        self.step_campaigns().await;
+        Ok(())
+    }
+
+    /// Takes over what other nodes have changed.
+    async fn follow(&self) -> Result<(), Failure> {
         self.adopt_clock().await?;
         if self.store.config_revision().await? != self.view().revision {
             self.refresh().await?;
         }
-        self.expire_lapsed_holds().await?;
+        Ok(())
+    }
+
+    async fn sweep(&self) {
+        if let Err(refusal) = self.expire_lapsed_holds().await {
+            tell("sweep", &refusal.into());
+        }
+    }
+
+    async fn step_campaigns(&self) {
         for campaign_id in self.view().by_id.keys() {
             // One thing that was due may make the next one due: a closed list is drawn in the same step.
-            while self.step_campaign(campaign_id).await? {}
+            let all = async {
+                while self.step_campaign(campaign_id).await? {}
+                Ok(())
+            };
+            if let Err(failure) = all.await {
+                tell(campaign_id, &failure);
+            }
         }
-        Ok(())
     }
 
     /// Does one thing that is due in a campaign; false when nothing was.

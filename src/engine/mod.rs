@@ -48,8 +48,8 @@ pub struct Settings {
     pub key_prefix: &'static str,
     /// Echoed on every effect: `D1`, `D2` or `D3`.
     pub durability: String,
-    /// The store is this process's own, so its append-only file is ours to compact.
-    pub owns_store: bool,
+    /// The store leaves it to us to compact its append-only file.
+    pub compacts_store: bool,
 }
 
 /// One node's engine; cheap to share.
@@ -58,6 +58,10 @@ pub struct Engine {
     pub keys: KeyRing,
     pub settings: Settings,
     snapshot: ArcSwap<Snapshot>,
+    /// Held by the one call that reads a changed configuration for all that met it.
+    reading: tokio::sync::Mutex<()>,
+    /// The last end of validity whose money this node has moved, by campaign.
+    expired: tokio::sync::Mutex<std::collections::HashMap<u16, Ms>>,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
 }
@@ -70,6 +74,8 @@ impl Engine {
             keys,
             settings,
             snapshot: ArcSwap::default(),
+            reading: Default::default(),
+            expired: Default::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
         };
@@ -101,10 +107,10 @@ impl Engine {
         if view.is_published() { Ok(view) } else { Err(Code::NotFound.into()) }
     }
 
-    /// Reads the configuration again.
+    /// Reads the configuration again. Of two readers that overlap, the one that saw more stays.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let snapshot = Snapshot::load(&self.store, &self.keys).await?;
-        self.snapshot.store(Arc::new(snapshot));
+        let read = Arc::new(Snapshot::load(&self.store, &self.keys).await?);
+        self.snapshot.rcu(|held| if held.revision > read.revision { held.clone() } else { read.clone() });
         Ok(())
     }
 
@@ -120,12 +126,7 @@ impl Engine {
     {
         for _ in 0..4 {
             match attempt().await {
-                Err(Failure::Store(StoreError::Stale { campaign, .. })) => {
-                    self.refresh().await?;
-                    if let Some(view) = self.view().by_number.get(&campaign) {
-                        self.push_view(view).await?;
-                    }
-                }
+                Err(Failure::Store(StoreError::Stale { campaign, held })) => self.reconcile(campaign, held).await?,
                 Err(Failure::Store(error)) => return Err(error.into()),
                 Err(Failure::Refusal(refusal)) => return Err(*refusal),
                 Ok(value) => return Ok(value),
@@ -134,13 +135,27 @@ impl Engine {
         Err(Refusal::new(Code::StoreUnavailable).detail("The campaign is being changed; try again."))
     }
 
-    /// Tells every shard the revision of a campaign; when it returns, no transition judged by an older view can pass.
-    pub async fn push_view(&self, view: &CampaignView) -> Result<(), StoreError> {
-        for shard in 0..self.store.shards() {
-            let member = Member::new(vec![], vec![text(keys::view_field(view.number)), int(view.rev as i64)]);
-            self.store.call(&script::VIEW_PUT, &Slot::Shard(shard), member).await?;
+    /// Brings whoever is behind forward: this node, or the shards after a change that stopped halfway.
+    async fn reconcile(&self, campaign: u16, held: u64) -> Result<(), StoreError> {
+        let known = |engine: &Engine| engine.view().by_number.get(&campaign).map(|view| view.rev).unwrap_or_default();
+        if known(self) <= held {
+            // Hundreds of calls meet a change at once; one of them reads it, the others find it read.
+            let _reading = self.reading.lock().await;
+            if known(self) < held {
+                self.refresh().await?;
+            }
         }
-        Ok(())
+        let rev = known(self);
+        if rev > held { self.push_view(campaign, rev).await } else { Ok(()) }
+    }
+
+    /// Tells every shard the revision of a campaign; when it returns, no transition judged by an older view can pass.
+    pub async fn push_view(&self, campaign: u16, rev: u64) -> Result<(), StoreError> {
+        let tell = (0..self.store.shards()).map(|shard| async move {
+            let member = Member::new(vec![], vec![text(keys::view_field(campaign)), int(rev as i64)]);
+            self.store.call(&script::VIEW_PUT, &Slot::Shard(shard), member).await
+        });
+        futures_util::future::try_join_all(tell).await.map(|_| ())
     }
 }
 

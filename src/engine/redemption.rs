@@ -5,6 +5,7 @@
 //! repeat, so any node may continue where another stopped.
 
 mod ending;
+mod limits;
 mod moves;
 mod plan;
 mod redeem;
@@ -93,22 +94,41 @@ impl Ask {
         let mut refusal = Refusal::new(Code::InvalidRequest);
         let in_range = |fen: Fen| (0..FEN_LIMIT).contains(&fen.0);
         if !in_range(self.amount) || self.amount == Fen::ZERO {
-            refusal = refusal.field("/amount", "out_of_range", "须为 1 分至 10^14 分之间。", "Must be from 1 to below 10^14 fen.");
+            refusal = refusal.field(
+                "/amount",
+                "out_of_range",
+                "须为 1 分至 10^14 分之间。",
+                "Must be from 1 to below 10^14 fen.",
+            );
         }
         if !in_range(self.merchant_discount) || self.merchant_discount > self.amount {
-            refusal = refusal.field("/merchant_discount", "out_of_range", "须为 0 至 amount。", "Must be from 0 to amount.");
+            refusal =
+                refusal.field("/merchant_discount", "out_of_range", "须为 0 至 amount。", "Must be from 0 to amount.");
         }
         let sums = self.items.iter().try_fold((Fen::ZERO, Fen::ZERO), |(amount, offer), item| {
             Some((amount.checked_add(item.amount)?, offer.checked_add(item.merchant_discount)?))
         });
-        let fit = self.items.iter().all(|item| item.amount.0 >= 0 && (0..=item.amount.0).contains(&item.merchant_discount.0));
+        let fit =
+            self.items.iter().all(|item| item.amount.0 >= 0 && (0..=item.amount.0).contains(&item.merchant_discount.0));
         if !self.items.is_empty() && (!fit || sums != Some((self.amount, self.merchant_discount))) {
-            refusal = refusal.field("/items", "sum_mismatch", "商品金额合计须等于订单金额。", "The items must add up to amount and merchant_discount.");
+            refusal = refusal.field(
+                "/items",
+                "sum_mismatch",
+                "商品金额合计须等于订单金额。",
+                "The items must add up to amount and merchant_discount.",
+            );
         }
         if let Payer::Vouchers(ids) = &self.payer
-            && (ids.is_empty() || ids.len() > 20 || (1..ids.len()).any(|i| ids[..i].iter().any(|id| id.eq_ignore_ascii_case(&ids[i]))))
+            && (ids.is_empty()
+                || ids.len() > 20
+                || (1..ids.len()).any(|i| ids[..i].iter().any(|id| id.eq_ignore_ascii_case(&ids[i]))))
         {
-            refusal = refusal.field("/voucher_ids", "invalid_list", "须为 1 至 20 个不同的券码。", "Must be 1 to 20 different ids.");
+            refusal = refusal.field(
+                "/voucher_ids",
+                "invalid_list",
+                "须为 1 至 20 个不同的券码。",
+                "Must be 1 to 20 different ids.",
+            );
         }
         if refusal.errors.is_empty() { Ok(()) } else { Err(refusal) }
     }
@@ -181,14 +201,29 @@ impl Engine {
         if let Some(view) = named.and_then(|voucher| snapshot.by_number.get(&voucher.c)) {
             reason.insert("campaign_id".into(), view.id.clone().into());
         }
-        Quote { payable: ask.net(), discount: Fen::ZERO, vouchers: Vec::new(), not_taken: vec![Value::Object(reason)], better: None }
+        Quote {
+            payable: ask.net(),
+            discount: Fen::ZERO,
+            vouchers: Vec::new(),
+            not_taken: vec![Value::Object(reason)],
+            better: None,
+        }
     }
 
     fn quoted(&self, payer: &plan::PayerView, ask: &Ask, basket: plan::Planned) -> Quote {
         let plan::Planned { units, basket: Basket { discount, not_taken, better, .. }, .. } = basket;
         let vouchers = units
             .iter()
-            .filter_map(|unit| self.voucher_view(payer.view_of(unit.c)?, &unit.voucher(payer.shard), unit.pack, unit.round, unit.received_s, unit.discount))
+            .filter_map(|unit| {
+                self.voucher_view(
+                    payer.view_of(unit.c)?,
+                    &unit.voucher(payer.shard),
+                    unit.pack,
+                    unit.round,
+                    unit.received_s,
+                    unit.discount,
+                )
+            })
             .collect();
         let not_taken = not_taken.iter().map(|one| one.to_json()).collect();
         Quote { payable: ask.net() - discount, discount, vouchers, not_taken, better }
@@ -207,13 +242,15 @@ impl Engine {
         let stored = if entry.shard == NO_SHARD { None } else { self.store.order(entry.shard, &key).await? };
         match (stored, entry.reversed) {
             (Some(stored), _) if stored.order.state == OrderState::Held && self.now() >= stored.order.until() => {
-                let ended = self.expire_order(entry.shard, &key).await.map_err(failed)?.unwrap_or(stored);
+                let ended = self.with_view(|| self.expire_order(entry.shard, &key)).await?.unwrap_or(stored);
                 self.order_view(&till.merchant_id, order_id, entry.shard, ended.order)
             }
             (Some(stored), _) if stored.order.state != OrderState::Void => {
                 self.order_view(&till.merchant_id, order_id, entry.shard, stored.order)
             }
-            (_, Some(reversal)) => self.order_view(&till.merchant_id, order_id, entry.shard, reverse::never_seen(reversal)),
+            (_, Some(reversal)) => {
+                self.order_view(&till.merchant_id, order_id, entry.shard, reverse::never_seen(reversal))
+            }
             _ => Err(Code::OrderNotFound.into()),
         }
     }
@@ -224,7 +261,8 @@ impl Engine {
         let mut vouchers = Vec::with_capacity(order.units.len());
         for unit in &order.units {
             let view = snapshot.by_number.get(&unit.c).ok_or_else(|| broken("an order's campaign is gone"))?;
-            let voucher = self.voucher_view(view, &unit.voucher(shard), unit.pack, unit.round, unit.received_s, unit.discount);
+            let voucher =
+                self.voucher_view(view, &unit.voucher(shard), unit.pack, unit.round, unit.received_s, unit.discount);
             vouchers.push(voucher.ok_or_else(|| broken("an order's voucher kind is gone"))?);
         }
         let zone = order.units.first().and_then(|unit| snapshot.by_number.get(&unit.c)).map(|view| view.zone.clone());
@@ -280,14 +318,6 @@ fn any_zone(snapshot: &Snapshot) -> Option<Zone> {
 
 fn broken(what: &str) -> Refusal {
     StoreError::Broken(what.to_owned()).into()
-}
-
-/// A failure outside `with_view`, where a stale view cannot be judged again.
-fn failed(failure: Failure) -> Refusal {
-    match failure {
-        Failure::Refusal(refusal) => *refusal,
-        Failure::Store(error) => error.into(),
-    }
 }
 
 /// Others kept moving underneath: nothing was applied, the till may try again.

@@ -6,8 +6,8 @@ use crate::domain::money::Fen;
 use crate::domain::settlement::{Day, DayState, Kind, Statement, StatementLine, Summary};
 use crate::domain::time::{Ms, Zone};
 use crate::domain::voucher::VoucherRef;
-use crate::store::{Store, StoreError};
 use crate::store::ledger::{Item, LedgerEntry, LedgerReader, Line, PersonField};
+use crate::store::{Store, StoreError};
 
 /// Says a voucher's printed id and template; the pack is its position in the campaign file.
 pub type VoucherNames<'a> = dyn Fn(&VoucherRef, u8) -> (String, String) + Sync + 'a;
@@ -113,7 +113,8 @@ pub async fn read(books: &mut Books<'_>, store: &Store, from: Option<Ms>, until:
         }
         loop {
             let page = reader.page(u64::MAX).await?;
-            let entries = || page.iter().filter_map(|item| if let Item::Entry(entry) = item { Some(entry) } else { None });
+            let entries =
+                || page.iter().filter_map(|item| if let Item::Entry(entry) = item { Some(entry) } else { None });
             entries().for_each(|entry| books.take(shard, entry));
             if page.is_empty() || entries().any(|entry| entry.at > until) {
                 break;

@@ -5,10 +5,13 @@ use super::ledger_view::{AsOf, LedgerView, ledger_view};
 use super::view::CampaignView;
 use super::{Engine, Failure};
 use crate::domain::campaign;
-use crate::domain::time::{HOUR, Ms, expiry_hour};
+use crate::domain::time::{HOUR, Ms, SECOND, expiry_hour};
 use crate::store::keys::{self, ORDER_BUCKETS, Slot};
 use crate::store::script::{self, Member};
 use crate::store::{StoreError, int, text};
+
+/// Two nodes' clocks may each be off by the second that the store allows; a call in flight takes some more.
+const LATE_CALLS: Ms = 5 * SECOND;
 
 impl Engine {
     /// Counters of all campaigns, summed over the shards, and where in the ledger they stand.
@@ -97,23 +100,27 @@ impl Engine {
         warnings
     }
 
-    /// Moves what nobody used to `expired`, once its last hour is over.
+    /// Moves what nobody used to `expired`, once its last hour is over and every call stamped before has arrived.
     pub(super) async fn expire_money(&self, view: &CampaignView, now: Ms) -> Result<(), Failure> {
-        if !view.has_expiry_before(now) {
+        let now = if self.clock().is_sandbox() { now } else { now - LATE_CALLS };
+        let Some(ended) = view.latest_end_before(now) else { return Ok(()) };
+        if self.expired.lock().await.get(&view.number) == Some(&ended) {
             return Ok(());
         }
         for shard in 0..self.store.shards() {
             let counters = counters_of_header(&self.store.header(&Slot::Shard(shard)).await?);
             for ((cell, what), left) in counters.iter() {
                 let What::Outstanding(hour) = what else { continue };
-                if cell.c != view.number || left <= 0 || hour * HOUR > now {
+                if cell.c != view.number || left == 0 || hour * HOUR > now {
                     continue;
                 }
                 let prefix = keys::cell(cell.c, cell.round, cell.channel, cell.pack);
-                let args = vec![int(cell.c), int(cell.round), int(cell.channel), int(cell.pack), text(prefix), int(hour)];
+                let args =
+                    vec![int(cell.c), int(cell.round), int(cell.channel), int(cell.pack), text(prefix), int(hour)];
                 self.store.call(&script::MONEY_EXPIRE, &Slot::Shard(shard), Member::new(vec![], args)).await?;
             }
         }
+        self.expired.lock().await.insert(view.number, ended);
         Ok(())
     }
 }
@@ -125,11 +132,17 @@ fn counters_of_header(header: &[(String, String)]) -> Counters {
 /// A campaign in the indexes and amounts that the ledger speaks of.
 fn facts_of(view: &CampaignView) -> CampaignFacts {
     let campaign = view.campaign.clone();
-    let position = |pack_id: &str| campaign.packs.iter().position(|pack| pack.pack_id == pack_id).map(|index| index as u8);
+    let position =
+        |pack_id: &str| campaign.packs.iter().position(|pack| pack.pack_id == pack_id).map(|index| index as u8);
     let supply = view.rounds.iter().flat_map(|round| {
         let campaign::Supply::Packs(packs) = &round.round.supply else { return Vec::new() };
         let supplies = packs.iter().filter_map(|supply| {
-            Some(Supply { round: round.index, channel: None, pack: position(&supply.pack_id)?, count: supply.count as i64 })
+            Some(Supply {
+                round: round.index,
+                channel: None,
+                pack: position(&supply.pack_id)?,
+                count: supply.count as i64,
+            })
         });
         supplies.collect()
     });

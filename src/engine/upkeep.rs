@@ -1,4 +1,4 @@
-//! Upkeep of a private store: its append-only file is compacted before a round opens and never while one is open, for a rewrite in a rush
+//! Upkeep of a store that leaves it to us: its append-only file is compacted before a round opens and never while one is open, for a rewrite in a rush
 //! costs a fifth of the throughput.
 
 use super::Engine;
@@ -28,7 +28,11 @@ impl Upkeep {
         if rounds.iter().any(|round| is_open(round, now)) {
             return Ok(());
         }
-        let coming = rounds.iter().filter_map(|round| round.round.opens_at).filter(|opens_at| now < *opens_at && *opens_at - now <= AHEAD).min();
+        let coming = rounds
+            .iter()
+            .filter_map(|round| round.round.opens_at)
+            .filter(|opens_at| now < *opens_at && *opens_at - now <= AHEAD)
+            .min();
         let unprepared = coming.is_some() && coming != self.prepared;
         let facts = engine.store.aof_facts().await?;
         let grown = facts.current_bytes > GROWN_BYTES && facts.current_bytes > 2 * facts.base_bytes;
@@ -42,5 +46,9 @@ impl Upkeep {
 }
 
 fn is_open(round: &RoundView, now: Ms) -> bool {
-    round.round.opens_at.zip(round.round.closes_at).is_some_and(|(opens_at, closes_at)| opens_at <= now && now < closes_at)
+    round
+        .round
+        .opens_at
+        .zip(round.round.closes_at)
+        .is_some_and(|(opens_at, closes_at)| opens_at <= now && now < closes_at)
 }

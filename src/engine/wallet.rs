@@ -4,10 +4,11 @@ use rand::RngExt;
 use rmpv::Value;
 use sha2::{Digest, Sha256};
 
-use super::issuance::Claimant;
-use super::resident::Resident;
-use super::view::CampaignView;
 use super::Engine;
+use super::issuance::entry_of;
+use super::resident::Resident;
+use super::view::{CampaignView, RoundView};
+use crate::domain::campaign::Unclaimed;
 use crate::domain::money::Fen;
 use crate::domain::order::OrderState;
 use crate::domain::paycode::{self, PayCode};
@@ -17,7 +18,7 @@ use crate::domain::voucher::{VoucherRef, WalletState};
 use crate::store::keys::{self, Slot};
 use crate::store::ledger::{Item, LedgerReader, Line};
 use crate::store::orders::PayCodeRecord;
-use crate::store::record::PersonRecord;
+use crate::store::record::{Entry, PersonRecord};
 use crate::store::script::{self, Member, bytes};
 use crate::store::{StoreError, int};
 
@@ -72,7 +73,11 @@ impl Engine {
         state: Option<WalletState>,
     ) -> Result<Wallet, Refusal> {
         let people = self.records_of(resident, campaign_id).await?;
-        let people = if self.credit_closed(resident, &people.1).await? { self.records_of(resident, campaign_id).await? } else { people };
+        let people = if self.credit_closed(resident, &people.1).await? {
+            self.records_of(resident, campaign_id).await?
+        } else {
+            people
+        };
         let (now, records) = people;
         let mut vouchers = Vec::new();
         for (view, record) in &records {
@@ -118,15 +123,29 @@ impl Engine {
         for (view, record) in records {
             for entry in &record.entries {
                 let Some(round) = view.rounds.get(usize::from(entry.round)) else { continue };
-                let has_pack = record.packs.iter().any(|pack| pack.round == entry.round && pack.channel == entry.channel);
-                let swept = round.record.credited_at.is_some();
-                if !has_pack && !swept && round.draw.is_some() && self.now() >= round.last_close() {
-                    self.my_claim(&view.id, &round.round.round_id, &Claimant::Resident(Box::new(resident.clone()))).await?;
-                    credited = true;
+                let has_pack =
+                    record.packs.iter().any(|pack| pack.round == entry.round && pack.channel == entry.channel);
+                let swept = round.record.credited_at.is_some() || view.record.stopped;
+                let credits = round.round.unclaimed == Unclaimed::Credit;
+                if !has_pack && !swept && credits && round.draw.is_some() && self.now() >= round.last_close() {
+                    credited |= self.credit_entry(view, round, resident, entry).await;
                 }
             }
         }
         Ok(credited)
+    }
+
+    /// Whether the person has won with an entry and was credited now. A wallet is shown whatever becomes of this; the sweep comes by.
+    async fn credit_entry(&self, view: &CampaignView, round: &RoundView, resident: &Resident, entry: &Entry) -> bool {
+        let person = self.person(view, resident);
+        let Some(place) = round
+            .draw
+            .as_ref()
+            .and_then(|draw| draw.place(&entry_of(view, &person, entry.channel, entry.choice), entry.channel))
+        else {
+            return false;
+        };
+        place.won && self.credit(view, round, &person, entry.channel, &place).await.is_ok()
     }
 
     fn show(
@@ -141,8 +160,12 @@ impl Engine {
         let codec = self.voucher_ids();
         for (p, pack) in record.packs.iter().enumerate() {
             for unit in view.units.get(usize::from(pack.pack)).map(Vec::as_slice).unwrap_or_default() {
-                let window =
-                    view.campaign.unit_window(usize::from(pack.round), usize::from(pack.pack), unit.unit, pack.at * 1_000);
+                let window = view.campaign.unit_window(
+                    usize::from(pack.round),
+                    usize::from(pack.pack),
+                    unit.unit,
+                    pack.at * 1_000,
+                );
                 let Some(window) = window else { continue };
                 let hold = record.holds.iter().find(|hold| usize::from(hold.pack) == p && hold.unit == unit.unit);
                 let unit_state = pack.unit(unit.unit);
@@ -197,7 +220,8 @@ impl Engine {
         for _ in 0..4 {
             let code = PayCode::new(resident.shard, rand::rng().random());
             let expires = self.now() + paycode::LIFETIME;
-            let args = vec![bytes(&resident.root.0), Value::from(resident.channel.as_str()), int(expires), int(paycode::KEPT)];
+            let args =
+                vec![bytes(&resident.root.0), Value::from(resident.channel.as_str()), int(expires), int(paycode::KEPT)];
             let member = Member::new(vec![keys::pay_code(resident.shard, code.as_str())], args);
             let reply = self.store.call(&script::PAY_CODE_PUT, &Slot::Shard(resident.shard), member).await?;
             if reply.refused() == Some("pay_code_taken") {
@@ -241,7 +265,10 @@ impl Engine {
     fn resident_zone(&self) -> Zone {
         let snapshot = self.view();
         let first = snapshot.by_number.iter().min_by_key(|(number, _)| **number);
-        first.map(|(_, view)| view.zone.clone()).or_else(|| Zone::named("UTC")).expect("the bundled zone database has UTC")
+        first
+            .map(|(_, view)| view.zone.clone())
+            .or_else(|| Zone::named("UTC"))
+            .expect("the bundled zone database has UTC")
     }
 }
 
@@ -266,7 +293,9 @@ fn voucher_event(line: &Line) -> Option<Event<'_>> {
 fn etag_of(vouchers: &[WalletVoucher]) -> String {
     let mut hash = Sha256::new();
     for voucher in vouchers {
-        for part in [&voucher.voucher_id, voucher.state.as_str(), &voucher.available_begin_time, &voucher.available_end_time] {
+        for part in
+            [&voucher.voucher_id, voucher.state.as_str(), &voucher.available_begin_time, &voucher.available_end_time]
+        {
             hash.update(part.as_bytes());
             hash.update([0]);
         }

@@ -16,8 +16,8 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::parse_rfc3339;
 use crate::engine::redemption::{Answered, OrderView, Till};
 use wire::{
-    CancelRequest, Cancelled, ConfirmRequest, OrderBody, QuoteBody, QuoteRequest, Redeemed, RedemptionRequest, RefundBody,
-    RefundRequest, ReverseBody, ReverseRequest, TillQuery, TransactionsBody, TransactionsQuery,
+    CancelRequest, Cancelled, ConfirmRequest, OrderBody, QuoteBody, QuoteRequest, Redeemed, RedemptionRequest,
+    RefundBody, RefundRequest, ReverseBody, ReverseRequest, TillQuery, TransactionsBody, TransactionsQuery,
 };
 
 pub fn configure(config: &mut ServiceConfig) {
@@ -34,7 +34,12 @@ fn till(caller: Caller, merchant_id: Option<String>, terminal_id: Option<String>
         (None, None) => Ok(None),
     };
     let merchant_id = own(caller.merchant_id, merchant_id, "/merchant_id")?.ok_or_else(|| {
-        Refusal::new(Code::InvalidRequest).field("/merchant_id", "required", "平台密钥须指明商户。", "A platform's key names the merchant.")
+        Refusal::new(Code::InvalidRequest).field(
+            "/merchant_id",
+            "required",
+            "平台密钥须指明商户。",
+            "A platform's key names the merchant.",
+        )
     })?;
     let terminal_id = own(caller.terminal_id, terminal_id, "/terminal_id")?.unwrap_or_default();
     Ok(Till { program: caller.program, merchant_id, terminal_id })
@@ -66,7 +71,12 @@ pub async fn redeem(state: Data<State>, caller: Caller, body: Body<RedemptionReq
 #[utoipa::path(tag = "till", params(("order_id" = String, Path)), request_body = ConfirmRequest,
     responses((status = 200, body = Redeemed)))]
 #[post("/v1/redemptions/{order_id}/confirm")]
-pub async fn confirm(state: Data<State>, caller: Caller, order_id: Path<String>, body: Body<ConfirmRequest>) -> answer::Result {
+pub async fn confirm(
+    state: Data<State>,
+    caller: Caller,
+    order_id: Path<String>,
+    body: Body<ConfirmRequest>,
+) -> answer::Result {
     let order_id = caller_id("/order_id", &order_id)?;
     let till = till(caller, body.0.merchant_id, body.0.terminal_id)?;
     let Answered { value, replayed } =
@@ -78,7 +88,12 @@ pub async fn confirm(state: Data<State>, caller: Caller, order_id: Path<String>,
 #[utoipa::path(tag = "till", params(("order_id" = String, Path)), request_body(content = Option<CancelRequest>),
     responses((status = 200, body = Cancelled)))]
 #[post("/v1/redemptions/{order_id}/cancel")]
-pub async fn cancel(state: Data<State>, caller: Caller, order_id: Path<String>, body: MaybeBody<CancelRequest>) -> answer::Result {
+pub async fn cancel(
+    state: Data<State>,
+    caller: Caller,
+    order_id: Path<String>,
+    body: MaybeBody<CancelRequest>,
+) -> answer::Result {
     let order_id = caller_id("/order_id", &order_id)?;
     let body = body.0.unwrap_or_default();
     let till = till(caller, body.merchant_id, body.terminal_id)?;
@@ -90,7 +105,12 @@ pub async fn cancel(state: Data<State>, caller: Caller, order_id: Path<String>, 
 #[utoipa::path(tag = "till", params(("order_id" = String, Path)), request_body(content = Option<ReverseRequest>),
     responses((status = 200, body = ReverseBody)))]
 #[post("/v1/redemptions/{order_id}/reverse")]
-pub async fn reverse(state: Data<State>, caller: Caller, order_id: Path<String>, body: MaybeBody<ReverseRequest>) -> answer::Result {
+pub async fn reverse(
+    state: Data<State>,
+    caller: Caller,
+    order_id: Path<String>,
+    body: MaybeBody<ReverseRequest>,
+) -> answer::Result {
     let order_id = caller_id("/order_id", &order_id)?;
     let body = body.0.unwrap_or_default();
     tracing::info!(order.id = order_id, reason = body.reason.as_deref().unwrap_or_default(), "reverse");
@@ -103,7 +123,12 @@ pub async fn reverse(state: Data<State>, caller: Caller, order_id: Path<String>,
 #[utoipa::path(tag = "till", params(("order_id" = String, Path)), request_body = RefundRequest,
     responses((status = 200, body = RefundBody)))]
 #[post("/v1/redemptions/{order_id}/refunds")]
-pub async fn refund(state: Data<State>, caller: Caller, order_id: Path<String>, body: Body<RefundRequest>) -> answer::Result {
+pub async fn refund(
+    state: Data<State>,
+    caller: Caller,
+    order_id: Path<String>,
+    body: Body<RefundRequest>,
+) -> answer::Result {
     let order_id = caller_id("/order_id", &order_id)?;
     let refund_id = caller_id("/refund_id", &body.0.refund_id)?;
     let till = till(caller, body.0.merchant_id, body.0.terminal_id)?;
@@ -114,7 +139,12 @@ pub async fn refund(state: Data<State>, caller: Caller, order_id: Path<String>, 
 /// Where an order stands. 404 says that it had no effect so far; a reverse makes that final.
 #[utoipa::path(tag = "till", params(("order_id" = String, Path), TillQuery), responses((status = 200, body = OrderBody)))]
 #[get("/v1/redemptions/{order_id}")]
-pub async fn get_order(state: Data<State>, caller: Caller, order_id: Path<String>, query: Params<TillQuery>) -> answer::Result {
+pub async fn get_order(
+    state: Data<State>,
+    caller: Caller,
+    order_id: Path<String>,
+    query: Params<TillQuery>,
+) -> answer::Result {
     let order_id = caller_id("/order_id", &order_id)?;
     let till = till(caller, query.0.merchant_id, None)?;
     let view: OrderView = state.engine.get_order(&till, &order_id).await?;

@@ -23,7 +23,12 @@ const MAY: &[Role] = &[Role::Finance, Role::Auditor];
 #[utoipa::path(tag = "office", params(("date" = String, Path, description = "YYYY-MM-DD")),
     responses((status = 200, description = "JSON, or CSV when Accept asks for text/csv")))]
 #[get("/v1/settlements/{date}")]
-pub async fn day_summary(state: Data<State>, officer: Officer, date: Path<String>, request: HttpRequest) -> answer::Result {
+pub async fn day_summary(
+    state: Data<State>,
+    officer: Officer,
+    date: Path<String>,
+    request: HttpRequest,
+) -> answer::Result {
     let key = officer.require(MAY)?;
     let summary = state.engine.settlement_day(key, &date, None).await?.summary();
     if !wants_csv(&request)? {

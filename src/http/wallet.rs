@@ -130,7 +130,12 @@ pub async fn wallet(state: Data<State>, token: TokenHolder, query: Params<Wallet
     let wanted = match &query.state {
         None => None,
         Some(word) => Some(WalletState::named(word).ok_or_else(|| {
-            Refusal::new(Code::InvalidRequest).field("?state", "unknown_word", "没有这个状态。", "There is no such state.")
+            Refusal::new(Code::InvalidRequest).field(
+                "?state",
+                "unknown_word",
+                "没有这个状态。",
+                "There is no such state.",
+            )
         })?),
     };
     let resident = state.engine.resident(&token.0.identity())?;

@@ -82,8 +82,11 @@ fn groups(waiting: impl Iterator<Item = Waiting>) -> Vec<Vec<Waiting>> {
     full
 }
 
-async fn send(store: &Store, slot: &Slot, group: Vec<Waiting>) {
-    let script = group[0].script;
+async fn send(store: &Store, slot: &Slot, mut group: Vec<Waiting>) {
+    // Who has stopped waiting was told that the outcome is unknown; what was never sent need not happen any more.
+    group.retain(|one| !one.answer.is_closed());
+    let Some(first) = group.first() else { return };
+    let script = first.script;
     let members: Vec<Member> = group.iter().map(|one| one.member.clone()).collect();
     let replies = match store.batch(script, slot, members).await {
         Ok(replies) => replies,

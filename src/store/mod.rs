@@ -96,8 +96,18 @@ impl StoreError {
 
     /// The one place where a client's error becomes a statement about the effect; what is not known to be refused is unknown.
     pub fn from_client(error: &redis::RedisError) -> StoreError {
-        const REFUSED: [&str; 9] =
-            ["LOADING", "MISCONF", "OOM", "READONLY", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS"];
+        const REFUSED: [&str; 10] = [
+            "BUSY",
+            "LOADING",
+            "MISCONF",
+            "OOM",
+            "READONLY",
+            "NOREPLICAS",
+            "CLUSTERDOWN",
+            "TRYAGAIN",
+            "NOAUTH",
+            "WRONGPASS",
+        ];
         if error.code().is_some_and(|code| REFUSED.contains(&code)) || error.is_connection_refusal() {
             return StoreError::Unavailable(error.to_string());
         }
@@ -156,7 +166,7 @@ impl Store {
         }
         let shards = options.shards;
         let queues = (0..shards).map(|_| batch::Queue::new(options.queue)).collect();
-        let admin = admin_pool(info)?;
+        let admin = admin_pool(info, options.deadline)?;
         let store = Store(Arc::new(Inner { options, clock, hot, next: AtomicUsize::new(0), queues, admin }));
         store.load_scripts().await?;
         for shard in 0..shards {
@@ -262,9 +272,11 @@ fn connection_info(url: &str) -> Result<ConnectionInfo, StoreError> {
     })
 }
 
-fn admin_pool(info: ConnectionInfo) -> Result<deadpool_redis::Pool, StoreError> {
+fn admin_pool(info: ConnectionInfo, deadline: Duration) -> Result<deadpool_redis::Pool, StoreError> {
     let bad = |error: String| StoreError::Unavailable(error);
-    let manager = deadpool_redis::Manager::new(info).map_err(|error| bad(error.to_string()))?;
+    // The client's own half second is for small commands; a page of a list or of the ledger may take longer on a busy store.
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(deadline.max(Duration::from_secs(10))));
+    let manager = deadpool_redis::Manager::new_with_config(info, config).map_err(|error| bad(error.to_string()))?;
     deadpool_redis::Pool::builder(manager)
         .max_size(8)
         .wait_timeout(Some(Duration::from_secs(5)))

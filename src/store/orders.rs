@@ -65,7 +65,9 @@ impl Store {
         let mut command = redis::cmd("HGET");
         command.arg(keys::directory_bucket(merchant, key)).arg(&key[..]);
         let value: Option<Vec<u8>> = self.query(&command).await?;
-        value.map(|bytes| directory_entry(&bytes).ok_or_else(|| StoreError::Broken("order directory".into()))).transpose()
+        value
+            .map(|bytes| directory_entry(&bytes).ok_or_else(|| StoreError::Broken("order directory".into())))
+            .transpose()
     }
 
     pub async fn order(&self, shard: u8, key: &OrderKey) -> Result<Option<StoredOrder>, StoreError> {
@@ -84,7 +86,11 @@ impl Store {
     }
 
     /// Several fields of one shard, all read at one instant; an empty value is an absent field.
-    pub async fn read_together(&self, shard: u8, fields: &[(String, Vec<u8>)]) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
+    pub async fn read_together(
+        &self,
+        shard: u8,
+        fields: &[(String, Vec<u8>)],
+    ) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
         let names = fields.iter().map(|(key, _)| key.clone()).collect();
         let wanted = Value::Array(fields.iter().map(|(_, field)| bytes(field)).collect());
         let reply = self.call(&script::WALLET_READ, &Slot::Shard(shard), Member::new(names, vec![wanted])).await?;
@@ -112,8 +118,10 @@ pub fn unit_value(key: usize, unit: &OrderUnit, end: Ms) -> Value {
 
 fn directory_entry(mut bytes: &[u8]) -> Option<DirectoryEntry> {
     let value = rmpv::decode::read_value(&mut bytes).ok()?;
-    let reversed = (number(part(&value, 0)) == 2)
-        .then(|| Reversal { at: number(part(&value, 5)), was: Was::named(part(&value, 6).as_str().unwrap_or_default()) });
+    let reversed = (number(part(&value, 0)) == 2).then(|| Reversal {
+        at: number(part(&value, 5)),
+        was: Was::named(part(&value, 6).as_str().unwrap_or_default()),
+    });
     Some(DirectoryEntry { attempt: number(part(&value, 1)) as u32, shard: number(part(&value, 2)) as u8, reversed })
 }
 
@@ -123,11 +131,18 @@ fn order(mut bytes: &[u8]) -> Option<Order> {
     let t0 = number(part(&value, 7));
     let list = |index: usize| part(&value, index).as_array().map(Vec::as_slice).unwrap_or_default();
     let extra = part(&value, 12);
-    let reversal = (state == OrderState::Reversed)
-        .then(|| Reversal { was: Was::named(part(extra, 0).as_str().unwrap_or_default()), at: t0 + number(part(extra, 1)) });
+    let reversal = (state == OrderState::Reversed).then(|| Reversal {
+        was: Was::named(part(extra, 0).as_str().unwrap_or_default()),
+        at: t0 + number(part(extra, 1)),
+    });
     let receipt = match state {
         OrderState::Reversed => Receipt::default(),
-        _ => Receipt { store: text(part(extra, 0)), terminal: text(part(extra, 1)), category: text(part(extra, 2)), merchant: raw(part(extra, 3)).try_into().unwrap_or_default() },
+        _ => Receipt {
+            store: text(part(extra, 0)),
+            terminal: text(part(extra, 1)),
+            category: text(part(extra, 2)),
+            merchant: raw(part(extra, 3)).try_into().unwrap_or_default(),
+        },
     };
     Some(Order {
         state,

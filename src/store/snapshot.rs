@@ -30,7 +30,8 @@ impl Store {
         let slot = Slot::Shard(shard);
         let mut command = redis::cmd("EVAL");
         command.arg(COUNTERS).arg(2).arg(slot.header()).arg(slot.ledger());
-        let (epoch, seq, last_id, _, fields): (u64, u64, Vec<u8>, Value, Vec<(String, String)>) = self.query(&command).await?;
+        let (epoch, seq, last_id, _, fields): (u64, u64, Vec<u8>, Value, Vec<(String, String)>) =
+            self.query(&command).await?;
         Ok(Header { epoch, seq, last_id: ledger::seq_of_id(&last_id).unwrap_or_default(), fields })
     }
 
@@ -45,7 +46,11 @@ impl Store {
     }
 
     /// Buckets of orders, and the id of the ledger's last entry at the same instant.
-    pub async fn snapshot_orders(&self, shard: u8, range: std::ops::Range<u16>) -> Result<(u64, Vec<Bucket>), StoreError> {
+    pub async fn snapshot_orders(
+        &self,
+        shard: u8,
+        range: std::ops::Range<u16>,
+    ) -> Result<(u64, Vec<Bucket>), StoreError> {
         self.buckets(shard, range.map(|bucket| keys::order_bucket_at(shard, bucket)).collect()).await
     }
 
@@ -55,7 +60,8 @@ impl Store {
         let reply: Vec<Value> = self.query(&command).await?;
         let broken = |error: redis::ParsingError| StoreError::Broken(error.to_string());
         let mut parts = reply.into_iter();
-        let last_id: Vec<u8> = parts.next().map(redis::from_redis_value).transpose().map_err(broken)?.unwrap_or_default();
+        let last_id: Vec<u8> =
+            parts.next().map(redis::from_redis_value).transpose().map_err(broken)?.unwrap_or_default();
         let buckets = parts.map(redis::from_redis_value).collect::<Result<Vec<Bucket>, _>>().map_err(broken)?;
         Ok((ledger::seq_of_id(&last_id).unwrap_or_default(), buckets))
     }

@@ -58,7 +58,7 @@ const TILL_ROWS: &[Row] = &[
     row("an empty order id", 422, BAD, "/order_id", |s| s.with("order_id", json!(""))),
     row("a very long order id", 422, BAD, "/order_id", |s| s.with("order_id", json!("x".repeat(500)))),
     row("a null amount", 422, BAD, "/amount", |s| s.with("amount", Value::Null)),
-    row("below the threshold", 422, &["minimum_not_met"], "-", |s| s.with("amount", json!(2600))),
+    row("below the threshold", 422, &["minimum_not_met"], "/amount", |s| s.with("amount", json!(2600))),
     row("a category of another kind", 422, &["category_not_allowed"], "-", |s| s.with("category", json!("fuel"))),
     row("an unknown pay code", 404, &["pay_code_unknown"], "-", |s| s.with("pay_code", json!("970000000000000004"))),
     row("a pay code with a typing error", 404, &["pay_code_unknown"], "-", |s| {
@@ -125,12 +125,12 @@ const OTHER_ROWS: &[Row] = &[
     row("a campaign that does not exist", 404, &["not_found"], "-", |s| {
         s.server().office("GET", "/v1/campaigns/no-such-one/stats", None)
     }),
-    row("a wrong document number", 422, &["document_invalid"], "-", |s| {
+    row("a wrong document number", 422, &["document_invalid"], "/document_number", |s| {
         let mut person = Resident::new();
         person.number = with_wrong_check_digit(&person.number);
         s.server().reserve(&s.open, &person)
     }),
-    row("a document born in the future", 422, &["document_invalid"], "-", |s| {
+    row("a document born in the future", 422, &["document_invalid"], "/document_number", |s| {
         let number = crate::harness::identity::with_check_digit("51010420990101001");
         s.server().reserve(&s.open, &Resident { number, ..Resident::new() })
     }),
@@ -235,8 +235,11 @@ fn a_window_in_the_past_is_found_at_publication() {
     scene.server().step(&id, "approve");
     let reply = scene.server().step(&id, "publish");
     assert_eq!(reply.status, 422, "{}", reply.text());
+    assert_eq!((reply.code(), reply.str("outcome")), ("campaign_invalid", "not_applied"));
     let faults = reply.faults();
-    assert!(faults.iter().any(|fault| fault.starts_with("/reservation/closes_at")), "{faults:?}");
+    assert!(faults.contains(&"/reservation/closes_at window_in_past".to_string()), "{faults:?}");
+    let shown = scene.server().office("GET", &format!("/v1/campaigns/{id}"), None).ok();
+    assert_eq!(shown.str("state"), "approved", "a refused publication changes nothing");
     assert_eq!(scene.server().office("GET", &format!("/v1/public/campaigns/{id}"), None).status, 404);
 }
 

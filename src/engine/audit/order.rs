@@ -90,9 +90,10 @@ impl Order {
         };
         let ended = matches!(self.state, CANCELLED | EXPIRED | REVERSED) && found.units.is_empty();
         // Ending what has ended moves no money, so the ledger has no line for it.
-        let closed_again =
-            matches!((self.state, found.state), (EXPIRED, CANCELLED | REVERSED) | (CANCELLED, REVERSED));
-        (self.state == found.state || closed_again) && self.refunded == found.refunded && (ended || units(self) == units(found))
+        let closed_again = matches!((self.state, found.state), (EXPIRED, CANCELLED | REVERSED) | (CANCELLED, REVERSED));
+        (self.state == found.state || closed_again)
+            && self.refunded == found.refunded
+            && (ended || units(self) == units(found))
     }
 
     /// What the counters would show if the found refunds were right and the ledger had lost their lines.

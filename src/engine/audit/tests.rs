@@ -1,10 +1,10 @@
 //! Clean histories have no finding; each planted fault has exactly one.
 
 use super::sim::{self, Sim, facts, field, order_key, out, place, redeemed_line};
-use crate::store::snapshot::Header;
 use super::walk::ShardWalk;
 use super::*;
 use crate::store::ledger::{Gap, Item, LedgerEntry, Line, To};
+use crate::store::snapshot::Header;
 
 fn audit(sim: &Sim) -> Vec<Finding> {
     let facts = facts();

@@ -9,9 +9,9 @@ use super::fold::Fold;
 use super::order::Order;
 use super::person::{self, Difference, Person, PersonKey};
 use super::resolve::{Symptoms, resolve};
-use crate::store::snapshot::{Bucket, Header};
 use crate::store::ledger::{Bytes, Gap, Item, OrderKey};
 use crate::store::record::PersonRecord;
+use crate::store::snapshot::{Bucket, Header};
 
 pub struct ShardWalk<'a> {
     facts: &'a Facts,

@@ -5,7 +5,9 @@ use super::plan::till_value;
 use super::redeem::refused;
 use super::{Answered, OrderView, TRIES, Till, contended};
 use crate::domain::money::Fen;
-use crate::domain::order::{LATE_CONFIRM, Order, OrderKey, OrderState, hold_id, limit_entity, order_key, transaction_id};
+use crate::domain::order::{
+    LATE_CONFIRM, Order, OrderKey, OrderState, hold_id, limit_entity, order_key, transaction_id,
+};
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::{Engine, Failure};
 use crate::store::int;
@@ -57,7 +59,10 @@ impl Engine {
             OrderState::Redeemed if paid_amount != order.payable() => Err(mismatch.into()),
             OrderState::Redeemed => {
                 let order = Order { refunds: Vec::new(), ..order.clone() };
-                Ok(Some(Answered { value: self.order_view(&till.merchant_id, order_id, shard, order)?, replayed: true }))
+                Ok(Some(Answered {
+                    value: self.order_view(&till.merchant_id, order_id, shard, order)?,
+                    replayed: true,
+                }))
             }
             _ if self.now() >= order.until() + LATE_CONFIRM => Err(Code::HoldExpired.into()),
             _ if paid_amount != order.payable() => Err(mismatch.into()),
@@ -109,7 +114,10 @@ impl Engine {
                 }
                 if reply.is("ok") {
                     let order = StoredOrder::decode(reply.bytes(0))?.order;
-                    return Ok(Answered { value: self.order_view(&till.merchant_id, order_id, shard, order)?, replayed: false });
+                    return Ok(Answered {
+                        value: self.order_view(&till.merchant_id, order_id, shard, order)?,
+                        replayed: false,
+                    });
                 }
             }
             Err(contended().into())

@@ -3,7 +3,7 @@
 
 use rmpv::Value;
 
-use super::plan::{limit_facts, use_value};
+use super::limits::{limit_facts, use_value};
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, Order, OrderKey, OrderUnit};
 use crate::domain::person::bucket_of;
@@ -53,8 +53,12 @@ impl Moves {
                 keys.push(bucket);
                 keys.len() - 1
             });
-            let window =
-                view.campaign.unit_window(usize::from(unit.round), usize::from(unit.pack), unit.u, unit.received_s * 1_000);
+            let window = view.campaign.unit_window(
+                usize::from(unit.round),
+                usize::from(unit.pack),
+                unit.u,
+                unit.received_s * 1_000,
+            );
             let end = window.ok_or_else(|| broken("a unit has no window"))?.end;
             values.push(unit_value(place + 1, unit, end));
             if !views.contains(&(unit.c, view.rev)) {
@@ -119,7 +123,8 @@ impl Use {
     fn value(&self, snapshot: &Snapshot, merchant: LimitEntityKey, at: Ms) -> Option<Value> {
         let view = snapshot.by_number.get(&self.c)?;
         let round = view.campaign.rounds.get(usize::from(self.round))?;
-        let fact = limit_facts(&view.campaign, round, &view.zone, merchant, at).find(|fact| fact.index == self.index)?;
+        let fact =
+            limit_facts(&view.campaign, round, &view.zone, merchant, at).find(|fact| fact.index == self.index)?;
         Some(use_value(self.key, &self.field, &fact, self.count, self.amount))
     }
 }

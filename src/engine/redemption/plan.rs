@@ -4,27 +4,26 @@ use std::sync::Arc;
 
 use rmpv::Value;
 
+use super::limits::limit_facts;
 use super::{Ask, Payer, Till};
 use crate::domain::basket::{self, Basket};
-use crate::domain::campaign::schema::{Campaign, LimitMax, Round};
-use crate::domain::campaign::terms::{Limit, LimitAction, LimitEntity, Period};
 use crate::domain::merchant::EnrolState;
 use crate::domain::money::Fen;
-use crate::domain::order::{LimitEntityKey, OrderKey, OrderUnit, limit_entity};
+use crate::domain::order::{OrderKey, OrderUnit, limit_entity};
 use crate::domain::paycode::{self, PayCode};
 use crate::domain::person::bucket_of;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{Candidate, LimitFact, Payment};
-use crate::domain::time::{Ms, Zone};
+use crate::domain::time::Ms;
 use crate::domain::voucher::{PersonField, VoucherIds, VoucherRef};
+use crate::engine::Engine;
 use crate::engine::merchant::MerchantView;
 use crate::engine::view::{CampaignView, Snapshot};
-use crate::engine::Engine;
 use crate::store::campaign::Scope;
+use crate::store::keys;
 use crate::store::orders::{PayCodeRecord, StoredOrder};
 use crate::store::record::PersonRecord;
 use crate::store::script::bytes;
-use crate::store::{int, keys};
 
 /// A payer's places in the store.
 pub(super) struct PayerView {
@@ -101,10 +100,17 @@ impl Engine {
     }
 
     /// Finds the payer behind a pay code or voucher ids; only campaigns of the merchant's program count.
-    pub(super) async fn payer(&self, snapshot: &Snapshot, merchant: &MerchantView, ask: &Ask) -> Result<PayerView, Refusal> {
+    pub(super) async fn payer(
+        &self,
+        snapshot: &Snapshot,
+        merchant: &MerchantView,
+        ask: &Ask,
+    ) -> Result<PayerView, Refusal> {
         match &ask.payer {
             Payer::PayCode(text) => {
-                let code = PayCode::parse(text).filter(|code| code.shard() < self.store.shards()).ok_or(Code::PayCodeUnknown)?;
+                let code = PayCode::parse(text)
+                    .filter(|code| code.shard() < self.store.shards())
+                    .ok_or(Code::PayCodeUnknown)?;
                 let record = self.pay_code_record(&code).await?.ok_or(Code::PayCodeUnknown)?;
                 Ok(payer_of_code(snapshot, merchant, code, &record))
             }
@@ -119,13 +125,20 @@ impl Engine {
         Ok(if value.is_empty() { None } else { Some(PayCodeRecord::decode(&value)?) })
     }
 
-    fn payer_of_vouchers(&self, snapshot: &Snapshot, merchant: &MerchantView, ids: &[String]) -> Result<PayerView, Refusal> {
+    fn payer_of_vouchers(
+        &self,
+        snapshot: &Snapshot,
+        merchant: &MerchantView,
+        ids: &[String],
+    ) -> Result<PayerView, Refusal> {
         let codec = self.voucher_ids();
         let mut named = Vec::with_capacity(ids.len());
         let mut people: Vec<PersonAt> = Vec::new();
         for id in ids {
-            let voucher = codec.voucher(id).filter(|voucher| voucher.shard < self.store.shards()).ok_or(Code::VoucherUnknown)?;
-            let view = snapshot.by_number.get(&voucher.c).filter(|view| usable(view, merchant)).ok_or(Code::VoucherUnknown)?;
+            let voucher =
+                codec.voucher(id).filter(|voucher| voucher.shard < self.store.shards()).ok_or(Code::VoucherUnknown)?;
+            let view =
+                snapshot.by_number.get(&voucher.c).filter(|view| usable(view, merchant)).ok_or(Code::VoucherUnknown)?;
             let known = people.iter().find(|person| person.view.number == voucher.c);
             let another = known.is_some_and(|person| person.field != voucher.f);
             if another || named.first().is_some_and(|first: &VoucherRef| first.shard != voucher.shard) {
@@ -135,6 +148,15 @@ impl Engine {
             }
             if known.is_none() {
                 people.push(PersonAt::new(view, voucher.shard, voucher.f));
+            }
+            // Two spellings of one id name one voucher.
+            if named.contains(&voucher) {
+                return Err(Refusal::new(Code::InvalidRequest).field(
+                    "/voucher_ids",
+                    "repeated",
+                    "同一张券不可重复。",
+                    "A voucher is named twice.",
+                ));
             }
             named.push(voucher);
         }
@@ -158,7 +180,12 @@ impl Engine {
     }
 
     /// Ends the payer's holds that have run out and reads again, so that their vouchers can be taken.
-    pub(super) async fn without_lapsed(&self, payer: &PayerView, mut seen: Seen, order: Option<&OrderKey>) -> Result<Seen, Refusal> {
+    pub(super) async fn without_lapsed(
+        &self,
+        payer: &PayerView,
+        mut seen: Seen,
+        order: Option<&OrderKey>,
+    ) -> Result<Seen, Refusal> {
         for _ in 0..super::TRIES {
             let lapsed: Vec<OrderKey> = lapsed_orders(&seen);
             if lapsed.is_empty() {
@@ -175,18 +202,34 @@ impl Engine {
 
 fn lapsed_orders(seen: &Seen) -> Vec<OrderKey> {
     let holds = seen.records.iter().flatten().flat_map(|record| &record.holds);
-    let mut lapsed: Vec<OrderKey> =
-        holds.filter(|hold| hold.until <= seen.now).filter_map(|hold| OrderKey::try_from(hold.order.as_slice()).ok()).collect();
+    let mut lapsed: Vec<OrderKey> = holds
+        .filter(|hold| hold.until <= seen.now)
+        .filter_map(|hold| OrderKey::try_from(hold.order.as_slice()).ok())
+        .collect();
     lapsed.sort_unstable();
     lapsed.dedup();
     lapsed
 }
 
-pub(super) fn payer_of_code(snapshot: &Snapshot, merchant: &MerchantView, code: PayCode, record: &PayCodeRecord) -> PayerView {
-    let mut views: Vec<&Arc<CampaignView>> = snapshot.by_number.values().filter(|view| usable(view, merchant)).collect();
+pub(super) fn payer_of_code(
+    snapshot: &Snapshot,
+    merchant: &MerchantView,
+    code: PayCode,
+    record: &PayCodeRecord,
+) -> PayerView {
+    let mut views: Vec<&Arc<CampaignView>> =
+        snapshot.by_number.values().filter(|view| usable(view, merchant)).collect();
     views.sort_unstable_by_key(|view| view.number);
-    let people = views.into_iter().map(|view| PersonAt::new(view, code.shard(), record.root.in_campaign(&view.pseudonym_key).field()));
-    PayerView { shard: code.shard(), people: people.collect(), channel: Some(record.channel.clone()), code: Some(code), named: None }
+    let people = views
+        .into_iter()
+        .map(|view| PersonAt::new(view, code.shard(), record.root.in_campaign(&view.pseudonym_key).field()));
+    PayerView {
+        shard: code.shard(),
+        people: people.collect(),
+        channel: Some(record.channel.clone()),
+        code: Some(code),
+        named: None,
+    }
 }
 
 /// Campaigns that the merchant is enrolled in, as this node knows it; the merchant's slot has the last word.
@@ -200,7 +243,13 @@ fn usable(view: &CampaignView, merchant: &MerchantView) -> bool {
 }
 
 /// Chooses vouchers, or judges the named ones; `enrolled` are the campaigns whose merchants' lists have this one.
-pub(super) fn basket(payer: &PayerView, seen: &Seen, merchant: &MerchantView, ask: &Ask, enrolled: &[u16]) -> Result<Planned, Refusal> {
+pub(super) fn basket(
+    payer: &PayerView,
+    seen: &Seen,
+    merchant: &MerchantView,
+    ask: &Ask,
+    enrolled: &[u16],
+) -> Result<Planned, Refusal> {
     let payment = Payment {
         amount: ask.amount,
         merchant_discount: ask.merchant_discount,
@@ -223,7 +272,8 @@ pub(super) fn basket(payer: &PayerView, seen: &Seen, merchant: &MerchantView, as
     let basket = match &payer.named {
         None => basket::choose(&payment, &candidates),
         Some(named) => {
-            let positions = named.iter().map(|voucher| candidates.iter().position(|candidate| candidate.voucher == *voucher));
+            let positions =
+                named.iter().map(|voucher| candidates.iter().position(|candidate| candidate.voucher == *voucher));
             let positions = positions.collect::<Option<Vec<_>>>().ok_or(Code::VoucherUnknown)?;
             units = positions.iter().map(|position| units[*position]).collect();
             candidates = positions.iter().map(|position| candidates[*position].clone()).collect();
@@ -251,15 +301,16 @@ fn candidates_of<'a>(
         let round = view.campaign.rounds.get(usize::from(pack.round));
         let definition = view.campaign.packs.get(usize::from(pack.pack));
         let (Some(round), Some(definition)) = (round, definition) else { continue };
-        let facts: Vec<LimitFact> = limit_facts(&view.campaign, round, &view.zone, limit_entity(&merchant.merchant_id), now)
-            .map(|mut fact| {
-                let used = record.usage.iter().find(|used| {
-                    used.limit == fact.index && used.entity == fact.entity && used.period == fact.period
-                });
-                (fact.count, fact.amount) = used.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();
-                fact
-            })
-            .collect();
+        let facts: Vec<LimitFact> =
+            limit_facts(&view.campaign, round, &view.zone, limit_entity(&merchant.merchant_id), now)
+                .map(|mut fact| {
+                    let used = record.usage.iter().find(|used| {
+                        used.limit == fact.index && used.entity == fact.entity && used.period == fact.period
+                    });
+                    (fact.count, fact.amount) = used.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();
+                    fact
+                })
+                .collect();
         for unit in &view.units[usize::from(pack.pack)] {
             let kind = &definition.vouchers[unit.kind_index];
             let Some(window) =
@@ -300,55 +351,18 @@ fn candidates_of<'a>(
     found
 }
 
-/// The limits on redeeming that hold for a voucher of this round, nothing used so far.
-pub(super) fn limit_facts<'a>(
-    campaign: &'a Campaign,
-    round: &'a Round,
-    zone: &'a Zone,
-    merchant: LimitEntityKey,
-    at: Ms,
-) -> impl Iterator<Item = LimitFact<'a>> {
-    campaign.limits_of(round).enumerate().filter(|(_, limit)| limit.action == LimitAction::Redeem).map(move |(index, limit)| {
-        let entity = if limit.entities.contains(&LimitEntity::Merchant) { merchant } else { LimitEntityKey::default() };
-        LimitFact { limit, index: index as u8, entity, period: period_number(limit, zone, at), count: 0, amount: Fen::ZERO }
-    })
-}
-
-/// Number of a limit's period at an instant: days since 1970, ISO weeks (1970-01-01 was a Thursday), months, years.
-fn period_number(limit: &Limit, zone: &Zone, at: Ms) -> i64 {
-    let date = zone.civil_date(at);
-    match limit.period {
-        Period::Day => zone.day_number(at),
-        Period::Week => (zone.day_number(at) + 3).div_euclid(7),
-        Period::Month => i64::from(date.year()) * 12 + i64::from(date.month()),
-        Period::Year => i64::from(date.year()),
-        Period::Payment | Period::Round | Period::Campaign => 0,
-    }
-}
-
-/// A use of a limit as the scripts take it: the n-th key of the member is the person's bucket.
-pub(super) fn use_value(key: usize, field: &PersonField, fact: &LimitFact, count: i64, amount: Fen) -> Value {
-    let (most_count, most_amount) = match fact.limit.max {
-        LimitMax::Count(most) => (i64::from(most), -1),
-        LimitMax::Amount(most) => (-1, most.0),
-    };
-    Value::Array(vec![
-        int(key as i64),
-        bytes(field),
-        int(fact.index),
-        bytes(&fact.entity),
-        int(fact.period),
-        int(count),
-        int(amount.0),
-        int(most_count),
-        int(most_amount),
-    ])
-}
-
 /// The parts of a ledger line that name the till.
-pub(super) fn till_value(till: &Till, order_id: &str, transaction_id: &str, store: &str, terminal: &str, category: &str) -> Value {
+pub(super) fn till_value(
+    till: &Till,
+    order_id: &str,
+    transaction_id: &str,
+    store: &str,
+    terminal: &str,
+    category: &str,
+) -> Value {
     let terminal = if terminal.is_empty() { &till.terminal_id } else { terminal };
-    let mut named: Vec<Value> = [&till.merchant_id, order_id, transaction_id, store, terminal, category].map(Value::from).into();
+    let mut named: Vec<Value> =
+        [&till.merchant_id, order_id, transaction_id, store, terminal, category].map(Value::from).into();
     named.push(bytes(&limit_entity(&till.merchant_id)));
     Value::Array(named)
 }

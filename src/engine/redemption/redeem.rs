@@ -93,7 +93,13 @@ impl Engine {
     }
 
     /// The order first, even when pay code or voucher ids are not of ours.
-    async fn redeem_of_nobody(&self, till: &Till, order_id: &str, ask: &Ask, key: &OrderKey) -> Result<Answer, Failure> {
+    async fn redeem_of_nobody(
+        &self,
+        till: &Till,
+        order_id: &str,
+        ask: &Ask,
+        key: &OrderKey,
+    ) -> Result<Answer, Failure> {
         let entry = self.store.directory_entry(&till.merchant_id, key).await?;
         if let Some(entry) = entry {
             if entry.reversed.is_some() {
@@ -101,6 +107,12 @@ impl Engine {
             }
             if let Some(stored) = self.store.order(entry.shard, key).await?
                 && stored.order.state != OrderState::Void
+            {
+                return self.standing(till, order_id, ask, key, entry.shard, stored).await;
+            }
+            // An earlier copy of the order may still be on its way; after this it cannot apply, and "not applied" is true.
+            if entry.shard != NO_SHARD
+                && let Some(stored) = self.close(till, key, entry.attempt, entry.shard).await?
             {
                 return self.standing(till, order_id, ask, key, entry.shard, stored).await;
             }
@@ -140,7 +152,8 @@ impl Engine {
         merchant: &MerchantView,
         snapshot: &Snapshot,
     ) -> Result<Opened, Failure> {
-        let campaigns = snapshot.by_number.values().filter(|view| view.is_published() && view.record.program == merchant.program);
+        let campaigns =
+            snapshot.by_number.values().filter(|view| view.is_published() && view.record.program == merchant.program);
         let campaigns = campaigns.map(|view| int(view.number)).collect();
         let args = vec![bytes(key), bytes(fingerprint), int(shard), Value::Array(campaigns), Value::Array(vec![])];
         let member = Member::new(vec![keys::directory_bucket(merchant_id, key)], args);
@@ -166,7 +179,9 @@ impl Engine {
         for _ in 0..PLANS {
             let seen = self.read_wallet(call.payer, Some(&call.key)).await?;
             match &seen.order {
-                Some(stored) if stored.order.state != OrderState::Void => return self.stands(call, stored.clone()).await,
+                Some(stored) if stored.order.state != OrderState::Void => {
+                    return self.stands(call, stored.clone()).await;
+                }
                 Some(stored) if stored.order.attempt >= opened.attempt => return Ok(Step::Next),
                 _ => {}
             }
@@ -210,7 +225,14 @@ impl Engine {
     async fn apply(&self, call: &Call<'_>, attempt: u32, planned: &(plan::Planned, Seen)) -> Result<Reply, StoreError> {
         let (plan, seen) = planned;
         let payer = call.payer;
-        let moves = Moves::new(call.snapshot, payer.shard, &call.key, &plan.units, limit_entity(&call.till.merchant_id), seen.now);
+        let moves = Moves::new(
+            call.snapshot,
+            payer.shard,
+            &call.key,
+            &plan.units,
+            limit_entity(&call.till.merchant_id),
+            seen.now,
+        );
         let mut moves = moves.map_err(|failure| match failure {
             Failure::Store(error) => error,
             Failure::Refusal(refusal) => StoreError::Broken(refusal.code.as_str().to_owned()),
@@ -252,7 +274,13 @@ impl Engine {
     }
 
     /// Makes an attempt void, unless it has had its effect: then that is the answer.
-    async fn close(&self, till: &Till, key: &OrderKey, attempt: u32, shard: u8) -> Result<Option<StoredOrder>, Failure> {
+    async fn close(
+        &self,
+        till: &Till,
+        key: &OrderKey,
+        attempt: u32,
+        shard: u8,
+    ) -> Result<Option<StoredOrder>, Failure> {
         if shard == NO_SHARD || shard >= self.store.shards() {
             return Err(StoreError::Broken(format!("an order of {} is on shard {shard}", till.merchant_id)).into());
         }
@@ -314,7 +342,8 @@ impl Engine {
         let binding = ask.binding();
         if order.fingerprint != binding.fingerprint() {
             let codec = self.voucher_ids();
-            let taken: Vec<String> = order.units.iter().map(|unit| codec.id(&VoucherRef { ..unit.voucher(shard) })).collect();
+            let taken: Vec<String> =
+                order.units.iter().map(|unit| codec.id(&VoucherRef { ..unit.voucher(shard) })).collect();
             return Err(Refusal::new(Code::OrderConflict).with("fields", binding.differences(&order, &taken)).into());
         }
         match order.state {

@@ -32,7 +32,13 @@ pub struct RefundView {
 
 impl Engine {
     /// Books a refund; its repeat is answered from the order's record.
-    pub async fn refund(&self, till: &Till, order_id: &str, refund_id: &str, amount: Fen) -> Result<Answered<RefundView>, Refusal> {
+    pub async fn refund(
+        &self,
+        till: &Till,
+        order_id: &str,
+        refund_id: &str,
+        amount: Fen,
+    ) -> Result<Answered<RefundView>, Refusal> {
         if !(1..FEN_LIMIT).contains(&amount.0) {
             return Err(Refusal::new(Code::InvalidRequest).field(
                 "/amount",
@@ -51,7 +57,8 @@ impl Engine {
                     return Ok(Answered { value, replayed: true });
                 }
                 self.require_refundable(order, amount)?;
-                if let Some(order) = self.refund_stored(till, order_id, &key, shard, &stored, refund_id, amount).await? {
+                if let Some(order) = self.refund_stored(till, order_id, &key, shard, &stored, refund_id, amount).await?
+                {
                     let value = self.refund_view(till, order_id, shard, &order, order.refunds.len() - 1)?;
                     return Ok(Answered { value, replayed: false });
                 }
@@ -70,7 +77,8 @@ impl Engine {
             return Err(Refusal::new(Code::RefundExceedsOrder).with("refundable_amount", order.refundable().0));
         }
         if order.refunds.len() >= MOST_REFUNDS {
-            return Err(Refusal::new(Code::LimitReached).with("limit", serde_json::json!({ "refunds_per_order": MOST_REFUNDS })));
+            return Err(Refusal::new(Code::LimitReached)
+                .with("limit", serde_json::json!({ "refunds_per_order": MOST_REFUNDS })));
         }
         Ok(())
     }
@@ -117,9 +125,17 @@ impl Engine {
         }
     }
 
-    fn refund_view(&self, till: &Till, order_id: &str, shard: u8, order: &Order, index: usize) -> Result<RefundView, Refusal> {
+    fn refund_view(
+        &self,
+        till: &Till,
+        order_id: &str,
+        shard: u8,
+        order: &Order,
+        index: usize,
+    ) -> Result<RefundView, Refusal> {
         let refund = &order.refunds[index];
-        let (refund_id, to_issuer, to_payer, at) = (refund.refund_id.clone(), refund.share, refund.amount - refund.share, refund.at);
+        let (refund_id, to_issuer, to_payer, at) =
+            (refund.refund_id.clone(), refund.share, refund.amount - refund.share, refund.at);
         let after = self.order_view(&till.merchant_id, order_id, shard, order.after_refund(index))?;
         Ok(RefundView { refund_id, to_payer, to_issuer, at, after })
     }

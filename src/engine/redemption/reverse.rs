@@ -9,14 +9,14 @@ use super::{Answered, TRIES, Till, contended};
 use crate::domain::campaign::schema::Campaign;
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderState, Receipt, Reversal, limit_entity, order_key, transaction_id};
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::time::HOUR;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Failure};
-use crate::store::int;
 use crate::store::keys::{self, Slot};
 use crate::store::orders::{DirectoryEntry, NO_SHARD, StoredOrder};
 use crate::store::script::{self, Member, bytes};
+use crate::store::{StoreError, int};
 
 /// What was there and when it was undone.
 #[derive(Clone, Debug)]
@@ -45,6 +45,13 @@ pub(super) fn never_seen(reversal: Reversal) -> Order {
     }
 }
 
+/// The vouchers may have been given back already, so whatever stops us here, the till must repeat until it is answered.
+fn half_done(error: StoreError) -> Failure {
+    let mut refusal = Refusal::from(error);
+    refusal.outcome = Outcome::Unknown;
+    refusal.into()
+}
+
 impl Engine {
     pub async fn reverse(&self, till: &Till, order_id: &str) -> Result<Answered<ReversedView>, Refusal> {
         let key = order_key(&till.merchant_id, order_id);
@@ -60,13 +67,15 @@ impl Engine {
                 let args = vec![bytes(&key), int(attempt), Value::from(was)];
                 let member = Member::new(vec![keys::directory_bucket(&till.merchant_id, &key)], args);
                 let slot = Slot::Merchant(till.merchant_id.clone());
-                let reply = self.store.call(&script::ORDER_REVERSE, &slot, member).await?;
+                let reply = self.store.call(&script::ORDER_REVERSE, &slot, member).await.map_err(half_done)?;
                 if !reply.is("changed") {
                     let was = crate::domain::order::Was::named(reply.text(3));
                     return Ok(self.reversed(order_id, Reversal { was, at: reply.int(2) }, reply.is("replay"))?);
                 }
             }
-            Err(contended().into())
+            let mut refusal = contended();
+            refusal.outcome = Outcome::Unknown;
+            Err(refusal.into())
         })
         .await
     }

@@ -36,10 +36,18 @@ pub struct TransactionPage {
 
 impl Engine {
     /// Transactions in `[from, to)`, shard by shard in ledger order; the cursor names shard and seq to go on from.
-    pub async fn transactions(&self, till: &Till, from: Ms, to: Ms, cursor: Option<&str>) -> Result<TransactionPage, Refusal> {
+    pub async fn transactions(
+        &self,
+        till: &Till,
+        from: Ms,
+        to: Ms,
+        cursor: Option<&str>,
+    ) -> Result<TransactionPage, Refusal> {
         let (first_shard, first_seq) = match cursor {
             None => (0, 0),
-            Some(text) => parse_cursor(text).filter(|(shard, _)| *shard < self.store.shards()).ok_or_else(bad_cursor)?,
+            Some(text) => {
+                parse_cursor(text).filter(|(shard, _)| *shard < self.store.shards()).ok_or_else(bad_cursor)?
+            }
         };
         let mut items = Vec::new();
         for shard in first_shard..self.store.shards() {
@@ -112,8 +120,23 @@ struct Row<'a> {
 
 fn row(line: &Line) -> Option<Row<'_>> {
     match line {
-        Line::Confirmed { c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, .. }
-        | Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, .. } => Some(Row {
+        Line::Confirmed {
+            c,
+            f,
+            p,
+            u,
+            discount,
+            merchant_id,
+            order_id,
+            transaction_id,
+            store,
+            terminal,
+            amount,
+            ..
+        }
+        | Line::Redeemed {
+            c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, ..
+        } => Some(Row {
             kind: "redeem",
             c: *c,
             f: f.0,
@@ -128,7 +151,9 @@ fn row(line: &Line) -> Option<Row<'_>> {
             amount: *amount,
             subsidy: *discount,
         }),
-        Line::Reversed { c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, .. } => Some(Row {
+        Line::Reversed {
+            c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, ..
+        } => Some(Row {
             kind: "reverse",
             c: *c,
             f: f.0,
@@ -143,21 +168,23 @@ fn row(line: &Line) -> Option<Row<'_>> {
             amount: *amount,
             subsidy: -*discount,
         }),
-        Line::Refunded { c, f, p, u, share, merchant_id, order_id, refund_id, store, terminal, amount, .. } => Some(Row {
-            kind: "refund",
-            c: *c,
-            f: f.0,
-            p: *p,
-            u: *u,
-            merchant_id,
-            order_id,
-            transaction_id: None,
-            refund_id: Some(refund_id),
-            store,
-            terminal,
-            amount: *amount,
-            subsidy: -*share,
-        }),
+        Line::Refunded { c, f, p, u, share, merchant_id, order_id, refund_id, store, terminal, amount, .. } => {
+            Some(Row {
+                kind: "refund",
+                c: *c,
+                f: f.0,
+                p: *p,
+                u: *u,
+                merchant_id,
+                order_id,
+                transaction_id: None,
+                refund_id: Some(refund_id),
+                store,
+                terminal,
+                amount: *amount,
+                subsidy: -*share,
+            })
+        }
         _ => None,
     }
 }
@@ -168,5 +195,10 @@ fn parse_cursor(text: &str) -> Option<(u8, u64)> {
 }
 
 fn bad_cursor() -> Refusal {
-    Refusal::new(Code::InvalidRequest).field("/cursor", "invalid_cursor", "cursor 无效。", "Use next_cursor as it was given.")
+    Refusal::new(Code::InvalidRequest).field(
+        "/cursor",
+        "invalid_cursor",
+        "cursor 无效。",
+        "Use next_cursor as it was given.",
+    )
 }

@@ -16,7 +16,8 @@ fn zone() -> Zone {
 }
 
 fn view(state: OrderState, hold_seconds: i64) -> OrderView {
-    let unit = OrderUnit { c: 1, f: [1; 9], p: 0, u: 0, discount: Fen(2_000), round: 0, channel: 0, pack: 0, received_s: 0 };
+    let unit =
+        OrderUnit { c: 1, f: [1; 9], p: 0, u: 0, discount: Fen(2_000), round: 0, channel: 0, pack: 0, received_s: 0 };
     let order = Order {
         state,
         attempt: 1,
@@ -89,7 +90,8 @@ fn a_cancel_and_a_reverse() {
         json(&Cancelled::from(&view(OrderState::Cancelled, 120))),
         r#"{"order_id":"A1-0001","state":"cancelled","transaction_id":"tx-1","hold_id":"h-1","cancelled_at":"2020-07-25T12:00:30.500+08:00","vouchers":[{"voucher_id":"7ZZZZZZZZZZZZZZZZZZZZZZZZZ","state":"available"}],"pos_message":{"zh":"已取消，券已退回顾客。","en":"Cancelled: the voucher is back with the customer."}}"#
     );
-    let reversed = ReversedView { order_id: "A1-0001".into(), reversal: Reversal { was: Was::Unknown, at: noon() }, zone: zone() };
+    let reversed =
+        ReversedView { order_id: "A1-0001".into(), reversal: Reversal { was: Was::Unknown, at: noon() }, zone: zone() };
     assert_eq!(
         json(&ReverseBody::from(reversed)),
         r#"{"order_id":"A1-0001","state":"reversed","was":"unknown","reversed_at":"2020-07-25T12:00:00+08:00","pos_message":{"zh":"订单已撤销，券已退回，不可再用此订单号。","en":"The order is undone: start a new order number."}}"#

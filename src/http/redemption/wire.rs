@@ -13,7 +13,9 @@ use crate::domain::ids::caller_id;
 use crate::domain::money::Fen;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules;
-use crate::engine::redemption::{Ask, OrderView, Payer, Quote, RefundView, ReversedView, Till, TransactionPage, VoucherView};
+use crate::engine::redemption::{
+    Ask, OrderView, Payer, Quote, RefundView, ReversedView, Till, TransactionPage, VoucherView,
+};
 use crate::http::auth_till::Till as Caller;
 
 /// The longest text that a receipt or category may have.
@@ -195,12 +197,24 @@ impl Parts {
         let payer = match (self.pay_code, self.voucher_ids) {
             (Some(code), None) => Payer::PayCode(code),
             (None, Some(ids)) => Payer::Vouchers(ids),
-            _ => return Err(invalid("/pay_code", "one_of", "须指明 pay_code 或 voucher_ids 之一。", "Send exactly one of pay_code and voucher_ids.")),
+            _ => {
+                return Err(invalid(
+                    "/pay_code",
+                    "one_of",
+                    "须指明 pay_code 或 voucher_ids 之一。",
+                    "Send exactly one of pay_code and voucher_ids.",
+                ));
+            }
         };
         let scene = match self.scene {
             None => None,
             Some(word) => Some(Scene::from_word(&word).ok_or_else(|| {
-                invalid("/scene", "unknown_word", "须为 dine_in、takeaway、offline 或 online。", "Must be dine_in, takeaway, offline or online.")
+                invalid(
+                    "/scene",
+                    "unknown_word",
+                    "须为 dine_in、takeaway、offline 或 online。",
+                    "Must be dine_in, takeaway, offline or online.",
+                )
             })?),
         };
         short("/category", &self.category)?;
@@ -235,7 +249,11 @@ impl Parts {
 }
 
 fn short(pointer: &str, text: &str) -> Result<(), Refusal> {
-    if text.len() <= TEXT { Ok(()) } else { Err(invalid(pointer, "too_long", "最多 64 字节。", "At most 64 bytes.")) }
+    if text.len() <= TEXT {
+        Ok(())
+    } else {
+        Err(invalid(pointer, "too_long", "最多 64 字节。", "At most 64 bytes."))
+    }
 }
 
 fn invalid(pointer: &str, code: &'static str, zh: &str, en: &str) -> Refusal {

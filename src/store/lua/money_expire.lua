@@ -2,12 +2,12 @@
 -- KEYS 1 header hash, 2 ledger stream
 -- ARGV member {{}, campaign, round, channel, pack, cell, expiry hour}
 -- Replies: ok {fen moved}
--- Keeps: outstanding + expired of a cell is unchanged.
+-- Keeps: outstanding + expired of a cell is unchanged; what came after an earlier move, either way, is moved by the next.
 local replies = {}
 for i, m in ipairs(members) do
   local campaign, round, channel, pack, cell, hour = m[2], m[3], m[4], m[5], m[6], m[7]
   local left = counter(cell .. ':out:' .. hour)
-  if left > 0 then
+  if left ~= 0 then
     add(cell .. ':out:' .. hour, -left)
     add(cell .. ':exp', left)
     line({ 'E', campaign, round, channel, pack, hour, left })

@@ -251,7 +251,11 @@ impl From<&OrderView> for OrderBody {
             refundable_amount: refundable,
             vouchers: view.vouchers.iter().map(VoucherBody::from).collect(),
             refunds: refunds.collect(),
-            history: order.history().into_iter().map(|(state, at)| HistoryBody { state, at: view.zone.rfc3339(at) }).collect(),
+            history: order
+                .history()
+                .into_iter()
+                .map(|(state, at)| HistoryBody { state, at: view.zone.rfc3339(at) })
+                .collect(),
         }
     }
 }
