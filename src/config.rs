@@ -21,7 +21,7 @@ pub struct Settings {
     /// A Redis or Valkey to use instead of the embedded one: redis://, rediss:// or unix://.
     #[arg(long, env = "QUANYU_REDIS_URL")]
     pub redis_url: Option<String>,
-    /// Declared durability: D1 everysec, D2 always, D3 always and replicated. Below it the service does not start.
+    /// Declared durability: D1 everysec, D2 always. Below it the service does not start (D3, replicated, is not offered yet).
     #[arg(long, env = "QUANYU_DURABILITY", default_value = "D2")]
     pub durability: Durability,
     /// Shards of the installation, 1 to 255; fixed once the store has data.

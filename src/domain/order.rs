@@ -78,7 +78,7 @@ pub struct Order {
     pub hold_seconds: i64,
     pub units: Vec<OrderUnit>,
     pub refunds: Vec<Refunded>,
-    /// What the receipt said; kept while held, and longer where a limit needs it.
+    /// What the receipt said; store and terminal stay with the order, the rest while it is held.
     pub receipt: Receipt,
     pub reversal: Option<Reversal>,
 }

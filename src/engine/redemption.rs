@@ -237,6 +237,7 @@ impl Engine {
 
     /// Where an order stands, with its history; an order that has had no effect so far is not found.
     pub async fn get_order(&self, till: &Till, order_id: &str) -> Result<OrderView, Refusal> {
+        self.merchant_of(till).await?;
         let key = order_key(&till.merchant_id, order_id);
         let entry = self.store.directory_entry(&till.merchant_id, &key).await?.ok_or(Code::OrderNotFound)?;
         let stored = if entry.shard == NO_SHARD { None } else { self.store.order(entry.shard, &key).await? };
@@ -298,6 +299,7 @@ impl Engine {
 
     /// The order behind a till's id and the shard it lives on, for the steps that follow a redemption.
     async fn found(&self, till: &Till, key: &OrderKey) -> Result<(u8, StoredOrder), Failure> {
+        self.merchant_of(till).await?;
         let entry = self.store.directory_entry(&till.merchant_id, key).await?.ok_or(Code::OrderNotFound)?;
         if entry.reversed.is_some() {
             return Err(Code::OrderReversed.into());

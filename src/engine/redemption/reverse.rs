@@ -54,6 +54,7 @@ fn half_done(error: StoreError) -> Failure {
 
 impl Engine {
     pub async fn reverse(&self, till: &Till, order_id: &str) -> Result<Answered<ReversedView>, Refusal> {
+        self.merchant_of(till).await?;
         let key = order_key(&till.merchant_id, order_id);
         self.with_view(|| async move {
             for _ in 0..TRIES {

@@ -67,7 +67,8 @@ local function judge(m)
     get(m[1][2], ok)
     put(m[1][2], ok, string.format('%.0f', now + hold_seconds * 1000))
   end
-  local extra = hold_seconds > 0 and { till[4], till[5], till[6], till[7] } or {}
+  -- Store and terminal stay with the order, so that what comes back is booked where it was redeemed.
+  local extra = hold_seconds > 0 and { till[4], till[5], till[6], till[7] } or { till[4], till[5] }
   local state = hold_seconds > 0 and HELD or REDEEMED
   local order = { 1, state, m[3], m[4], m[5], m[6], discount, now, 0, hold_seconds, kept_units(units), {}, extra }
   return { 'ok', put_order(m, ok, order) }

@@ -2,7 +2,7 @@
 -- KEYS 1 header hash, 2 ledger stream, 3.. person buckets (hash)
 -- ARGV member {{person bucket}, field, campaign, round, channel, pack, cell, winners counter, {expiry hour, fen, expiry hour, fen, ...}, shard, shards}
 -- Replies: refused not_eligible; refused sold_out; replay {pack number, at, index}; ok {pack number, at, index}
--- Keeps: packs issued in the cell <= decided winners of this shard; one pack per person, round and channel.
+-- Keeps: packs issued of a supply, over all its channels <= decided winners of this shard; one pack per person, round and channel.
 local function issue(m, record, entry)
   local bucket, field, campaign, round, channel, pack, cell = m[1][1], m[2], m[3], m[4], m[5], m[6], m[7]
   local at = math.floor(now / 1000)
@@ -11,6 +11,7 @@ local function issue(m, record, entry)
   packs[#packs + 1] = { round, channel, pack, number, at, '' }
   add('no:' .. campaign, 1)
   add(cell .. ':pk', 1)
+  add(m[8] .. ':issued', 1)
   for i = 1, #m[9], 2 do
     add(cell .. ':out:' .. m[9][i], m[9][i + 1])
   end
@@ -30,7 +31,7 @@ local function judge(m)
   end
   for _, entry in ipairs(record[2]) do
     if entry[1] == round and entry[2] == channel then
-      if counter(cell .. ':pk') >= tonumber(get(1, winners) or 0) then
+      if counter(winners .. ':issued') >= tonumber(get(1, winners) or 0) then
         return { 'refused', 'sold_out' }
       end
       return issue(m, record, entry)
