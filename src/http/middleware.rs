@@ -26,7 +26,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request is answered within this time, or its outcome is said to be unknown.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Drawing, closing, importing and exporting move whole lists.
+/// Drawing, closing, importing and exporting move whole lists, and a jump of the sandbox clock does all that became due.
 const LONG_DEADLINE: Duration = Duration::from_secs(600);
 
 tokio::task_local! {
@@ -184,8 +184,8 @@ fn is_request_id(text: &str) -> bool {
 }
 
 fn is_long(method: &Method, path: &str) -> bool {
-    const LONG: [&str; 9] =
-        ["import", "draw", "close-list", "close", "reconcile", "publish", "entries", "winners", "events"];
+    const LONG: [&str; 10] =
+        ["import", "draw", "close-list", "close", "reconcile", "publish", "entries", "winners", "events", "clock"];
     let last = path.rsplit('/').next().unwrap_or_default();
     LONG.contains(&last) || (method == Method::PUT && path.starts_with("/v1/lists/"))
 }

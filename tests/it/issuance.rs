@@ -260,3 +260,20 @@ fn the_wallet_has_an_etag_and_says_not_modified() {
     let again = crate::harness::client::Request::new("GET", &path).bearer(&server.token(person));
     assert_eq!(server.send(&again.header("if-none-match", etag)).status, 304);
 }
+
+#[test]
+fn the_stores_file_is_compacted_in_the_minutes_before_the_rain() {
+    let round = rain(2, 4);
+    let note = std::fs::read_to_string(round.server.data.join("instance.json")).expect("a running server has a note");
+    let note: serde_json::Value = serde_json::from_str(&note).expect("the note is JSON");
+    let client = redis::Client::open(note["redis_url"].as_str().expect("an address")).expect("an address");
+    let mut store = client.get_connection().expect("the embedded store answers");
+    let mut rewrites = || {
+        let info: redis::InfoDict = redis::cmd("INFO").arg("persistence").query(&mut store).expect("the store answers");
+        info.get::<u64>("aof_rewrites").expect("a store of 7.0 counts its rewrites")
+    };
+    round.raining(-11 * MINUTE);
+    assert_eq!(rewrites(), 0);
+    round.server.set_clock(at(OPENS) - 5 * MINUTE);
+    wait_until("the file is compacted", || (rewrites() == 1).then_some(()));
+}

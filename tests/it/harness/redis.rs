@@ -1,5 +1,6 @@
 //! A Redis of the test's own on a Unix socket, for several `serve` processes on one store.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,13 +16,13 @@ impl OwnRedis {
     pub fn start() -> OwnRedis {
         let scratch = Scratch::new("quanyu-redis");
         let socket = scratch.path.join("r.sock");
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(store_binary());
         command.args(["--port", "0", "--save", "", "--appendonly", "yes"]);
         command.args(["--appendfsync", "always", "--maxmemory-policy", "noeviction"]);
         command.args(["--hash-max-listpack-value", "128", "--daemonize", "no"]);
         command.arg("--unixsocket").arg(&socket).arg("--dir").arg(&scratch.path);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("redis-server can be started");
+        let child = command.spawn().expect("the store can be started");
         let up = poll(Duration::from_secs(10), || std::os::unix::net::UnixStream::connect(&socket).ok().map(|_| ()));
         assert!(up.is_some(), "redis-server does not listen on {}", socket.display());
         let url = format!("unix://{}", socket.display());
@@ -39,6 +40,14 @@ impl OwnRedis {
         let second = Server::start(second);
         [first, second]
     }
+}
+
+/// The same places as the embedded store's, for a machine has the one or the other.
+fn store_binary() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([PathBuf::from(".quanyu/bin")]);
+    let candidates = folders.flat_map(|folder| ["valkey-server", "redis-server"].map(|name| folder.join(name)));
+    candidates.into_iter().find(|binary| binary.exists()).expect("make store installs a valkey-server or redis-server")
 }
 
 impl Drop for OwnRedis {
