@@ -69,16 +69,16 @@ impl State {
     }
 }
 
-/// Every route of the service.
+/// Every route of the service. The router tries them one after another, so those of the rush and of the till come first.
 fn routes(config: &mut ServiceConfig, sandbox: bool) {
+    issuance::configure(config);
+    redemption::configure(config);
+    reservation::configure(config);
+    wallet::configure(config);
     ops::configure(config);
     campaign::configure(config);
     round::configure(config);
-    reservation::configure(config);
-    issuance::configure(config);
-    wallet::configure(config);
     merchant::configure(config);
-    redemption::configure(config);
     settlement::configure(config);
     if sandbox {
         sandbox::configure(config);
