@@ -85,7 +85,7 @@ impl Engine {
             let Some(place) = place.filter(|place| place.won) else {
                 return Ok(if round.tells_losers_at_once() { Tap::Lost } else { not_yet(jitter(), None) });
             };
-            let revealed_at = round.curve().revealed_at(&place.group.cutoff, place.score);
+            let revealed_at = place.revealed_at(round.release());
             if now < revealed_at {
                 return Ok(not_yet((revealed_at - now) as u64, None));
             }
