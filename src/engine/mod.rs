@@ -5,13 +5,19 @@ pub mod audit;
 mod cache;
 pub mod campaign;
 mod campaign_file;
+mod crediting;
+pub mod draw;
+pub mod drawn;
 pub mod enrolment;
+pub mod entropy;
 pub mod issuance;
 pub mod jobs;
 pub mod ledger_view;
 pub mod lists;
 pub mod merchant;
 pub mod merchant_import;
+pub mod progress;
+pub mod proof;
 pub mod redemption;
 pub mod reservation;
 pub mod resident;
@@ -19,10 +25,12 @@ pub mod sandbox;
 pub mod settlement;
 pub mod statement;
 pub mod stats;
+mod strike;
 pub mod terminal;
 pub mod upkeep;
 pub mod view;
 pub mod wallet;
+mod waves;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -64,6 +72,10 @@ pub struct Engine {
     expired: tokio::sync::Mutex<std::collections::HashMap<u16, Ms>>,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
+    /// How far the long steps are that this node runs.
+    progress: progress::Board,
+    /// The list that was read last, while anybody still needs it.
+    lists: lists::Held,
 }
 
 impl Engine {
@@ -78,6 +90,8 @@ impl Engine {
             expired: Default::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
+            progress: Default::default(),
+            lists: Default::default(),
         };
         engine.refresh().await?;
         Ok(Arc::new(engine))

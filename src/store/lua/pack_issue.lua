@@ -30,7 +30,7 @@ local function judge(m)
     end
   end
   for _, entry in ipairs(record[2]) do
-    if entry[1] == round and entry[2] == channel then
+    if entry[1] == round and entry[2] == channel and entry[6] ~= 1 then
       if counter(winners .. ':issued') >= tonumber(get(1, winners) or 0) then
         return { 'refused', 'sold_out' }
       end
