@@ -13,14 +13,19 @@ pub struct Ranked {
     pub index: u32,
 }
 
-
 /// The order of the draw: score, then pseudonym. `exact` answers both in full, for the entries whose first bytes are equal.
 pub fn order(a: &Ranked, b: &Ranked, exact: &impl Fn(u32) -> (Score, Pseudonym)) -> Ordering {
-    a.high.cmp(&b.high).then_with(|| if a.index == b.index { Ordering::Equal } else { exact(a.index).cmp(&exact(b.index)) })
+    a.high
+        .cmp(&b.high)
+        .then_with(|| if a.index == b.index { Ordering::Equal } else { exact(a.index).cmp(&exact(b.index)) })
 }
 
 /// Brings the `winners` lowest to the front and answers them, the last winner last.
-pub fn lowest<'a>(ranked: &'a mut [Ranked], winners: u64, exact: &impl Fn(u32) -> (Score, Pseudonym)) -> &'a mut [Ranked] {
+pub fn lowest<'a>(
+    ranked: &'a mut [Ranked],
+    winners: u64,
+    exact: &impl Fn(u32) -> (Score, Pseudonym),
+) -> &'a mut [Ranked] {
     let winners = usize::try_from(winners).unwrap_or(usize::MAX).min(ranked.len());
     if winners > 0 {
         ranked.select_nth_unstable_by(winners - 1, |a, b| order(a, b, exact));
@@ -60,7 +65,9 @@ pub fn capped(
         if left == 0 {
             break;
         }
-        let Some(group) = group(one.index).map(|index| &mut groups[index]).filter(|group| group.left > 0) else { continue };
+        let Some(group) = group(one.index).map(|index| &mut groups[index]).filter(|group| group.left > 0) else {
+            continue;
+        };
         let wins = wins.entry(person(one.index)).or_default();
         if *wins < most {
             *wins += 1;
@@ -194,8 +201,10 @@ mod tests {
         for person in 0..100 {
             let mut own: Vec<(Score, u32)> = (0..3).map(|pack| (exact(3 * person + pack).0, pack)).collect();
             own.sort_unstable();
-            let admitted = own.iter().find(|(score, pack)| cutoffs[*pack as usize].admits(*score, self::person(person)));
-            let won = (0..3).find(|pack| groups[*pack as usize].winners.iter().any(|one| one.index == 3 * person + pack));
+            let admitted =
+                own.iter().find(|(score, pack)| cutoffs[*pack as usize].admits(*score, self::person(person)));
+            let won =
+                (0..3).find(|pack| groups[*pack as usize].winners.iter().any(|one| one.index == 3 * person + pack));
             assert_eq!(admitted.map(|(_, pack)| *pack), won);
         }
     }

@@ -132,7 +132,8 @@ impl RoundView {
             let standing = |choice| Standing { pseudonym, channel: entry.channel, choice, chances };
             self.choices(entry.choice).into_iter().map(standing)
         });
-        let places = standings.filter_map(|entry| Some(Win { channel: entry.channel, place: draw.place(view, &entry)? }));
+        let places =
+            standings.filter_map(|entry| Some(Win { channel: entry.channel, place: draw.place(view, &entry)? }));
         let mut wins: Vec<Win> = places.filter(|win| win.place.won).collect();
         if self.capped {
             wins.sort_unstable_by_key(|win| win.place.score);

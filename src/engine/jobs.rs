@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::upkeep::Upkeep;
 use super::lists::undecided;
+use super::upkeep::Upkeep;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
 use crate::domain::campaign::schema::{Mode, Unclaimed};

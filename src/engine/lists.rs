@@ -144,7 +144,6 @@ impl Engine {
     ) -> Result<HashMap<[u8; 9], u8>, StoreError> {
         Ok(HashMap::new())
     }
-
 }
 
 /// An excluded round whose winners are not decided yet; the list that excludes them waits.

@@ -58,8 +58,7 @@ impl Engine {
         let rounds = view.rounds.iter().map(|round| {
             let of_round = of_campaign().filter(|((cell, what), _)| cell.round == round.index && *what == What::Packs);
             let issued: i64 = of_round.map(|(_, n)| n).sum();
-            let decided: u64 =
-                round.draw.as_ref().map(|draw| draw.winners()).unwrap_or_default();
+            let decided: u64 = round.draw.as_ref().map(|draw| draw.winners()).unwrap_or_default();
             let supply = view.campaign.round_totals(&round.round).packs;
             serde_json::json!({
                 "round_id": round.round.round_id,

@@ -144,7 +144,8 @@ impl Engine {
             .iter()
             .map(|cell| Allowance { channel: cell.channel, pack: cell.pack, per_shard: Vec::new() })
             .collect();
-        let fields: Vec<String> = issued.iter().map(|cell| format!("{}:issued", cell.field(view, round.index))).collect();
+        let fields: Vec<String> =
+            issued.iter().map(|cell| format!("{}:issued", cell.field(view, round.index))).collect();
         for shard in 0..self.store.shards() {
             let numbers = self.store.header_numbers(&Slot::Shard(shard), &fields).await?;
             for (cell, number) in issued.iter_mut().zip(numbers) {

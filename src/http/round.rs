@@ -69,7 +69,8 @@ pub async fn draw_round(
     body: MaybeBody<DrawRequest>,
 ) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
-    let entered = body.0.map(|body| Entered { notary_digits: body.notary_digits, drand_signature: body.drand_signature });
+    let entered =
+        body.0.map(|body| Entered { notary_digits: body.notary_digits, drand_signature: body.drand_signature });
     let key = officer.require(if entered.is_some() { may::APPROVE } else { may::OPERATE })?;
     let view = state.engine.own_view(key, &campaign_id)?;
     let round = view.round(&round_id).ok_or(Code::RoundNotFound)?;
@@ -82,7 +83,9 @@ pub async fn draw_round(
     }
     // One of several values may have come; the draw is held when the last one does.
     let drawn = state.engine.draw_round(&campaign_id, &round_id).await.map_err(refusal);
-    drawn.or_else(|refusal| if entered.is_some() && refusal.code == Code::RoundNotDrawn { Ok(()) } else { Err(refusal) })?;
+    drawn.or_else(
+        |refusal| if entered.is_some() && refusal.code == Code::RoundNotDrawn { Ok(()) } else { Err(refusal) },
+    )?;
     let view = state.engine.campaign(&campaign_id)?;
     commitment_of(&view, &round_id)
 }

@@ -7,8 +7,8 @@ use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{DAY, Ms, Zone};
 use crate::engine::Engine;
-use crate::engine::reservation::NO_CHOICE;
 use crate::engine::drawn::Standing;
+use crate::engine::reservation::NO_CHOICE;
 use crate::engine::view::{CampaignView, Place, RoundView};
 use crate::store::campaign::Scope;
 
