@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::issuance::judge::ClaimWindow;
 use crate::domain::campaign::{Campaign, Eligibility, LostAt, Reservation, Round, Unit};
 use crate::domain::draw::{Cutoff, Entry, Inputs, Score, Seed};
 use crate::domain::money::Fen;
@@ -151,6 +152,8 @@ pub struct RoundView {
     pub eligibility: Option<Eligibility>,
     pub draw: Option<DrawView>,
     release: ReleaseCurve,
+    /// Claim windows with their texts; none when winners are credited without a tap.
+    pub windows: Vec<ClaimWindow>,
 }
 
 impl RoundView {
@@ -161,7 +164,8 @@ impl RoundView {
         let state = record.rounds.get(index).cloned().unwrap_or_default();
         let draw = DrawView::new(campaign_id, &round, record, &state, keys);
         let release = ReleaseCurve::new(round.release.as_ref(), round.opens_at.unwrap_or_default());
-        RoundView { index: index as u8, round, record: state, reservation, eligibility, draw, release }
+        let windows = ClaimWindow::of(&round, &campaign.zone());
+        RoundView { index: index as u8, round, record: state, reservation, eligibility, draw, release, windows }
     }
 
     /// When the list closes: as the round says, else when reservation ends.
