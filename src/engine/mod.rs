@@ -97,6 +97,11 @@ impl Engine {
         self.snapshot.load_full()
     }
 
+    /// The same for a moment: it must not be held while waiting.
+    pub fn glance(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
     pub fn campaign(&self, campaign_id: &str) -> Result<Arc<CampaignView>, Refusal> {
         self.view().by_id.get(campaign_id).cloned().ok_or_else(|| Code::NotFound.into())
     }

@@ -19,6 +19,7 @@ pub mod reservation;
 pub mod round;
 pub mod sandbox;
 pub mod settlement;
+mod tap;
 pub mod wallet;
 
 use std::net::{SocketAddr, TcpListener};
@@ -106,7 +107,9 @@ pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::
             .app_data(document.clone())
             .configure(|config| routes(config, sandbox))
             .split_for_parts();
-        app.default_service(web::to(openapi::unmatched)).wrap(from_fn(middleware::manners))
+        app.default_service(web::to(openapi::unmatched))
+            .wrap(from_fn(middleware::manners))
+            .wrap(tap::ShortWay { state: state.clone(), gate: gate.clone() })
     });
     let server = server
         .workers(settings.workers())
