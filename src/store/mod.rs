@@ -6,6 +6,7 @@ pub mod config;
 pub mod embedded;
 pub mod keys;
 pub mod ledger;
+pub mod list;
 pub mod merchant;
 pub mod orders;
 pub mod probe;
