@@ -15,6 +15,7 @@ pub mod paycode;
 pub mod person;
 pub mod refund;
 pub mod refusal;
+pub mod release;
 pub mod rules;
 pub mod settlement;
 pub mod time;

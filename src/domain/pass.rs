@@ -16,6 +16,8 @@ pub struct Pass {
     pub channel: u8,
     /// Position of the chosen pack, 255 when nothing was to choose.
     pub choice: u8,
+    /// How many entries the person has in the draw: 1, or what the round's entries list gives.
+    pub entries: u8,
     pub pseudonym: Pseudonym,
     /// The round's last close, on the campaign clock.
     pub expires_at: Ms,
@@ -29,14 +31,14 @@ pub enum PassFault {
 }
 
 const PREFIX: &str = "qp1.";
-const PAYLOAD: usize = 2 + 1 + 1 + 1 + 1 + 32 + 8;
+const PAYLOAD: usize = 2 + 1 + 1 + 1 + 1 + 1 + 32 + 8;
 const MAC: usize = 16;
 
 impl Pass {
     pub fn encode(&self, key: &[u8; 32]) -> String {
         let mut payload = Vec::with_capacity(PAYLOAD);
         payload.extend_from_slice(&self.campaign.to_be_bytes());
-        payload.extend_from_slice(&[self.round, self.shard, self.channel, self.choice]);
+        payload.extend_from_slice(&[self.round, self.shard, self.channel, self.choice, self.entries]);
         payload.extend_from_slice(&self.pseudonym.0);
         payload.extend_from_slice(&self.expires_at.to_be_bytes());
         let tag = mac(key, &[b"pass", &payload]);
@@ -54,15 +56,16 @@ impl Pass {
             return Err(PassFault::Mac);
         }
         let mut pseudonym = [0; 32];
-        pseudonym.copy_from_slice(&payload[6..38]);
+        pseudonym.copy_from_slice(&payload[7..39]);
         let mut expires_at = [0; 8];
-        expires_at.copy_from_slice(&payload[38..]);
+        expires_at.copy_from_slice(&payload[39..]);
         Ok(Pass {
             campaign: u16::from_be_bytes([payload[0], payload[1]]),
             round: payload[2],
             shard: payload[3],
             channel: payload[4],
             choice: payload[5],
+            entries: payload[6],
             pseudonym: Pseudonym(pseudonym),
             expires_at: Ms::from_be_bytes(expires_at),
         })
@@ -81,6 +84,7 @@ mod tests {
             shard: 3,
             channel: 0,
             choice: 255,
+            entries: 1,
             pseudonym: Pseudonym([9; 32]),
             expires_at: 1 << 40,
         };

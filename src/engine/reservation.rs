@@ -230,6 +230,7 @@ impl Engine {
             shard: person.shard,
             channel: entry.channel,
             choice: entry.choice,
+            entries: 1,
             pseudonym: person.pseudonym,
             expires_at: round.last_close(),
         };

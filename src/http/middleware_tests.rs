@@ -202,6 +202,7 @@ async fn a_tap_needs_no_body_and_is_limited_by_its_pass_only() {
             shard: 0,
             channel: 0,
             choice: 255,
+            entries: 1,
             pseudonym: Pseudonym([no; 32]),
             expires_at: 0,
         };
