@@ -3,6 +3,7 @@
 pub mod basket;
 pub mod campaign;
 pub mod cashier;
+pub mod document;
 pub mod draw;
 pub mod eligibility;
 pub mod ids;

@@ -103,6 +103,8 @@ pub enum DocumentFault {
     Characters,
     Date,
     Checksum,
+    /// Not a number of a document of this type.
+    Form,
 }
 
 impl DocumentFault {
@@ -112,6 +114,7 @@ impl DocumentFault {
             DocumentFault::Characters => ("应为 17 位数字加一位数字或 X。", "17 digits and a digit or X."),
             DocumentFault::Date => ("出生日期有误。", "The date of birth is not a date in the past."),
             DocumentFault::Checksum => ("校验位不符。", "The check character does not fit: look for a typo."),
+            DocumentFault::Form => ("号码格式与证件类型不符。", "Not the form of a number of this document type."),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod error;
 pub mod issuance;
 pub mod limit;
+pub mod list;
 pub mod merchant;
 mod merchant_import;
 pub mod middleware;
@@ -81,6 +82,7 @@ fn routes(config: &mut ServiceConfig, sandbox: bool) {
     campaign::configure(config);
     round::configure(config);
     merchant::configure(config);
+    list::configure(config);
     settlement::configure(config);
     if sandbox {
         sandbox::configure(config);
