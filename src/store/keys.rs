@@ -9,7 +9,7 @@
 //! | `{s000}:x` | hash | lapsing holds, field = order key, value = until | while held |
 //! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
 //! | `{s000}:list:<n>:<bucket>` | hash | persons of the n-th uploaded list, field = root pseudonym | installation |
-//! | `{m.<merchant>}:h` | hash | header of a merchant: state, enrolments, caps | installation |
+//! | `{m.<merchant>}:h` | hash | header of a merchant: `state`, `e:<c>` enrolments, `u:…` caps used | installation |
 //! | `{m.<merchant>}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
 //! | `{m.<merchant>}:d:<bucket>` | hash | directory: order -> shard and attempt | campaign + refund window |
 //! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, stream of changes | installation |
@@ -54,6 +54,11 @@ impl Slot {
     pub fn ledger(&self) -> String {
         format!("{}:l", self.tag())
     }
+}
+
+/// What is used of a merchant's cap in a period: a counter in the merchant's header.
+pub fn cap_counter(campaign: u16, limit: u8, entity: &[u8], period: i64) -> String {
+    format!("u:{campaign}:{limit}:{}:{period}", hex::encode(entity))
 }
 
 pub fn person_bucket(shard: u8, campaign: u16, bucket: u32) -> String {
