@@ -6,6 +6,7 @@ mod cache;
 pub mod campaign;
 mod campaign_file;
 mod crediting;
+mod csv_rows;
 pub mod draw;
 pub mod drawn;
 pub mod enrolment;
@@ -13,9 +14,12 @@ pub mod entropy;
 pub mod issuance;
 pub mod jobs;
 pub mod ledger_view;
+mod list_file;
+mod list_pins;
 pub mod lists;
 pub mod merchant;
 pub mod merchant_import;
+pub mod person_list;
 pub mod progress;
 pub mod proof;
 pub mod redemption;
@@ -109,6 +113,11 @@ impl Engine {
     /// What this node knows of the configuration.
     pub fn view(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// The same for a moment: it must not be held while waiting.
+    pub fn glance(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
     }
 
     pub fn campaign(&self, campaign_id: &str) -> Result<Arc<CampaignView>, Refusal> {

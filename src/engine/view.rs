@@ -8,6 +8,7 @@ pub use super::drawn::{Cell, DrawView, Place};
 use super::issuance::judge::ClaimWindow;
 use crate::domain::campaign::{Campaign, Eligibility, LostAt, Reservation, Round, Unit};
 use crate::domain::money::Fen;
+use crate::domain::person::MacKey;
 use crate::domain::release::ReleaseCurve;
 use crate::domain::time::{HOUR, Ms, Zone, expiry_hour};
 use crate::keyring::KeyRing;
@@ -49,7 +50,7 @@ pub struct CampaignView {
     pub units: Vec<Vec<Unit>>,
     /// `[begin, end)` by round, pack and unit; the rules of this version do not depend on the day of receipt.
     windows: Vec<Vec<Vec<(Ms, Ms)>>>,
-    pub pseudonym_key: [u8; 32],
+    pub pseudonym_key: MacKey,
 }
 
 impl CampaignView {
