@@ -5,6 +5,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, dev, web};
 use futures_util::future::LocalBoxFuture;
 
+use super::auth_resident::Verifier;
 use super::auth_till::TillKey;
 use super::error::Problem;
 use super::limit::{Class, Limits, subscriber};
@@ -19,8 +20,8 @@ pub type Lookup<T> = Box<dyn Fn(String) -> LocalBoxFuture<'static, Result<Option
 pub struct Gate {
     pub api_key: Lookup<ApiKey>,
     pub till_key: Lookup<TillKey>,
-    /// Key of the sandbox's own tokens; a live server has none.
-    pub token_key: Option<[u8; 32]>,
+    /// Checks the sandbox's own tokens; a live server has none.
+    pub tokens: Option<Verifier>,
     /// The pass keys that are valid now (two while rotating).
     pub pass_keys: Vec<[u8; 32]>,
     pub limits: Limits,

@@ -35,6 +35,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::config::Settings;
 use crate::engine::Engine;
 use auth::Gate;
+use auth_resident::Verifier;
 use auth_till::TillKey;
 use limit::Limits;
 use openapi::Document;
@@ -95,6 +96,8 @@ pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::
     let document = web::Data::new(Document::collect(|config| routes(config, sandbox)));
     let state = web::Data::new(state);
     let server = HttpServer::new(move || {
+        // This runs once on each worker's own thread, where its lane to the store belongs.
+        actix_web::rt::spawn(lane(state.engine.clone()));
         let (app, _) = App::new()
             .into_utoipa_app()
             .app_data(state.clone())
@@ -118,6 +121,13 @@ pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::
     Ok((server, address))
 }
 
+/// Until a worker has its lane, and if it gets none, its calls go over the common one.
+async fn lane(engine: Arc<Engine>) {
+    if let Err(error) = engine.store.open_lane().await {
+        tracing::warn!(%error, "a worker has no lane of its own to the store");
+    }
+}
+
 fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: [u8; 32]) -> Gate {
     let (for_office, for_tills) = (engine.clone(), engine.clone());
     Gate {
@@ -129,7 +139,7 @@ fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: [u8; 32]) -> Gate 
             let engine = for_tills.clone();
             Box::pin(async move { Ok(engine.till(&key_id).await?.map(|key| TillKey::of(&key))) })
         }),
-        token_key: settings.sandbox.then_some(token_key),
+        tokens: settings.sandbox.then(|| Verifier::new(&token_key)),
         pass_keys: engine.keys.pass.clone(),
         limits: Limits::new(&settings.limits),
     }
