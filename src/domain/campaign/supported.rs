@@ -73,30 +73,23 @@ fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
 fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     let drawn = matches!(round.mode, Mode::Ballot | Mode::Rain);
     row.unless(drawn, format!("{at}/mode"), "modes first_come, grant");
-    let claimed_ballot = round.mode == Mode::Ballot && round.opens_at.is_some();
-    row.unless(!claimed_ballot, format!("{at}/opens_at"), "claim window of a ballot");
     let walk_in = drawn && campaign.reservation_of(round).is_none();
     row.unless(
         round.reservation != RoundReservation::WalkIn && !walk_in,
         format!("{at}/reservation"),
         "rounds without reservation",
     );
-    match &round.supply {
-        Supply::Packs(packs) => {
-            row.unless(packs.len() == 1, format!("{at}/packs"), "several packs in a round");
-            for pack in packs {
-                row.unless(pack.by_channel.is_none(), format!("{at}/packs/{}/by_channel", pack.pack_id), "by_channel");
-            }
-        }
-        Supply::Money { .. } => row.unless(false, format!("{at}/money"), "supply by money"),
-    }
-    row.unless(round.assignment == Assignment::Single, format!("{at}/assignment"), "assignment choice, chance, each");
-    row.unless(round.exclude_winners_of.is_empty(), format!("{at}/exclude_winners_of"), "exclude_winners_of");
+    let money = matches!(round.supply, Supply::Money { .. });
+    row.unless(!money, format!("{at}/money"), "supply by money");
+    let each = if round.assignment == Assignment::Each { round.supply.pack_ids().count() } else { 1 };
+    let by_channel = campaign.reservation_of(round).is_some_and(|terms| terms.one_per.contains(&OnePer::Channel));
+    let most = if by_channel { campaign.channels.len() } else { 1 } * each;
+    row.unless(
+        round.waves.is_empty() || round.max_packs_per_person as usize >= most,
+        format!("{at}/waves"),
+        "waves where a person may win more packs than one may keep",
+    );
     row.unless(round.entries_list.is_none(), format!("{at}/entries_list"), "entries_list");
-    let operator = round.draw.as_ref().is_none_or(|draw| draw.entropy == [Entropy::Operator]);
-    row.unless(operator, format!("{at}/draw/entropy"), "entropy drand, notary");
-    row.unless(round.unclaimed != Unclaimed::Release, format!("{at}/unclaimed"), "unclaimed release");
-    row.unless(round.waves.is_empty(), format!("{at}/waves"), "waves");
     for (i, limit) in round.limits.iter().enumerate() {
         one_limit(row, limit, &format!("{at}/limits/{i}"));
     }
