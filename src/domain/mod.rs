@@ -4,6 +4,7 @@ pub mod basket;
 pub mod beacon;
 pub mod campaign;
 pub mod cashier;
+pub mod claim_limit;
 pub mod document;
 pub mod draw;
 pub mod eligibility;

@@ -1,6 +1,6 @@
 //! Crediting every decided winner who has no pack yet: a walk with a cursor on each shard, so that a run that stopped goes on where it was.
 
-use super::issuance::{credit_answer, credit_member};
+use super::issuance::{credit_member, swept};
 use super::resident::Person;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
@@ -30,7 +30,7 @@ impl Engine {
                         let chances = chances.get(&pseudonym.field()).copied().unwrap_or(1);
                         self.owed(&view, round, shard, *pseudonym, record, chances)
                     });
-                    credited += self.credit_all(&view, shard, members.collect()).await?;
+                    credited += self.credit_all(&view, round, shard, members.collect()).await?;
                     let member = Member::new(vec![], vec![text(&cursor), int(end)]);
                     self.store.call(&script::CURSOR_PUT, &slot, member).await?;
                 }
@@ -76,20 +76,14 @@ impl Engine {
     pub(super) async fn credit_all(
         &self,
         view: &CampaignView,
+        round: &RoundView,
         shard: u8,
         members: Vec<Member>,
     ) -> Result<u64, Failure> {
         let mut credited = 0;
         for batch in members.chunks(64) {
             for reply in self.store.batch(&script::PACK_ISSUE, &Slot::Shard(shard), batch.to_vec()).await? {
-                let reply = reply?;
-                match reply.refused() {
-                    None => {
-                        credit_answer(view, 0, &reply)?;
-                        credited += 1;
-                    }
-                    Some(code) => tracing::warn!(campaign.id = view.id, code, "a winner was not credited"),
-                }
+                credited += u64::from(swept(view, round, &reply?)?);
             }
         }
         Ok(credited)

@@ -32,6 +32,7 @@ pub mod stats;
 mod strike;
 pub mod terminal;
 pub mod upkeep;
+mod validity;
 pub mod view;
 pub mod wallet;
 mod waves;

@@ -141,7 +141,7 @@ impl Engine {
     ) -> bool {
         let pseudonym = resident.root.in_campaign(&view.pseudonym_key);
         let owed = self.owed(view, round, resident.shard, pseudonym, record, 1);
-        !owed.is_empty() && self.credit_all(view, resident.shard, owed).await.is_ok_and(|credited| credited > 0)
+        !owed.is_empty() && self.credit_all(view, round, resident.shard, owed).await.is_ok_and(|credited| credited > 0)
     }
 
     fn show(

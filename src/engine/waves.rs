@@ -130,7 +130,7 @@ impl Engine {
                     let chances = chances.get(&pseudonym.field()).copied().unwrap_or(1);
                     members.extend(self.owed(view, round, shard, pseudonym, &record, chances));
                 }
-                self.credit_all(view, shard, members).await?;
+                self.credit_all(view, round, shard, members).await?;
                 progress.add(done);
             }
         }
