@@ -84,6 +84,9 @@ impl Engine {
         issue: Issue,
     ) -> Result<Tap, Failure> {
         let person = pass.person(view);
+        if round.capped && !self.keeps(view, round, pass, issue.pack).await? {
+            return Ok(if issue.closed { Tap::Closed { result: "lost", pack: None } } else { Tap::Lost });
+        }
         match self.issue(view, round, &person, pass.channel, issue.pack, issue.supply).await? {
             Issued::Pack { pack, .. } if issue.closed => Ok(Tap::Closed { result: "won", pack: Some(pack) }),
             Issued::Pack { pack, replayed } => Ok(Tap::Won { pack, replayed }),
@@ -92,6 +95,13 @@ impl Engine {
             Issued::Refused(refusal) => Err(Failure::Refusal(refusal)),
             Issued::Empty | Issued::Stale => Err(Code::Internal.into()),
         }
+    }
+
+    /// Whether a pack is among those that the draw lets a person keep, where one may win more than one may keep.
+    async fn keeps(&self, view: &CampaignView, round: &RoundView, pass: &Pass, pack: u8) -> Result<bool, Failure> {
+        let record = self.person_record(&pass.person(view)).await?.unwrap_or_default();
+        let wins = round.wins(view, pass.pseudonym, &record.entries, pass.entries);
+        Ok(wins.iter().any(|win| win.channel == pass.channel && win.place.group.pack == pack))
     }
 
     /// Nothing more is issued, but a win that was told stays told.
@@ -119,9 +129,11 @@ impl Engine {
             Claimant::Resident(resident) => resident,
         };
         let person = self.person(view, resident);
-        self.channel_of(view, resident)?;
+        let channel = self.channel_of(view, resident)?;
         let record = self.person_record(&person).await?.unwrap_or_default();
-        let entry = record.entries.iter().find(|entry| entry.round == round.index);
+        let own = || record.entries.iter().filter(|entry| entry.round == round.index);
+        // Who is on the list through several channels taps for the one of the token.
+        let entry = own().find(|entry| entry.channel == channel).or(own().next());
         let entry = entry.ok_or_else(judge::not_on_list)?;
         Ok(Pass {
             campaign: view.number,
@@ -129,7 +141,7 @@ impl Engine {
             shard: person.shard,
             channel: entry.channel,
             choice: entry.choice,
-            entries: 1,
+            entries: self.chances_of(view, round, &resident.root).await?,
             pseudonym: person.pseudonym,
             expires_at: Ms::MAX,
         })

@@ -13,10 +13,11 @@ use super::{Engine, Failure};
 use crate::domain::beacon;
 use crate::domain::campaign::schema::{Entropy, Mode};
 use crate::domain::draw::{Entry, ListRoot};
-use crate::domain::person::Pseudonym;
+use crate::domain::person::{Pseudonym, Root};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::store::campaign::{ClosedList, ListState};
+use crate::store::list::PinnedList;
 use crate::store::record::Mark;
 use crate::store::{StoreError, read};
 
@@ -114,9 +115,9 @@ impl Engine {
                 progress.add(done);
             }
         }
-        let order = Order::of(view);
+        let sorted_by = view.clone();
         let list = blocking(move || {
-            list.sort_unstable_by_key(|entry| order.key(entry));
+            sort(&sorted_by, &mut list);
             Arc::new(list)
         })
         .await?;
@@ -138,12 +139,37 @@ impl Engine {
     /// Who of a shard has more than one entry in the draw, by the round's `entries_list`; everybody else has one.
     pub(super) async fn chances(
         &self,
-        _view: &CampaignView,
-        _round: u8,
-        _shard: u8,
+        view: &CampaignView,
+        round: u8,
+        shard: u8,
     ) -> Result<HashMap<[u8; 9], u8>, StoreError> {
-        Ok(HashMap::new())
+        let mut chances = HashMap::new();
+        let Some(list) = pinned(view, &view.rounds[usize::from(round)]) else { return Ok(chances) };
+        for buckets in crate::store::list::steps(list.buckets) {
+            for (root, member) in self.store.list_persons(list, shard, buckets).await? {
+                if member.entries > 1 {
+                    chances.insert(root.in_campaign(&view.pseudonym_key).field(), member.entries);
+                }
+            }
+        }
+        Ok(chances)
     }
+
+    /// How many entries one person has in the draw of a round.
+    pub(super) async fn chances_of(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        root: &Root,
+    ) -> Result<u8, StoreError> {
+        let Some(list) = pinned(view, round) else { return Ok(1) };
+        Ok(self.store.list_member(list, root).await?.map_or(1, |member| member.entries))
+    }
+}
+
+/// The version of the round's `entries_list` that the campaign is bound to.
+fn pinned<'a>(view: &'a CampaignView, round: &RoundView) -> Option<&'a PinnedList> {
+    view.record.lists.get(round.round.entries_list.as_ref()?)
 }
 
 /// An excluded round whose winners are not decided yet; the list that excludes them waits.
@@ -172,6 +198,12 @@ impl ListEntry {
     }
 }
 
+/// Brings entries into the order of the tree.
+pub(super) fn sort(view: &CampaignView, list: &mut [ListEntry]) {
+    let order = Order::of(view);
+    list.sort_unstable_by_key(|entry| order.key(entry));
+}
+
 /// The order of the tree, by which entries sort as their bytes do; names and positions may sort differently.
 struct Order {
     channels: Vec<usize>,
@@ -198,19 +230,20 @@ impl Order {
     }
 }
 
-pub(super) struct Root {
+/// The root of a list's tree, and its leaves.
+pub(super) struct Tree {
     pub hash: [u8; 32],
     pub count: u64,
 }
 
 /// The tree of a list, hashed on all cores.
-pub(super) async fn root_of(view: &Arc<CampaignView>, list: &List) -> Result<Root, Failure> {
+pub(super) async fn root_of(view: &Arc<CampaignView>, list: &List) -> Result<Tree, Failure> {
     let (view, list) = (view.clone(), list.clone());
     blocking(move || {
         let mut root = ListRoot::default();
         if list.iter().any(|entry| entry.chances > 1) {
             list.iter().for_each(|entry| push(&mut root, &view, entry));
-            return Root { hash: root.root(), count: root.count() };
+            return Tree { hash: root.root(), count: root.count() };
         }
         let subtrees: Vec<&[ListEntry]> = list.chunks(SUBTREE).collect();
         let hashed = on_all_cores(&subtrees, 1, |_, subtrees| {
@@ -222,7 +255,7 @@ pub(super) async fn root_of(view: &Arc<CampaignView>, list: &List) -> Result<Roo
             subtrees.iter().map(hash).collect::<Vec<_>>()
         });
         hashed.into_iter().flatten().for_each(|subtree| root.push_node(subtree));
-        Root { hash: root.root(), count: list.len() as u64 }
+        Tree { hash: root.root(), count: list.len() as u64 }
     })
     .await
 }

@@ -89,7 +89,6 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
         format!("{at}/waves"),
         "waves where a person may win more packs than one may keep",
     );
-    row.unless(round.entries_list.is_none(), format!("{at}/entries_list"), "entries_list");
     for (i, limit) in round.limits.iter().enumerate() {
         one_limit(row, limit, &format!("{at}/limits/{i}"));
     }
