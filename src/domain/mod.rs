@@ -12,6 +12,7 @@ pub mod order;
 pub mod pass;
 pub mod paycode;
 pub mod person;
+pub mod pool;
 pub mod refund;
 pub mod refusal;
 pub mod rules;
