@@ -125,7 +125,9 @@ impl Engine {
             let round_id = round.round.round_id.as_str();
             if list_is_due(round, now) {
                 self.close_list(campaign_id, round_id).await?;
-            } else if draw_is_due(round, now) {
+            } else if self.settle_supply(&view, round, now).await? {
+                // Done.
+            } else if draw_is_due(round, now) && !view.awaits_supply(round) {
                 self.draw_round(campaign_id, round_id).await?;
             } else if crediting_is_due(round, now) {
                 self.credit_round(campaign_id, round_id).await?;
@@ -135,6 +137,7 @@ impl Engine {
             return Ok(true);
         }
         self.expire_money(&view, now).await?;
+        self.carry_money(&view, now).await?;
         Ok(false)
     }
 

@@ -8,7 +8,6 @@ use super::reservation::NO_CHOICE;
 use super::resident::Person;
 use super::view::{CampaignView, RoundView, seed};
 use super::{Engine, Failure};
-use crate::domain::campaign::schema::Supply;
 use crate::domain::draw::{self, Entry, ListRoot, Score};
 use crate::domain::person::Pseudonym;
 use crate::domain::refusal::Code;
@@ -65,8 +64,13 @@ impl Engine {
 
     /// Draws a closed list: cutoffs for every group, and to each shard the number of its winners.
     pub async fn draw_round(&self, campaign_id: &str, round_id: &str) -> Result<(), Failure> {
-        let (view, round) = self.round_of(campaign_id, round_id)?;
+        let (mut view, round) = self.round_of(campaign_id, round_id)?;
         let index = usize::from(round);
+        let closed = matches!(view.rounds[index].record.list, ListState::Closed(_));
+        if closed && view.awaits_supply(&view.rounds[index]) {
+            self.fix_supply(&view, &view.rounds[index]).await?;
+            view = self.round_of(campaign_id, round_id)?.0;
+        }
         let ListState::Closed(list) = &view.rounds[index].record.list else { return Err(Code::ListNotClosed.into()) };
         if view.rounds[index].record.draw.is_some() {
             return Ok(());
@@ -231,9 +235,7 @@ fn list_root(view: &CampaignView, entries: &[ListEntry]) -> ListRoot {
 
 /// The separately drawn supplies of a round: (channel when divided by channel, pack, count).
 fn groups(view: &CampaignView, round: &RoundView) -> Vec<(Option<u8>, u8, u64)> {
-    let Supply::Packs(packs) = &round.round.supply else { return Vec::new() };
-    let position = |pack_id: &str| view.campaign.packs.iter().position(|pack| pack.pack_id == pack_id);
-    packs.iter().filter_map(|supply| Some((None, position(&supply.pack_id)? as u8, supply.count))).collect()
+    view.cells(round).into_iter().map(|cell| (cell.channel, cell.pack, cell.count)).collect()
 }
 
 /// The published commitment of a closed list.

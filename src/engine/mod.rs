@@ -12,6 +12,7 @@ pub mod ledger_view;
 pub mod lists;
 pub mod merchant;
 pub mod merchant_import;
+mod pool;
 pub mod redemption;
 pub mod reservation;
 pub mod resident;
@@ -60,8 +61,10 @@ pub struct Engine {
     snapshot: ArcSwap<Snapshot>,
     /// Held by the one call that reads a changed configuration for all that met it.
     reading: tokio::sync::Mutex<()>,
-    /// The last end of validity whose money this node has moved, by campaign.
-    expired: tokio::sync::Mutex<std::collections::HashMap<u16, Ms>>,
+    /// The last hour whose expired money this node has moved, by campaign.
+    expired: tokio::sync::Mutex<std::collections::HashMap<u16, i64>>,
+    /// When this node last looked what a campaign's rounds have left for its pool.
+    carried: tokio::sync::Mutex<std::collections::HashMap<u16, Ms>>,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
 }
@@ -76,6 +79,7 @@ impl Engine {
             snapshot: ArcSwap::default(),
             reading: Default::default(),
             expired: Default::default(),
+            carried: Default::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
         };

@@ -7,7 +7,7 @@ use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, 
 use crate::domain::draw::{Curve, Cutoff, Entry, Inputs, Score, Seed};
 use crate::domain::money::Fen;
 use crate::domain::person::Pseudonym;
-use crate::domain::time::{HOUR, Ms, SECOND, Zone, expiry_hour};
+use crate::domain::time::{Ms, SECOND, Zone, expiry_hour};
 use crate::keyring::KeyRing;
 use crate::store::campaign::{CampaignRecord, ListState, RoundRecord, Scope, State};
 use crate::store::config::Kind;
@@ -104,12 +104,6 @@ impl CampaignView {
             .get(usize::from(pack))
             .map(|units| units.iter().map(|unit| unit.discount_amount).sum())
             .unwrap_or_default()
-    }
-
-    /// The latest end of a voucher's validity that has passed, to the full hour by which money is kept.
-    pub fn latest_end_before(&self, now: Ms) -> Option<Ms> {
-        let hours = self.windows.iter().flatten().flatten().map(|(_, end)| expiry_hour(*end) * HOUR);
-        hours.filter(|end| *end <= now).max()
     }
 
     /// `[begin, end)` of a unit.

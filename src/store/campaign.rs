@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::domain::pool::CellSupply;
 use crate::domain::time::Ms;
 
 /// One configuration record per campaign; replaced by compare-and-set, so a step that two nodes take happens once.
@@ -55,6 +56,18 @@ pub struct RoundRecord {
     pub draw: Option<DrawRecord>,
     /// When the sweep had credited every decided winner.
     pub credited_at: Option<Ms>,
+    /// Packs of each cell, fixed at the draw or the opening where the file leaves them open.
+    #[serde(default)]
+    pub supply: Option<Vec<CellSupply>>,
+    /// Fen that the fixed supply takes from the pool; negative when own money that buys no pack goes there.
+    #[serde(default)]
+    pub funded: i64,
+    /// From when on nothing more is issued in this round. Every shard knows it before anything is counted as unissued for good.
+    #[serde(default)]
+    pub over_at: Option<Ms>,
+    /// Fen of packs that nobody got, which went to the pool when the round was over.
+    #[serde(default)]
+    pub returned: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

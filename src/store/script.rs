@@ -41,6 +41,7 @@ scripts! {
     CONFIG_PUT "config_put",
     HEADER_PUT "header_put",
     MERCHANT_VIEW "merchant_view",
+    MONEY_CARRY "money_carry",
     MONEY_EXPIRE "money_expire",
     ORDER_CANCEL "order_cancel" after "order",
     ORDER_CLOSE "order_close" after "order",

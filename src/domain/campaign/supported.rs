@@ -25,12 +25,6 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     let row = &mut missing;
     row.unless(campaign.max_amount_by_day.is_none(), "/max_amount_by_day".into(), "max_amount_by_day");
     row.unless(campaign.funding.is_empty(), "/funding".into(), "funding");
-    row.unless(campaign.carry_over == CarryOver::None, "/carry_over".into(), "carry_over next_round, pool");
-    row.unless(
-        campaign.expired_refund_to == ExpiredRefundTo::Treasury,
-        "/expired_refund_to".into(),
-        "expired_refund_to pool",
-    );
     let single = campaign.refund_policy != RefundPolicy::RestoreOnSingleFullRefund;
     row.unless(single, "/refund_policy".into(), "restore_on_single_full_refund");
     row.unless(campaign.merchant_enrolment.by_list.is_none(), "/merchant_enrolment/by_list".into(), "by_list");
@@ -81,7 +75,10 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
                 row.unless(pack.by_channel.is_none(), format!("{at}/packs/{}/by_channel", pack.pack_id), "by_channel");
             }
         }
-        Supply::Money { .. } => row.unless(false, format!("{at}/money"), "supply by money"),
+        Supply::Money { weights, by_channel, .. } => {
+            row.unless(weights.len() == 1, format!("{at}/money"), "several packs in a round");
+            row.unless(by_channel.is_none(), format!("{at}/money/by_channel"), "by_channel");
+        }
     }
     row.unless(round.assignment == Assignment::Single, format!("{at}/assignment"), "assignment choice, chance, each");
     row.unless(
