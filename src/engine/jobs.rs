@@ -136,8 +136,7 @@ impl Engine {
             }
             return Ok(true);
         }
-        self.expire_money(&view, now).await?;
-        self.carry_money(&view, now).await?;
+        self.move_money(&view, now, false).await?;
         Ok(false)
     }
 

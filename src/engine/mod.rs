@@ -61,10 +61,8 @@ pub struct Engine {
     snapshot: ArcSwap<Snapshot>,
     /// Held by the one call that reads a changed configuration for all that met it.
     reading: tokio::sync::Mutex<()>,
-    /// The last hour whose expired money this node has moved, by campaign.
-    expired: tokio::sync::Mutex<std::collections::HashMap<u16, i64>>,
-    /// When this node last looked what a campaign's rounds have left for its pool.
-    carried: tokio::sync::Mutex<std::collections::HashMap<u16, Ms>>,
+    /// When this node last moved the money of a campaign.
+    looked: tokio::sync::Mutex<std::collections::HashMap<u16, pool::Looked>>,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
 }
@@ -78,8 +76,7 @@ impl Engine {
             settings,
             snapshot: ArcSwap::default(),
             reading: Default::default(),
-            expired: Default::default(),
-            carried: Default::default(),
+            looked: Default::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
         };

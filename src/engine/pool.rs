@@ -2,17 +2,19 @@
 //! vouchers leave behind follows. Every step is a compare-and-set of the campaign's record or a script that finds nothing left, so any
 //! node may take it, twice or at once.
 
-use super::audit::What;
+use rmpv::Value;
+
+use super::audit::{Cell, What};
 use super::stats::{counters_of_header, facts_of};
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
 use crate::domain::campaign::schema::{CarryOver, CarryOverSource, ExpiredRefundTo, Mode, Unclaimed};
 use crate::domain::money::Fen;
 use crate::domain::pool::CellSupply;
-use crate::domain::time::{MINUTE, Ms};
+use crate::domain::time::{HOUR, MINUTE, Ms};
 use crate::store::campaign::{CampaignRecord, ListState};
 use crate::store::keys::{self, Slot};
-use crate::store::script::{self, Member};
+use crate::store::script::{self, Member, Script};
 use crate::store::{int, text};
 
 /// How often the rounds are asked for what late refunds have left; what expires is looked for at its hour.
@@ -37,7 +39,7 @@ impl CampaignView {
         self.campaign.carry_over != CarryOver::None && usize::from(round) + 1 < self.rounds.len()
     }
 
-    fn carries(&self, source: CarryOverSource) -> bool {
+    pub(super) fn carries(&self, source: CarryOverSource) -> bool {
         self.campaign.carry_over_sources.contains(&source)
     }
 
@@ -84,8 +86,7 @@ impl Engine {
     /// Fixes a round's packs, once: whoever comes second finds them fixed.
     pub(super) async fn fix_supply(&self, view: &CampaignView, round: &RoundView) -> Result<(), Failure> {
         let now = self.now();
-        self.expire_money(view, now).await?;
-        self.carry(view, now).await?;
+        self.move_money(view, now, true).await?;
         // What flowed into the pool stays there until a record takes it: counters read before the record can only be too low.
         let (counters, _) = self.counters().await?;
         let carried = counters.iter().filter(|((cell, what), _)| cell.c == view.number && *what == What::Pool);
@@ -141,16 +142,38 @@ impl Engine {
         Ok(())
     }
 
-    /// Hands on what vouchers have left behind, when it is time to look again.
-    pub(super) async fn carry_money(&self, view: &CampaignView, now: Ms) -> Result<(), Failure> {
-        if view.campaign.carry_over == CarryOver::None {
-            return Ok(());
+    /// Moves what nobody used to `expired` once its hour is over, and hands on what vouchers have left behind when some have just expired,
+    /// when it is time to look again, or at once. Who comes while another task of the node does it waits, and finds it done.
+    pub(super) async fn move_money(&self, view: &CampaignView, now: Ms, at_once: bool) -> Result<(), Failure> {
+        let mut looked = self.looked.lock().await;
+        let last = looked.get(&view.number).copied();
+        let hour = self.arrived(now).div_euclid(HOUR);
+        let same_hour = last.is_some_and(|last: Looked| last.hour == hour);
+        let expired = if same_hour && !at_once { false } else { self.expire(view, hour).await? };
+        let fresh = last.is_some_and(|last| (last.at..last.at + LOOK).contains(&now));
+        let carries = view.campaign.carry_over != CarryOver::None && (at_once || expired || !fresh);
+        if carries {
+            self.carry(view, now).await?;
         }
-        let looked = self.carried.lock().await.get(&view.number).copied();
-        if looked.is_some_and(|looked| (looked..looked + LOOK).contains(&now)) {
-            return Ok(());
+        let at = last.filter(|_| !carries).map_or(now, |last| last.at);
+        looked.insert(view.number, Looked { hour, at });
+        Ok(())
+    }
+
+    /// Moves all that has ended by this hour. Every call that was stamped before has arrived; true when there was something.
+    async fn expire(&self, view: &CampaignView, hour: i64) -> Result<bool, Failure> {
+        let mut found = false;
+        for shard in 0..self.store.shards() {
+            let counters = counters_of_header(&self.store.header(&Slot::Shard(shard)).await?);
+            let ended = counters.iter().filter_map(|((cell, what), left)| match what {
+                What::Outstanding(ends) if cell.c == view.number && left != 0 && ends <= hour => {
+                    Some(member(cell, int(ends)))
+                }
+                _ => None,
+            });
+            found |= self.each(&script::MONEY_EXPIRE, shard, ended.collect()).await?;
         }
-        self.carry(view, now).await
+        Ok(found)
     }
 
     async fn carry(&self, view: &CampaignView, now: Ms) -> Result<(), Failure> {
@@ -168,20 +191,36 @@ impl Engine {
                     What::Late if view.campaign.expired_refund_to == ExpiredRefundTo::Pool => "late",
                     _ => return None,
                 };
-                let prefix = keys::cell(cell.c, cell.round, cell.channel, cell.pack);
-                let (c, round, channel, pack) = (int(cell.c), int(cell.round), int(cell.channel), int(cell.pack));
-                Some(Member::new(vec![], vec![c, round, channel, pack, text(prefix), text(from)]))
+                Some(member(cell, text(from)))
             });
-            let members: Vec<Member> = members.collect();
-            for batch in members.chunks(BATCH) {
-                for reply in self.store.batch(&script::MONEY_CARRY, &Slot::Shard(shard), batch.to_vec()).await? {
-                    reply?;
-                }
-            }
+            self.each(&script::MONEY_CARRY, shard, members.collect()).await?;
         }
-        self.carried.lock().await.insert(view.number, now);
         Ok(())
     }
+
+    /// Runs a script for each of these; false when there are none.
+    async fn each(&self, script: &'static Script, shard: u8, members: Vec<Member>) -> Result<bool, Failure> {
+        for batch in members.chunks(BATCH) {
+            for reply in self.store.batch(script, &Slot::Shard(shard), batch.to_vec()).await? {
+                reply?;
+            }
+        }
+        Ok(!members.is_empty())
+    }
+}
+
+/// When a node last moved a campaign's money: the hour that had ended, and the instant at which it last looked what is left behind.
+#[derive(Clone, Copy)]
+pub(super) struct Looked {
+    hour: i64,
+    at: Ms,
+}
+
+/// What the money scripts are asked for one cell.
+fn member(cell: Cell, last: Value) -> Member {
+    let prefix = keys::cell(cell.c, cell.round, cell.channel, cell.pack);
+    let args = vec![int(cell.c), int(cell.round), int(cell.channel), int(cell.pack), text(prefix), last];
+    Member::new(vec![], args)
 }
 
 /// What a campaign's record says of its pool: what rounds returned, less what rounds took.

@@ -8,10 +8,9 @@ use super::view::CampaignView;
 use super::{Engine, Failure};
 use crate::domain::campaign::schema::{self as campaign, CarryOver, CarryOverSource};
 use crate::domain::pool::CellSupply;
-use crate::domain::time::{HOUR, Ms, SECOND, expiry_hour};
+use crate::domain::time::{Ms, SECOND, expiry_hour};
+use crate::store::StoreError;
 use crate::store::keys::{self, ORDER_BUCKETS, Slot};
-use crate::store::script::{self, Member};
-use crate::store::{StoreError, int, text};
 
 /// Two nodes' clocks may each be off by the second that the store allows; a call in flight takes some more.
 const LATE_CALLS: Ms = 5 * SECOND;
@@ -95,11 +94,12 @@ impl Engine {
             let decided: u64 =
                 round.draw.as_ref().map(|draw| draw.groups.iter().map(|group| group.winners).sum()).unwrap_or_default();
             let supply: u64 = view.cells(round).iter().map(|cell| cell.count).sum();
+            let handed_on = round.record.returned.is_some() && view.carries(CarryOverSource::Unissued);
             serde_json::json!({
                 "round_id": round.round.round_id,
                 "issued": issued,
                 "released": round.curve().released(decided, now),
-                "remaining": supply as i64 - issued,
+                "remaining": if handed_on { 0 } else { supply as i64 - issued },
                 "list": round.record.list.word(),
                 "drawn": round.draw.is_some(),
                 "winners": decided,
@@ -132,30 +132,6 @@ impl Engine {
             }
         }
         warnings
-    }
-
-    /// Moves what nobody used to `expired`, once its last hour is over and every call stamped before has arrived.
-    pub(super) async fn expire_money(&self, view: &CampaignView, now: Ms) -> Result<(), Failure> {
-        let now = self.arrived(now);
-        let hour = now.div_euclid(HOUR);
-        if self.expired.lock().await.get(&view.number) == Some(&hour) {
-            return Ok(());
-        }
-        for shard in 0..self.store.shards() {
-            let counters = counters_of_header(&self.store.header(&Slot::Shard(shard)).await?);
-            for ((cell, what), left) in counters.iter() {
-                let What::Outstanding(ends) = what else { continue };
-                if cell.c != view.number || left == 0 || ends > hour {
-                    continue;
-                }
-                let prefix = keys::cell(cell.c, cell.round, cell.channel, cell.pack);
-                let args =
-                    vec![int(cell.c), int(cell.round), int(cell.channel), int(cell.pack), text(prefix), int(ends)];
-                self.store.call(&script::MONEY_EXPIRE, &Slot::Shard(shard), Member::new(vec![], args)).await?;
-            }
-        }
-        self.expired.lock().await.insert(view.number, hour);
-        Ok(())
     }
 
     /// The instant up to which every call has arrived that was stamped with it.

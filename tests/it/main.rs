@@ -14,6 +14,7 @@ mod conservation;
 mod contention;
 mod issuance;
 mod merchant;
+mod pool;
 mod redemption;
 mod reservation;
 mod settlement;
