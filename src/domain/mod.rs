@@ -18,6 +18,7 @@ pub mod order;
 pub mod pass;
 pub mod paycode;
 pub mod person;
+pub mod pool;
 pub mod ranking;
 pub mod refund;
 pub mod refusal;

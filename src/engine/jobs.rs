@@ -126,7 +126,9 @@ impl Engine {
             let round_id = round.round.round_id.as_str();
             if list_is_due(&view, round, now) {
                 self.close_list(campaign_id, round_id).await?;
-            } else if draw_is_due(round, now) {
+            } else if self.settle_supply(&view, round, now).await? {
+                // Done.
+            } else if draw_is_due(round, now) && !view.awaits_supply(round) {
                 self.draw_round(campaign_id, round_id).await?;
             } else if let Some(step) = round.wave_due(now) {
                 self.take_wave_step(campaign_id, round_id, step).await?;
@@ -137,7 +139,7 @@ impl Engine {
             }
             return Ok(true);
         }
-        self.expire_money(&view, now).await?;
+        self.move_money(&view, now, false).await?;
         Ok(false)
     }
 

@@ -20,6 +20,7 @@ pub mod lists;
 pub mod merchant;
 pub mod merchant_import;
 pub mod person_list;
+mod pool;
 pub mod progress;
 pub mod proof;
 pub mod redemption;
@@ -73,8 +74,8 @@ pub struct Engine {
     snapshot: ArcSwap<Snapshot>,
     /// Held by the one call that reads a changed configuration for all that met it.
     reading: tokio::sync::Mutex<()>,
-    /// The last end of validity whose money this node has moved, by campaign.
-    expired: tokio::sync::Mutex<std::collections::HashMap<u16, Ms>>,
+    /// When this node last moved the money of a campaign.
+    looked: tokio::sync::Mutex<std::collections::HashMap<u16, pool::Looked>>,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
     /// How far the long steps are that this node runs.
@@ -92,7 +93,7 @@ impl Engine {
             settings,
             snapshot: ArcSwap::default(),
             reading: Default::default(),
-            expired: Default::default(),
+            looked: Default::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
             progress: Default::default(),

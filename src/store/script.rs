@@ -44,6 +44,7 @@ scripts! {
     ENTRY_MARK "entry_mark",
     HEADER_PUT "header_put",
     MERCHANT_VIEW "merchant_view",
+    MONEY_CARRY "money_carry",
     MONEY_EXPIRE "money_expire",
     ORDER_CAP "order_cap",
     ORDER_CANCEL "order_cancel" after "order",

@@ -27,12 +27,6 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     let row = &mut missing;
     row.unless(campaign.max_amount_by_day.is_none(), "/max_amount_by_day".into(), "max_amount_by_day");
     row.unless(campaign.funding.is_empty(), "/funding".into(), "funding");
-    row.unless(campaign.carry_over == CarryOver::None, "/carry_over".into(), "carry_over next_round, pool");
-    row.unless(
-        campaign.expired_refund_to == ExpiredRefundTo::Treasury,
-        "/expired_refund_to".into(),
-        "expired_refund_to pool",
-    );
     let single = campaign.refund_policy != RefundPolicy::RestoreOnSingleFullRefund;
     row.unless(single, "/refund_policy".into(), "restore_on_single_full_refund");
     row.unless(campaign.merchant_enrolment.by_list.is_none(), "/merchant_enrolment/by_list".into(), "by_list");
@@ -79,8 +73,6 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
         format!("{at}/reservation"),
         "rounds without reservation",
     );
-    let money = matches!(round.supply, Supply::Money { .. });
-    row.unless(!money, format!("{at}/money"), "supply by money");
     let each = if round.assignment == Assignment::Each { round.supply.pack_ids().count() } else { 1 };
     let by_channel = campaign.reservation_of(round).is_some_and(|terms| terms.one_per.contains(&OnePer::Channel));
     let most = if by_channel { campaign.channels.len() } else { 1 } * each;
