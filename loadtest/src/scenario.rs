@@ -169,8 +169,8 @@ impl Scenario {
     fn load<'a>(&self, stage: &'a Stage, market: Market, office: &Office) -> Result<Load<'a>, Fault> {
         let (_, options) = self.parts();
         let (rate, seed) = (options.rate as f64, options.seed);
-        // Connections are opened first; the first request is due when they are there.
-        let start = Instant::now() + Duration::from_millis(300 + options.connections(self) as u64 / 5);
+        // The run begins when the connections are open, and is moved there.
+        let start = Instant::now();
         let flat = |share: f64, seconds: u64, stream: u64| {
             let rate = rate * share;
             Schedule::new(start, (rate * seconds as f64).ceil() as u64, rate, Shape::Flat, seed ^ stream << 32)

@@ -23,6 +23,7 @@ pub fn drive(target: &Target, work: &mut impl Work) -> io::Result<()> {
     let mut events = Events::with_capacity(1024);
     let mut pool = Pool::open(target, &mut events)?;
     let mut sweep = Instant::now() + SWEEP;
+    work.begin(Instant::now());
     loop {
         pool.send(work);
         let due = work.due();
