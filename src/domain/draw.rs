@@ -3,8 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::person::{Pseudonym, mac};
-use super::time::Ms;
+use super::person::{MacKey, Pseudonym};
 
 const VERSION: &[u8] = b"quanyu.draw.v1\0";
 
@@ -94,7 +93,7 @@ pub struct Inputs<'a> {
 
 /// The seed of a round's scores, secret until the round has ended.
 #[derive(Clone)]
-pub struct Seed([u8; 32]);
+pub struct Seed(MacKey);
 
 impl Seed {
     pub fn of(inputs: &Inputs) -> Seed {
@@ -108,11 +107,20 @@ impl Seed {
             push_lp(&mut bytes, value);
         }
         bytes.extend_from_slice(&inputs.secret);
-        Seed(hash(&[&bytes]))
+        Seed(MacKey::new(&hash(&[&bytes])))
     }
 
     pub fn score(&self, entry: &Entry) -> Score {
-        Score(mac(&self.0, &[&entry.bytes()]))
+        let [channel, pack_id] = [entry.channel, entry.pack_id].map(|text| (text.len() as u32).to_be_bytes());
+        let parts: [&[u8]; 6] = [
+            &entry.pseudonym.0,
+            &channel,
+            entry.channel.as_bytes(),
+            &pack_id,
+            entry.pack_id.as_bytes(),
+            &entry.k.to_be_bytes(),
+        ];
+        Score(self.0.mac(&parts))
     }
 }
 
@@ -149,35 +157,6 @@ pub fn cutoff(ranked: &mut [(Score, Pseudonym)], winners: u64) -> Option<Cutoff>
     }
     let (_, &mut (score, pseudonym), _) = ranked.select_nth_unstable(winners - 1);
     Some(Cutoff { score, pseudonym })
-}
-
-/// How a rain reveals: at `elapsed` of `length` the threshold is floor(cutoff x elapsed / length); after it, the cutoff itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Curve {
-    pub opens_at: Ms,
-    pub length: Ms,
-}
-
-impl Curve {
-    /// The instant from which a decided winner's score is under the threshold.
-    pub fn revealed_at(&self, cutoff: &Cutoff, score: Score) -> Ms {
-        let (score, cutoff) = (u128::from(score.high()), u128::from(cutoff.score.high()));
-        if self.length <= 0 || cutoff == 0 {
-            return self.opens_at;
-        }
-        // The smallest t with floor(cutoff x t / length) >= score is ceil(score x length / cutoff).
-        let elapsed = (score * self.length as u128).div_ceil(cutoff);
-        self.opens_at + Ms::try_from(elapsed).unwrap_or(self.length).min(self.length)
-    }
-
-    /// How many of `winners` the curve has let out at `now`, for the picture of issued against released.
-    pub fn released(&self, winners: u64, now: Ms) -> u64 {
-        let elapsed = (now - self.opens_at).clamp(0, self.length.max(0));
-        if self.length <= 0 {
-            return if now >= self.opens_at { winners } else { 0 };
-        }
-        (u128::from(winners) * elapsed as u128 / self.length as u128) as u64
-    }
 }
 
 #[cfg(test)]
@@ -227,22 +206,5 @@ mod tests {
         let cutoff = cutoff.unwrap();
         assert_eq!(forward.iter().filter(|(score, person)| cutoff.admits(*score, *person)).count(), 20);
         assert_eq!(super::cutoff(&mut forward, 0), None);
-    }
-
-    #[test]
-    fn a_winner_is_revealed_exactly_when_the_threshold_reaches_the_score() {
-        let score = |high: u64| {
-            let mut bytes = [0; 32];
-            bytes[..8].copy_from_slice(&high.to_be_bytes());
-            Score(bytes)
-        };
-        let cutoff = Cutoff { score: score(1_000_003), pseudonym: person(0) };
-        let curve = Curve { opens_at: 50, length: 480 };
-        for high in [0, 1, 2083, 2084, 500_000, 1_000_002, 1_000_003] {
-            let at = curve.revealed_at(&cutoff, score(high));
-            let threshold = |t: Ms| (1_000_003_u128 * (t - 50) as u128 / 480) as u64;
-            assert!(threshold(at) >= high, "{high}");
-            assert!(at == 50 || threshold(at - 1) < high, "{high}");
-        }
     }
 }

@@ -64,7 +64,7 @@ impl Engine {
             serde_json::json!({
                 "round_id": round.round.round_id,
                 "issued": issued,
-                "released": round.curve().released(decided, now),
+                "released": round.release().released(decided, now),
                 "remaining": supply as i64 - issued,
                 "list": round.record.list.word(),
                 "drawn": round.draw.is_some(),

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, Round, Unit};
-use crate::domain::draw::{Curve, Cutoff, Entry, Inputs, Score, Seed};
+use super::issuance::judge::ClaimWindow;
+use crate::domain::campaign::{Campaign, Eligibility, LostAt, Reservation, Round, Unit};
+use crate::domain::draw::{Cutoff, Entry, Inputs, Score, Seed};
 use crate::domain::money::Fen;
-use crate::domain::person::Pseudonym;
-use crate::domain::time::{HOUR, Ms, SECOND, Zone, expiry_hour};
+use crate::domain::person::{MacKey, Pseudonym};
+use crate::domain::release::ReleaseCurve;
+use crate::domain::time::{HOUR, Ms, Zone, expiry_hour};
 use crate::keyring::KeyRing;
 use crate::store::campaign::{CampaignRecord, ListState, RoundRecord, Scope, State};
 use crate::store::config::Kind;
@@ -47,7 +49,7 @@ pub struct CampaignView {
     pub units: Vec<Vec<Unit>>,
     /// `[begin, end)` by round, pack and unit; the rules of this version do not depend on the day of receipt.
     windows: Vec<Vec<Vec<(Ms, Ms)>>>,
-    pub pseudonym_key: [u8; 32],
+    pub pseudonym_key: MacKey,
 }
 
 impl CampaignView {
@@ -149,6 +151,9 @@ pub struct RoundView {
     pub reservation: Option<Reservation>,
     pub eligibility: Option<Eligibility>,
     pub draw: Option<DrawView>,
+    release: ReleaseCurve,
+    /// Claim windows with their texts; none when winners are credited without a tap.
+    pub windows: Vec<ClaimWindow>,
 }
 
 impl RoundView {
@@ -158,7 +163,9 @@ impl RoundView {
         let eligibility = campaign.eligibility_of(&round).cloned();
         let state = record.rounds.get(index).cloned().unwrap_or_default();
         let draw = DrawView::new(campaign_id, &round, record, &state, keys);
-        RoundView { index: index as u8, round, record: state, reservation, eligibility, draw }
+        let release = ReleaseCurve::new(round.release.as_ref(), round.opens_at.unwrap_or_default());
+        let windows = ClaimWindow::of(&round, &campaign.zone());
+        RoundView { index: index as u8, round, record: state, reservation, eligibility, draw, release, windows }
     }
 
     /// When the list closes: as the round says, else when reservation ends.
@@ -182,13 +189,9 @@ impl RoundView {
         self.round.lost_at == LostAt::FirstTap
     }
 
-    pub fn curve(&self) -> Curve {
-        let opens_at = self.round.opens_at.unwrap_or_default();
-        let seconds = match (self.round.mode, &self.round.release) {
-            (Mode::Rain, Some(release)) => release.seconds,
-            _ => 0,
-        };
-        Curve { opens_at, length: Ms::from(seconds) * SECOND }
+    /// When what was decided, or what is in stock, comes out.
+    pub fn release(&self) -> &ReleaseCurve {
+        &self.release
     }
 }
 
@@ -214,6 +217,13 @@ pub struct Place {
     pub score: Score,
     pub group: Group,
     pub won: bool,
+}
+
+impl Place {
+    /// The instant from which the release has let this winner's score out.
+    pub fn revealed_at(&self, release: &ReleaseCurve) -> Ms {
+        release.reached_at(self.group.cutoff.score.high(), self.score.high())
+    }
 }
 
 impl DrawView {

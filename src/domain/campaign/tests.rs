@@ -326,7 +326,6 @@ fn a_rounds_terms_replace_and_a_vouchers_use_rule_is_added() {
     assert_eq!(
         places(&faults),
         [
-            ("/packs/0/vouchers/1/use_rule", "not_supported_yet"),
             ("/rounds/0/validity", "not_supported_yet"),
             ("/rounds/0/validity/available_day_after_receive", "not_supported_yet"),
             ("/rounds/0/validity/wait_days_after_receive", "not_supported_yet"),

@@ -25,7 +25,7 @@ pub const RESERVE: &str = "/v1/campaigns/bench-list/reservations";
 pub const RESERVE_RAIN: &str = "/v1/campaigns/bench-rain/reservations";
 
 /// Merchants that share the customers: a limit of two a day for person and merchant holds, as it did in Chengdu.
-pub const MERCHANTS: usize = 8;
+pub const MERCHANTS: u64 = 8;
 
 pub fn rain(packs: usize) -> Value {
     file(RAIN, packs, "2020-07-21T00:00:00+08:00", ["2020-07-22T10:00:00+08:00", OPENING, "2020-07-24T18:10:00+08:00"])
@@ -62,39 +62,4 @@ fn file(id: &str, packs: usize, reserve_until: &str, [draw, opens, closes]: [&st
         "merchant_enrolment": {"opens_at": "2020-07-13T00:00:00+08:00", "closes_at": "2020-09-07T00:00:00+08:00",
             "kinds": ["enterprise", "sole_trader"], "registered_in": ["5101"]}
     })
-}
-
-/// A merchant with a valid credit code (GB 32100) that fits the campaign.
-pub fn merchant(index: usize) -> Value {
-    json!({
-        "merchant_id": merchant_id(index), "code": credit_code(index), "kind": "enterprise",
-        "name": {"zh": "蓉城小馆", "en": "Rongcheng Kitchen"},
-        "registered_district": "510104", "operating_district": "510104", "industry_code": "6210",
-        "stores": [{"store_id": "s1", "name": "春熙路店", "district": "510104"}]
-    })
-}
-
-pub fn merchant_id(index: usize) -> String {
-    format!("m{index:03}")
-}
-
-fn credit_code(index: usize) -> String {
-    const SIGNS: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
-    let value = |byte: u8| SIGNS.iter().position(|sign| *sign == byte).unwrap_or_default() as u64;
-    let organisation = format!("{:08}", 10_000_000 + index);
-    let weights = [3, 7, 9, 10, 5, 8, 4, 2];
-    let sum: u64 = organisation.bytes().zip(weights).map(|(byte, weight)| u64::from(byte - b'0') * weight).sum();
-    let check = match 11 - sum % 11 {
-        10 => 'X',
-        11 => '0',
-        digit => char::from(b'0' + digit as u8),
-    };
-    let body = format!("91510104{organisation}{check}");
-    let mut weight = 1;
-    let sum: u64 = body.bytes().fold(0, |sum, byte| {
-        let sum = sum + value(byte) * weight;
-        weight = weight * 3 % 31;
-        sum
-    });
-    format!("{body}{}", char::from(SIGNS[((31 - sum % 31) % 31) as usize]))
 }

@@ -10,8 +10,6 @@ mod checkout;
 mod client;
 mod drive;
 mod meter;
-#[path = "../../people.rs"]
-mod people;
 mod process;
 mod report;
 mod rows;

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use loadtest::engine::Request;
+use loadtest::people::People;
+use loadtest::till::merchant;
 use memchr::memmem;
 use serde_json::json;
 
@@ -11,7 +13,6 @@ use super::Fault;
 use super::campaign::{self, CONSENT};
 use super::client;
 use super::drive::{Driven, Reply, Shape, drive};
-use super::people::People;
 use super::process::{Bare, Node};
 use super::settings::Settings;
 use super::store::Store;
@@ -174,19 +175,16 @@ fn publish(node: &Node, settings: &Settings) -> Result<(), Fault> {
 
 fn open_shops(node: &Node) -> Result<Vec<Till>, Fault> {
     (0..campaign::MERCHANTS)
-        .map(|index| {
-            node.office("POST", "/v1/merchants", &campaign::merchant(index))?;
-            let id = campaign::merchant_id(index);
+        .map(|number| {
+            let (id, application) = merchant(number, 1, "510104", "510104");
+            node.office("POST", "/v1/merchants", &application)?;
             let enrolment = format!("/v1/campaigns/{}/merchants/{id}", campaign::RAIN);
             node.office("PUT", &enrolment, &json!({}))?;
             node.office("POST", &format!("{enrolment}/approve"), &json!({}))?;
-            let made = node.office(
-                "POST",
-                &format!("/v1/merchants/{id}/terminals"),
-                &json!({"terminal_id": format!("{id}-t1")}),
-            )?;
-            let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
-            Ok(Till { key_id: text("key_id"), secret: text("secret") })
+            let terminal = json!({"terminal_id": format!("{id}-t1")});
+            let made = node.office("POST", &format!("/v1/merchants/{id}/terminals"), &terminal)?;
+            let text = |name: &str| made[name].as_str().unwrap_or_default();
+            Ok(Till::new(&id, text("key_id"), text("secret")))
         })
         .collect()
 }
