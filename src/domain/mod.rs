@@ -3,6 +3,7 @@
 pub mod basket;
 pub mod campaign;
 pub mod cashier;
+pub mod claim_limit;
 pub mod document;
 pub mod draw;
 pub mod eligibility;

@@ -13,7 +13,7 @@ use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, SECOND};
 use crate::store::record::Pack;
-pub(super) use issue::{credit_answer, credit_member};
+pub(super) use issue::{Issued, credit_member, swept};
 pub use judge::{Issue, Judged, Recall};
 
 /// Who taps: the bearer of a pass, or a resident with a token.
@@ -82,11 +82,14 @@ impl Engine {
         issue: Issue,
     ) -> Result<Tap, Failure> {
         let person = pass.person(view);
-        let (pack, replayed) = self.issue(view, round, &person, pass.channel, issue.pack, issue.supply).await?;
-        Ok(match issue.closed {
-            true => Tap::Closed { result: "won", pack: Some(pack) },
-            false => Tap::Won { pack, replayed },
-        })
+        match self.issue(view, round, &person, pass.channel, issue.pack, issue.supply).await? {
+            Issued::Pack { pack, .. } if issue.closed => Ok(Tap::Closed { result: "won", pack: Some(pack) }),
+            Issued::Pack { pack, replayed } => Ok(Tap::Won { pack, replayed }),
+            // Who was on the list and may not have the pack after all is told so as a result once the round is over.
+            Issued::Refused(_) if issue.closed => Ok(Tap::Closed { result: "lost", pack: None }),
+            Issued::Refused(refusal) => Err(Failure::Refusal(refusal)),
+            Issued::Empty | Issued::Stale => Err(Code::Internal.into()),
+        }
     }
 
     /// Nothing more is issued, but a win that was told stays told.

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::csv_rows::{self, Cells, CsvRows};
 use crate::domain::document::document;
 use crate::domain::ids;
-use crate::domain::person::Root;
+use crate::domain::person::{MacKey, Root};
 use crate::domain::refusal::{Code, FieldError, Refusal};
 use crate::store::list::{ListKind, StoredMember};
 
@@ -35,7 +35,7 @@ pub struct ListRow {
 pub struct ListRows {
     rows: CsvRows,
     columns: Option<Vec<&'static str>>,
-    identity_key: [u8; 32],
+    identity_key: MacKey,
     today: Date,
     /// Names that members carry by position, in order of appearance.
     pub channels: Vec<String>,
@@ -44,7 +44,7 @@ pub struct ListRows {
 }
 
 impl ListRows {
-    pub fn new(identity_key: [u8; 32], today: Date) -> ListRows {
+    pub fn new(identity_key: MacKey, today: Date) -> ListRows {
         ListRows {
             rows: CsvRows::default(),
             columns: None,
@@ -189,7 +189,7 @@ fn header(fields: &[String]) -> Result<Vec<&'static str>, Refusal> {
 type RowFault = (&'static str, &'static str, &'static str, &'static str);
 
 fn root(
-    identity_key: &[u8; 32],
+    identity_key: &MacKey,
     today: Date,
     document_type: Option<&str>,
     number: Option<&str>,
@@ -228,7 +228,7 @@ mod tests {
     const KEY: [u8; 32] = [7; 32];
 
     fn read(file: &str) -> Result<(ListRows, Vec<ListRow>), Refusal> {
-        let mut rows = ListRows::new(KEY, date(2020, 7, 13));
+        let mut rows = ListRows::new(MacKey::new(&KEY), date(2020, 7, 13));
         let mut found = rows.push(file.as_bytes())?;
         found.extend(rows.finish()?);
         rows.refusal().map_or(Ok((rows, found)), Err)
@@ -242,7 +242,7 @@ mod tests {
             (rows.channels.as_slice(), rows.packs.as_slice()),
             (["wechat".into()].as_slice(), ["b".into()].as_slice())
         );
-        let root = |number: &str| Root::of_document(&KEY, "cn_id", number);
+        let root = |number: &str| Root::of_document(&MacKey::new(&KEY), "cn_id", number);
         let member = |entries, channel, pack| StoredMember { entries, channel, pack };
         let expected = [
             ListRow { line: 2, listed: Listed::Person(root("11010519491231002X"), member(3, Some(0), Some(0))) },

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::issuance::{credit_answer, credit_member, entry_of};
+use super::issuance::{credit_member, entry_of, swept};
 use super::reservation::NO_CHOICE;
 use super::resident::Person;
 use super::view::{CampaignView, RoundView, seed};
@@ -130,8 +130,7 @@ impl Engine {
                 let winners: Vec<Member> = winners.collect();
                 for batch in winners.chunks(64) {
                     for reply in self.store.batch(&script::PACK_ISSUE, &Slot::Shard(shard), batch.to_vec()).await? {
-                        credit_answer(&view, 0, &reply?)?;
-                        credited += 1;
+                        credited += u64::from(swept(&view, &view.rounds[usize::from(index)], &reply?)?);
                     }
                 }
             }

@@ -25,6 +25,7 @@ pub mod statement;
 pub mod stats;
 pub mod terminal;
 pub mod upkeep;
+mod validity;
 pub mod view;
 pub mod wallet;
 

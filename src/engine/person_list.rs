@@ -78,7 +78,7 @@ impl Engine {
             key: key.clone(),
             list_id: list_id.to_owned(),
             upload,
-            rows: ListRows::new(self.keys.identity, self.today()),
+            rows: ListRows::new(self.keys.identity.clone(), self.today()),
             waiting: Vec::new(),
             digest: Sha256::new(),
             count: 0,

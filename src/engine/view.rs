@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::issuance::judge::ClaimWindow;
+use super::validity::Windows;
 use crate::domain::campaign::{Campaign, Eligibility, LostAt, Reservation, Round, Unit};
 use crate::domain::draw::{Cutoff, Entry, Inputs, Score, Seed};
 use crate::domain::money::Fen;
 use crate::domain::person::{MacKey, Pseudonym};
 use crate::domain::release::ReleaseCurve;
-use crate::domain::time::{HOUR, Ms, Zone, expiry_hour};
+use crate::domain::time::{Ms, Zone};
 use crate::keyring::KeyRing;
 use crate::store::campaign::{CampaignRecord, ListState, RoundRecord, Scope, State};
 use crate::store::config::Kind;
@@ -47,8 +48,7 @@ pub struct CampaignView {
     pub rounds: Vec<RoundView>,
     /// Units of each pack, in file order.
     pub units: Vec<Vec<Unit>>,
-    /// `[begin, end)` by round, pack and unit; the rules of this version do not depend on the day of receipt.
-    windows: Vec<Vec<Vec<(Ms, Ms)>>>,
+    pub(super) windows: Windows,
     pub pseudonym_key: MacKey,
 }
 
@@ -61,7 +61,7 @@ impl CampaignView {
         let rounds =
             (0..campaign.rounds.len()).map(|index| RoundView::new(id, &campaign, &record, index, keys)).collect();
         let units: Vec<Vec<Unit>> = campaign.packs.iter().map(|pack| pack.units()).collect();
-        let windows = windows(&campaign, &units);
+        let windows = Windows::new(&campaign, &units);
         let pseudonym_key = keys.campaign(id);
         Ok(CampaignView {
             id: id.to_owned(),
@@ -107,39 +107,6 @@ impl CampaignView {
             .map(|units| units.iter().map(|unit| unit.discount_amount).sum())
             .unwrap_or_default()
     }
-
-    /// The latest end of a voucher's validity that has passed, to the full hour by which money is kept.
-    pub fn latest_end_before(&self, now: Ms) -> Option<Ms> {
-        let hours = self.windows.iter().flatten().flatten().map(|(_, end)| expiry_hour(*end) * HOUR);
-        hours.filter(|end| *end <= now).max()
-    }
-
-    /// `[begin, end)` of a unit.
-    pub fn validity(&self, round: u8, pack: u8, unit: u8) -> Option<(Ms, Ms)> {
-        self.windows.get(usize::from(round))?.get(usize::from(pack))?.get(usize::from(unit)).copied()
-    }
-
-    /// What a pack adds to outstanding, by the hour in which it expires.
-    pub fn outstanding_by_hour(&self, round: u8, pack: u8) -> Vec<(i64, Fen)> {
-        let mut by_hour: Vec<(i64, Fen)> = Vec::new();
-        for unit in &self.units[usize::from(pack)] {
-            let Some((_, end)) = self.validity(round, pack, unit.unit) else { continue };
-            let hour = expiry_hour(end);
-            match by_hour.iter_mut().find(|(known, _)| *known == hour) {
-                Some((_, fen)) => *fen = *fen + unit.discount_amount,
-                None => by_hour.push((hour, unit.discount_amount)),
-            }
-        }
-        by_hour
-    }
-}
-
-fn windows(campaign: &Campaign, units: &[Vec<Unit>]) -> Vec<Vec<Vec<(Ms, Ms)>>> {
-    let of_pack = |round: usize, pack: usize| {
-        let windows = units[pack].iter().filter_map(|unit| campaign.unit_window(round, pack, unit.unit, 0));
-        windows.map(|window| (window.start, window.end)).collect()
-    };
-    (0..campaign.rounds.len()).map(|round| (0..units.len()).map(|pack| of_pack(round, pack)).collect()).collect()
 }
 
 /// A round with its effective rules, and its draw once it was held.

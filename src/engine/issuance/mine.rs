@@ -46,8 +46,11 @@ impl Engine {
         if round.round.unclaimed != Unclaimed::Credit || view.record.stopped {
             return Ok(None);
         }
-        let (pack, _) = self.credit(view, round, &pass.person(view), pass.channel, &place).await?;
-        Ok(Some(pack))
+        match self.credit(view, round, &pass.person(view), pass.channel, &place).await {
+            Ok((pack, _)) => Ok(Some(pack)),
+            Err(Failure::Refusal(refusal)) if refusal.code != Code::Internal => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 }
 
