@@ -1,8 +1,11 @@
 //! What the words mean: the rules of a voucher campaign as pure functions. No clock, no random source, no Redis, no HTTP.
 
 pub mod basket;
+pub mod beacon;
 pub mod campaign;
 pub mod cashier;
+pub mod claim_limit;
+pub mod document;
 pub mod draw;
 pub mod eligibility;
 pub mod goods;
@@ -15,8 +18,10 @@ pub mod order;
 pub mod pass;
 pub mod paycode;
 pub mod person;
+pub mod ranking;
 pub mod refund;
 pub mod refusal;
+pub mod release;
 pub mod rules;
 pub mod settlement;
 pub mod time;

@@ -58,18 +58,20 @@ impl Engine {
         let rounds = view.rounds.iter().map(|round| {
             let of_round = of_campaign().filter(|((cell, what), _)| cell.round == round.index && *what == What::Packs);
             let issued: i64 = of_round.map(|(_, n)| n).sum();
-            let decided: u64 =
-                round.draw.as_ref().map(|draw| draw.groups.iter().map(|group| group.winners).sum()).unwrap_or_default();
+            let decided: u64 = round.draw.as_ref().map(|draw| draw.winners()).unwrap_or_default();
             let supply = view.campaign.round_totals(&round.round).packs;
             serde_json::json!({
                 "round_id": round.round.round_id,
                 "issued": issued,
-                "released": round.curve().released(decided, now),
+                "released": round.release().released(decided, now),
                 "remaining": supply as i64 - issued,
                 "list": round.record.list.word(),
                 "drawn": round.draw.is_some(),
                 "winners": decided,
                 "credited": round.record.credited_at.is_some(),
+                "waves": round.record.waves.iter().filter(|wave| wave.cutoffs.is_some()).count(),
+                "waiting_for": round.waits_for(),
+                "progress": self.progress.of(view.number, round.index),
             })
         });
         let entries: u64 = view.rounds.iter().filter_map(|round| round.record.list.count()).sum();

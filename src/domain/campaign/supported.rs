@@ -4,6 +4,7 @@
 
 use super::findings::Fault;
 use super::schema::*;
+use crate::domain::claim_limit;
 use crate::domain::limit::keeper;
 
 struct Missing(Vec<Fault>);
@@ -54,7 +55,7 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     for (i, limit) in campaign.limits.iter().enumerate() {
         one_limit(row, limit, &format!("/limits/{i}"));
     }
-    terms(row, campaign.reservation.as_ref(), campaign.eligibility.as_ref(), campaign.validity.as_ref(), "");
+    terms(row, campaign.reservation.as_ref(), campaign.eligibility.as_ref(), "");
     if let Some(rule) = &campaign.use_rule {
         use_rule(row, rule, "/use_rule");
     }
@@ -66,42 +67,29 @@ fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
     if let Some(rule) = &kind.use_rule {
         use_rule(row, rule, &format!("{at}/use_rule"));
     }
-    row.unless(kind.validity.is_none(), format!("{at}/validity"), "validity of a voucher");
     row.unless(kind.after_kind.is_none(), format!("{at}/after_kind"), "after_kind");
 }
 
 fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     let drawn = matches!(round.mode, Mode::Ballot | Mode::Rain);
     row.unless(drawn, format!("{at}/mode"), "modes first_come, grant");
-    let claimed_ballot = round.mode == Mode::Ballot && round.opens_at.is_some();
-    row.unless(!claimed_ballot, format!("{at}/opens_at"), "claim window of a ballot");
     let walk_in = drawn && campaign.reservation_of(round).is_none();
     row.unless(
         round.reservation != RoundReservation::WalkIn && !walk_in,
         format!("{at}/reservation"),
         "rounds without reservation",
     );
-    match &round.supply {
-        Supply::Packs(packs) => {
-            row.unless(packs.len() == 1, format!("{at}/packs"), "several packs in a round");
-            for pack in packs {
-                row.unless(pack.by_channel.is_none(), format!("{at}/packs/{}/by_channel", pack.pack_id), "by_channel");
-            }
-        }
-        Supply::Money { .. } => row.unless(false, format!("{at}/money"), "supply by money"),
-    }
-    row.unless(round.assignment == Assignment::Single, format!("{at}/assignment"), "assignment choice, chance, each");
+    let money = matches!(round.supply, Supply::Money { .. });
+    row.unless(!money, format!("{at}/money"), "supply by money");
+    let each = if round.assignment == Assignment::Each { round.supply.pack_ids().count() } else { 1 };
+    let by_channel = campaign.reservation_of(round).is_some_and(|terms| terms.one_per.contains(&OnePer::Channel));
+    let most = if by_channel { campaign.channels.len() } else { 1 } * each;
     row.unless(
-        round.max_packs_per_person == 1,
-        format!("{at}/max_packs_per_person"),
-        "more than one pack per person and round",
+        round.waves.is_empty() || round.max_packs_per_person as usize >= most,
+        format!("{at}/waves"),
+        "waves where a person may win more packs than one may keep",
     );
-    row.unless(round.exclude_winners_of.is_empty(), format!("{at}/exclude_winners_of"), "exclude_winners_of");
     row.unless(round.entries_list.is_none(), format!("{at}/entries_list"), "entries_list");
-    let operator = round.draw.as_ref().is_none_or(|draw| draw.entropy == [Entropy::Operator]);
-    row.unless(operator, format!("{at}/draw/entropy"), "entropy drand, notary");
-    row.unless(round.unclaimed != Unclaimed::Release, format!("{at}/unclaimed"), "unclaimed release");
-    row.unless(round.waves.is_empty(), format!("{at}/waves"), "waves");
     for (i, limit) in round.limits.iter().enumerate() {
         one_limit(row, limit, &format!("{at}/limits/{i}"));
     }
@@ -109,19 +97,13 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
 
 fn own_terms(row: &mut Missing, round: &Round, at: &str) {
     let own = if let RoundReservation::Own(own) = &round.reservation { Some(own.as_ref()) } else { None };
-    terms(row, own, round.eligibility.as_ref(), round.validity.as_ref(), at);
+    terms(row, own, round.eligibility.as_ref(), at);
     if let Some(rule) = &round.use_rule {
         use_rule(row, rule, &format!("{at}/use_rule"));
     }
 }
 
-fn terms(
-    row: &mut Missing,
-    reservation: Option<&Reservation>,
-    eligibility: Option<&Eligibility>,
-    validity: Option<&Validity>,
-    at: &str,
-) {
+fn terms(row: &mut Missing, reservation: Option<&Reservation>, eligibility: Option<&Eligibility>, at: &str) {
     if let Some(terms) = reservation {
         let at = format!("{at}/reservation");
         row.unless(terms.one_per == [OnePer::Person], format!("{at}/one_per"), "one_per channel");
@@ -147,17 +129,6 @@ fn terms(
         row.unless(terms.deny_list.is_none(), format!("{at}/deny_list"), "deny_list");
         row.unless(terms.attributes.is_empty(), format!("{at}/attributes"), "attributes");
     }
-    if let Some(terms) = validity {
-        let at = format!("{at}/validity");
-        let absolute = terms.available_begin_time.is_some() && terms.available_end_time.is_some();
-        row.unless(absolute, at.clone(), "validity without fixed begin and end");
-        row.unless(
-            terms.available_day_after_receive.is_none(),
-            format!("{at}/available_day_after_receive"),
-            "validity relative to receipt",
-        );
-        row.unless(terms.wait_days_after_receive == 0, format!("{at}/wait_days_after_receive"), "wait after receipt");
-    }
 }
 
 fn use_rule(row: &mut Missing, rule: &UseRule, at: &str) {
@@ -166,7 +137,12 @@ fn use_rule(row: &mut Missing, rule: &UseRule, at: &str) {
 }
 
 fn one_limit(row: &mut Missing, limit: &Limit, at: &str) {
-    row.unless(limit.action == LimitAction::Redeem, format!("{at}/action"), "limits of other actions than redeem");
+    if limit.action == LimitAction::Claim {
+        let personal = claim_limit::is_personal(limit);
+        row.unless(personal, format!("{at}/entities"), "limits on claims by other than person, channel and pack");
+        return;
+    }
+    row.unless(limit.action == LimitAction::Redeem, format!("{at}/action"), "limits on reserve, refund");
     let kept = limit.action != LimitAction::Redeem || keeper(limit).is_some();
     row.unless(kept, format!("{at}/entities"), "limits on redeeming that name no person, merchant, store or terminal");
 }
