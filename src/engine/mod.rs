@@ -1,11 +1,13 @@
 //! The use cases: decide with `domain`, commit with one script through `store`, decide again when the store knows more.
 
 pub mod access;
+pub mod area;
 pub mod audit;
 mod cache;
 pub mod campaign;
 mod campaign_file;
 mod csv_rows;
+pub mod eligibility;
 pub mod enrolment;
 pub mod issuance;
 pub mod jobs;
@@ -18,6 +20,7 @@ pub mod merchant_import;
 pub mod person_list;
 pub mod redemption;
 pub mod reservation;
+pub mod reservation_import;
 pub mod resident;
 pub mod sandbox;
 pub mod settlement;
@@ -68,6 +71,8 @@ pub struct Engine {
     expired: tokio::sync::Mutex<std::collections::HashMap<u16, Ms>>,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
+    /// Versions of areas, which never change.
+    areas: cache::Cache<crate::domain::area::Area>,
 }
 
 impl Engine {
@@ -82,6 +87,7 @@ impl Engine {
             expired: Default::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
+            areas: cache::Cache::default(),
         };
         engine.refresh().await?;
         Ok(Arc::new(engine))

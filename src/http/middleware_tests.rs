@@ -98,7 +98,7 @@ fn gate() -> Gate {
     Gate {
         api_key: Box::new(api_key),
         till_key: Box::new(till_key),
-        token_key: Some(KEY),
+        tokens: Some(crate::http::auth_resident::Verifier::new(&KEY)),
         pass_keys: vec![KEY],
         limits: Limits::new(&rates),
     }

@@ -4,6 +4,7 @@
 
 use super::findings::Fault;
 use super::schema::*;
+use crate::domain::reserve_limit;
 
 struct Missing(Vec<Fault>);
 
@@ -74,6 +75,14 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
         format!("{at}/reservation"),
         "rounds without reservation",
     );
+    let more_keys = campaign
+        .reservation_of(round)
+        .is_some_and(|terms| terms.identity_keys.iter().any(|key| *key != IdentityKey::Person));
+    row.unless(
+        drawn || !more_keys,
+        format!("{at}/reservation"),
+        "identity_keys phone, device, account where no list is closed",
+    );
     match &round.supply {
         Supply::Packs(packs) => {
             row.unless(packs.len() == 1, format!("{at}/packs"), "several packs in a round");
@@ -115,28 +124,19 @@ fn terms(
 ) {
     if let Some(terms) = reservation {
         let at = format!("{at}/reservation");
-        row.unless(terms.one_per == [OnePer::Person], format!("{at}/one_per"), "one_per channel");
+        let more_keys = terms.identity_keys.iter().any(|key| *key != IdentityKey::Person);
         row.unless(
-            terms.identity_keys == [IdentityKey::Person],
+            !more_keys || terms.duplicates == Duplicates::Earliest,
             format!("{at}/identity_keys"),
-            "identity_keys phone, device, account",
+            "identity_keys phone, device, account together with duplicates reject",
         );
-        row.unless(terms.duplicates == Duplicates::Reject, format!("{at}/duplicates"), "duplicates earliest");
-        row.unless(terms.stagger.is_none(), format!("{at}/stagger"), "stagger");
     }
     if let Some(terms) = eligibility {
         let at = format!("{at}/eligibility");
-        row.unless(
-            terms.document_types == ["cn_id"],
-            format!("{at}/document_types"),
-            "document types other than cn_id",
-        );
         let recheck = terms.health_pass_unknown == HealthPassUnknown::RecheckBeforeDraw;
         row.unless(!recheck, format!("{at}/health_pass_unknown"), "recheck_before_draw");
-        row.unless(terms.location.is_none(), format!("{at}/location"), "location");
-        row.unless(terms.allow_list.is_none(), format!("{at}/allow_list"), "allow_list");
-        row.unless(terms.deny_list.is_none(), format!("{at}/deny_list"), "deny_list");
-        row.unless(terms.attributes.is_empty(), format!("{at}/attributes"), "attributes");
+        let at_claim = terms.location.as_ref().is_some_and(|place| place.at.contains(&LocationAt::Claim));
+        row.unless(!at_claim, format!("{at}/location/at"), "location when claiming");
     }
     if let Some(terms) = validity {
         let at = format!("{at}/validity");
@@ -176,6 +176,12 @@ fn use_rule(row: &mut Missing, rule: &UseRule, at: &str) {
 
 fn one_limit(row: &mut Missing, limit: &Limit, at: &str) {
     use LimitEntity::{Merchant, Person};
+    if limit.action == LimitAction::Reserve {
+        let personal = reserve_limit::is_personal(limit);
+        let what = "limits on reserving by other than person, alone or with channel and pack";
+        row.unless(personal, format!("{at}/entities"), what);
+        return;
+    }
     row.unless(limit.action == LimitAction::Redeem, format!("{at}/action"), "limits of other actions than redeem");
     let mut entities = limit.entities.clone();
     entities.sort_unstable();
