@@ -2,11 +2,12 @@
 //! for them and stays a stranger otherwise.
 
 use std::process::ExitCode;
-use std::thread;
 use std::time::Instant;
 
-use crate::domain::draw::{self, Entry, Inputs, Score, Seed};
-use crate::domain::person::{Pseudonym, mac};
+use crate::domain::draw::{Entry, Inputs, Seed};
+use crate::domain::person::{MacKey, Pseudonym};
+use crate::domain::ranking::{self, Ranked};
+use crate::engine::lists::on_all_cores;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -62,18 +63,13 @@ fn middle(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// One MAC over each pseudonym, on all cores: no draw can do with less.
+/// One MAC over each entry, on all cores: no draw can do with less.
 fn bare_macs(people: &[Pseudonym]) {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let fold = |part: &[Pseudonym]| part.iter().fold(0_u8, |sum, person| sum ^ mac(&[7; 32], &[&person.0])[0]);
-    thread::scope(|scope| {
-        for part in people.chunks(people.len().div_ceil(cores)) {
-            scope.spawn(move || std::hint::black_box(fold(part)));
-        }
-    });
+    let key = MacKey::new(&[7; 32]);
+    on_all_cores(people, 1, |_, part| part.iter().fold(0_u8, |sum, person| sum ^ key.mac(&[&person.0])[0]));
 }
 
-/// What a draw does with one group's list: every score, and the last winner.
+/// What a draw does with one contest's list: every score, and the last winner.
 fn cutoff(people: &[Pseudonym]) {
     let inputs = Inputs {
         campaign_id: "selftest",
@@ -85,8 +81,13 @@ fn cutoff(people: &[Pseudonym]) {
         secret: [3; 32],
     };
     let seed = Seed::of(&inputs);
-    let entry = |pseudonym: Pseudonym| Entry { pseudonym, channel: "wechat", pack_id: "", k: 0 };
-    let mut ranked: Vec<(Score, Pseudonym)> =
-        people.iter().map(|person| (seed.score(&entry(*person)), *person)).collect();
-    std::hint::black_box(draw::cutoff(&mut ranked, people.len() as u64 * 2 / 5));
+    let score = |pseudonym: Pseudonym| seed.score(&Entry { pseudonym, channel: "wechat", pack_id: "", k: 0 });
+    let parts = on_all_cores(people, 1, |first, part| {
+        let ranked = (first as u32..).zip(part).map(|(index, person)| Ranked { high: score(*person).high(), index });
+        ranked.collect::<Vec<_>>()
+    });
+    let mut ranked: Vec<Ranked> = parts.into_iter().flatten().collect();
+    let exact = |index: u32| (score(people[index as usize]), people[index as usize]);
+    let winners = ranking::lowest(&mut ranked, people.len() as u64 * 2 / 5, &exact);
+    std::hint::black_box(ranking::cutoff(winners, &exact));
 }

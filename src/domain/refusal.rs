@@ -178,6 +178,7 @@ refusals! {
     RoundRequired "round_required" 422 false "有多个场次开放，请指明 round_id。" "Several lists are open; name the round_id.";
     ReservationNotOpen "reservation_not_open" 409 true "预约尚未开始。" "The reservation window has not opened; see opens_at.";
     ReservationClosed "reservation_closed" 409 false "预约已截止。" "The reservation window has closed.";
+    NotYourDay "not_your_day" 409 true "今天不是您的预约日，见 days。" "Another day of the reservation is yours; see days.";
     ConsentRequired "consent_required" 422 false "须同意当前版本的授权书。" "Consent to the current version is needed; see consent_version.";
     DocumentInvalid "document_invalid" 422 false "证件号码有误。" "The document number is not valid.";
     NotEligible "not_eligible" 403 false "不符合参加条件，见 reasons。" "Not eligible; see reasons.";

@@ -241,11 +241,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 }
 
 /// Runs `work` over equal parts of `items` on all cores; it is told where its part begins. Answers come in the order of the parts.
-pub(super) fn on_all_cores<T: Sync, R: Send>(
-    items: &[T],
-    least: usize,
-    work: impl Fn(usize, &[T]) -> R + Sync,
-) -> Vec<R> {
+pub fn on_all_cores<T: Sync, R: Send>(items: &[T], least: usize, work: impl Fn(usize, &[T]) -> R + Sync) -> Vec<R> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let part = items.len().div_ceil(cores).max(least);
     std::thread::scope(|scope| {

@@ -1,6 +1,7 @@
 //! The use cases: decide with `domain`, commit with one script through `store`, decide again when the store knows more.
 
 pub mod access;
+pub mod area;
 pub mod audit;
 mod cache;
 pub mod campaign;
@@ -9,6 +10,7 @@ mod crediting;
 mod csv_rows;
 pub mod draw;
 pub mod drawn;
+pub mod eligibility;
 pub mod enrolment;
 pub mod entropy;
 pub mod issuance;
@@ -25,6 +27,7 @@ pub mod progress;
 pub mod proof;
 pub mod redemption;
 pub mod reservation;
+pub mod reservation_import;
 pub mod resident;
 pub mod sandbox;
 pub mod settlement;
@@ -82,6 +85,8 @@ pub struct Engine {
     progress: progress::Board,
     /// The list that was read last, while anybody still needs it.
     lists: lists::Held,
+    /// Versions of areas, which never change.
+    areas: cache::Cache<crate::domain::area::Area>,
 }
 
 impl Engine {
@@ -98,6 +103,7 @@ impl Engine {
             tills: cache::Cache::default(),
             progress: Default::default(),
             lists: Default::default(),
+            areas: cache::Cache::default(),
         };
         engine.refresh().await?;
         Ok(Arc::new(engine))

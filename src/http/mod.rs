@@ -1,6 +1,7 @@
 //! The wire: actix-web only here. Each noun has its routes in its own file; this one lists them all and puts the manners around them.
 
 pub mod answer;
+pub mod area;
 pub mod auth;
 pub mod auth_resident;
 pub mod auth_till;
@@ -17,6 +18,7 @@ pub mod openapi;
 pub mod ops;
 pub mod redemption;
 pub mod reservation;
+mod reservation_import;
 pub mod round;
 pub mod sandbox;
 pub mod settlement;
@@ -83,6 +85,8 @@ fn routes(config: &mut ServiceConfig, sandbox: bool) {
     round::configure(config);
     merchant::configure(config);
     list::configure(config);
+    area::configure(config);
+    reservation_import::configure(config);
     settlement::configure(config);
     if sandbox {
         sandbox::configure(config);

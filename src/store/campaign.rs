@@ -34,6 +34,9 @@ pub struct CampaignRecord {
     /// The version of each list that the file names, fixed when the campaign was published.
     #[serde(default)]
     pub lists: BTreeMap<String, PinnedList>,
+    /// The version of each area, likewise.
+    #[serde(default)]
+    pub areas: BTreeMap<String, u32>,
 }
 
 /// What people decided; `open`, `ended` and `settled` follow from the clock.
