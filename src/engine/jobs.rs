@@ -41,13 +41,19 @@ pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
             engine.step_campaigns().await;
         }
     };
+    let stock = async {
+        let mut turns = turns(STEP);
+        while turns.next().await {
+            let _ = engine.step_stock().await.inspect_err(|failure| tell("stock", failure));
+        }
+    };
     let upkeep = async {
         let (mut turns, mut upkeep) = (turns(UPKEEP), Upkeep::default());
         while engine.settings.compacts_store && turns.next().await {
             let _ = upkeep.step(&engine).await.inspect_err(|error| tell("upkeep", &error.clone().into()));
         }
     };
-    tokio::join!(follow, sweep, campaigns, upkeep);
+    tokio::join!(follow, sweep, campaigns, stock, upkeep);
 }
 
 /// The turns of one job, until it is told to stop.

@@ -19,6 +19,7 @@ pub mod sandbox;
 pub mod settlement;
 pub mod statement;
 pub mod stats;
+pub mod stock;
 pub mod terminal;
 pub mod upkeep;
 mod validity;
@@ -63,6 +64,7 @@ pub struct Engine {
     reading: tokio::sync::Mutex<()>,
     /// The last end of validity whose money this node has moved, by campaign.
     expired: tokio::sync::Mutex<std::collections::HashMap<u16, Ms>>,
+    stocks: stock::Stocks,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
 }
@@ -77,6 +79,7 @@ impl Engine {
             snapshot: ArcSwap::default(),
             reading: Default::default(),
             expired: Default::default(),
+            stocks: stock::Stocks::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
         };

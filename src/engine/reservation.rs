@@ -167,7 +167,12 @@ impl Engine {
         round.eligibility.as_ref().map(|rules| eligibility::judge(rules, &resident.facts, today)).unwrap_or_default()
     }
 
-    fn require_eligible(&self, view: &CampaignView, round: &RoundView, resident: &Resident) -> Result<(), Refusal> {
+    pub(super) fn require_eligible(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        resident: &Resident,
+    ) -> Result<(), Refusal> {
         let failed: Vec<Verdict> =
             self.verdicts(view, round, resident).into_iter().filter(|verdict| !verdict.passed).collect();
         if failed.is_empty() {

@@ -61,10 +61,11 @@ impl Engine {
             let decided: u64 =
                 round.draw.as_ref().map(|draw| draw.groups.iter().map(|group| group.winners).sum()).unwrap_or_default();
             let supply = view.campaign.round_totals(&round.round).packs;
+            let coming = if round.round.mode == campaign::Mode::FirstCome { supply } else { decided };
             serde_json::json!({
                 "round_id": round.round.round_id,
                 "issued": issued,
-                "released": round.release().released(decided, now),
+                "released": round.release().released(coming, now),
                 "remaining": supply as i64 - issued,
                 "list": round.record.list.word(),
                 "drawn": round.draw.is_some(),

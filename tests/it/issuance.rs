@@ -1,5 +1,7 @@
 //! The rain: decided before, revealed by the tap, credited to everybody at the close.
 
+mod claim_limits;
+mod first_come;
 mod proof;
 
 use std::collections::BTreeSet;

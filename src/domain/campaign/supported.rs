@@ -65,26 +65,27 @@ fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
 
 fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     let drawn = matches!(round.mode, Mode::Ballot | Mode::Rain);
-    row.unless(drawn, format!("{at}/mode"), "modes first_come, grant");
+    row.unless(round.mode != Mode::Grant, format!("{at}/mode"), "mode grant");
     let claimed_ballot = round.mode == Mode::Ballot && round.opens_at.is_some();
     row.unless(!claimed_ballot, format!("{at}/opens_at"), "claim window of a ballot");
     let walk_in = drawn && campaign.reservation_of(round).is_none();
-    row.unless(
-        round.reservation != RoundReservation::WalkIn && !walk_in,
-        format!("{at}/reservation"),
-        "rounds without reservation",
-    );
+    row.unless(!walk_in, format!("{at}/reservation"), "rounds without reservation");
     match &round.supply {
         Supply::Packs(packs) => {
-            row.unless(packs.len() == 1, format!("{at}/packs"), "several packs in a round");
-            for pack in packs {
+            row.unless(packs.len() == 1 || !drawn, format!("{at}/packs"), "several packs in a round");
+            for pack in packs.iter().filter(|_| drawn) {
                 row.unless(pack.by_channel.is_none(), format!("{at}/packs/{}/by_channel", pack.pack_id), "by_channel");
             }
         }
         Supply::Money { .. } => row.unless(false, format!("{at}/money"), "supply by money"),
     }
-    row.unless(round.assignment == Assignment::Single, format!("{at}/assignment"), "assignment choice, chance, each");
-    row.unless(round.exclude_winners_of.is_empty(), format!("{at}/exclude_winners_of"), "exclude_winners_of");
+    let assigned = match round.assignment {
+        Assignment::Single => true,
+        Assignment::Choice | Assignment::Each => !drawn,
+        Assignment::Chance => false,
+    };
+    row.unless(assigned, format!("{at}/assignment"), "assignment choice, each in a draw, and chance");
+    row.unless(round.exclude_winners_of.is_empty() || !drawn, format!("{at}/exclude_winners_of"), "exclude_winners_of");
     row.unless(round.entries_list.is_none(), format!("{at}/entries_list"), "entries_list");
     let operator = round.draw.as_ref().is_none_or(|draw| draw.entropy == [Entropy::Operator]);
     row.unless(operator, format!("{at}/draw/entropy"), "entropy drand, notary");

@@ -25,8 +25,11 @@ pub(in crate::engine) enum Issued {
         pack: CreditedPack,
         replayed: bool,
     },
-    /// The shard has issued all that it was allowed.
-    Empty,
+    /// The shard has issued all that it was allowed, with so many leases applied and returns made.
+    Empty {
+        leases: i64,
+        returns: i64,
+    },
     /// The person may not have it, with the reason.
     Refused(Box<Refusal>),
     /// The plan was made for another day: make it again.
@@ -47,7 +50,7 @@ impl Engine {
         match self.issue(view, round, person, channel, place.group.pack, supply).await? {
             Issued::Pack { pack, replayed } => Ok((pack, replayed)),
             Issued::Refused(refusal) => Err(Failure::Refusal(refusal)),
-            Issued::Empty | Issued::Stale => Err(more_than_drawn().into()),
+            Issued::Empty { .. } | Issued::Stale => Err(more_than_drawn().into()),
         }
     }
 
@@ -153,7 +156,7 @@ pub(in crate::engine) fn issued(view: &CampaignView, round: &RoundView, pack: u8
             Issued::Pack { pack, replayed: false }
         }
         Some("plan_stale") => Issued::Stale,
-        Some("empty") => Issued::Empty,
+        Some("empty") => Issued::Empty { leases: reply.int(1), returns: reply.int(2) },
         Some("limit_reached") => refused(claim_limit::reached(&view.campaign, round.index, reply.int(1) as u8)),
         Some("max_packs") => refused(too_many_packs(round.round.max_packs_per_person)),
         Some("excluded") => refused(won_before(&round.round)),
@@ -167,7 +170,7 @@ pub(in crate::engine) fn swept(view: &CampaignView, round: &RoundView, reply: &R
         Issued::Pack { replayed, .. } => Ok(!replayed),
         // Somebody who may not have the pack is passed over, and the sweep must not stop at him.
         Issued::Refused(_) => Ok(false),
-        Issued::Empty => Err(more_than_drawn().into()),
+        Issued::Empty { .. } => Err(more_than_drawn().into()),
         Issued::Stale => Err(Refusal::new(Code::StoreUnavailable).detail("The day has changed; again.").into()),
     }
 }

@@ -2,13 +2,14 @@
 //! window, threshold, entitlement, stock.
 
 use super::Tap;
-use crate::domain::campaign::schema::{Assignment, Campaign, Mode, Round, Unclaimed};
+use crate::domain::campaign::schema::{Assignment, Campaign, Mode, ReleaseShape, Round, Unclaimed};
 use crate::domain::draw::Entry;
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{DAY, Ms, Zone};
 use crate::engine::Engine;
 use crate::engine::reservation::NO_CHOICE;
+use crate::engine::stock::supply_of;
 use crate::engine::view::{CampaignView, RoundView};
 use crate::store::campaign::Scope;
 
@@ -102,16 +103,71 @@ impl Engine {
             return Judged::Refused(Box::new(not_running()));
         }
         if round.windows.is_empty() {
-            let refusal = Refusal::new(Code::RoundNotFound)
-                .detail("Winners of this round are credited without a tap; ask claims/mine.");
-            return Judged::Refused(Box::new(refusal));
+            return Judged::Refused(Box::new(credited_without_tap()));
         }
         let window = round.windows.iter().position(|window| now < window.closes_at);
         match round.round.mode {
             Mode::Ballot | Mode::Rain => judge_drawn(view, round, pass, choice, window, now),
-            Mode::FirstCome | Mode::Grant => judge_undrawn(view, choice, window),
+            Mode::FirstCome => self.judge_first_come(view, round, pass, choice, window, now),
+            Mode::Grant => judge_undrawn(view, choice, window),
         }
     }
+
+    /// Everybody wins while released stock is left. Who cannot have a pack is told from memory that there is none.
+    fn judge_first_come(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        pass: &Pass,
+        choice: Option<u8>,
+        window: Option<usize>,
+        now: Ms,
+    ) -> Judged {
+        let recall = |closed| Judged::Recall(Recall { pack: choice, closed });
+        let pack = choice.or_else(|| only_pack(view, &round.round));
+        let supply = pack.and_then(|pack| Some((pack, supply_of(view, round, pass.channel, pack)?.0)));
+        let Some((pack, supply)) = supply else {
+            let not_fixed =
+                |window| Judged::NotYet { retry_after_ms: jitter(), window, detail: Some("supply_not_fixed") };
+            return window.map_or(Judged::Closed("lost"), not_fixed);
+        };
+        if view.record.stopped {
+            return recall(window.is_none());
+        }
+        let cell = self.stock_cell(view, round, supply, pack);
+        let may_have = || cell.may_have(&pass.pseudonym, pass.channel, pack);
+        let Some(window) = window else {
+            return if may_have() { recall(true) } else { Judged::Closed("lost") };
+        };
+        let opens_at = round.windows[window].opens_at;
+        if now < opens_at {
+            return Judged::NotYet { retry_after_ms: (opens_at - now) as u64, window, detail: None };
+        }
+        if cell.is_sold_out() && !may_have() {
+            return Judged::SoldOut;
+        }
+        match cell.dry_for(&pass.pseudonym, pass.channel, pack, now) {
+            Some(until) => Judged::NotYet { retry_after_ms: wait_for(round, until - now), window, detail: None },
+            None => Judged::Issue(Issue { pack, supply, closed: false, window }),
+        }
+    }
+}
+
+/// The pack of a round in which there is nothing to choose.
+fn only_pack(view: &CampaignView, round: &Round) -> Option<u8> {
+    let pack_id = round.supply.pack_ids().next()?;
+    view.campaign.pack(pack_id).map(|(index, _)| index as u8)
+}
+
+/// How long to wait for stock: exactly until the next slice; where packs come out all the time, nobody should come back for each.
+pub fn wait_for(round: &RoundView, wait: Ms) -> u64 {
+    let in_steps = round
+        .round
+        .release
+        .as_ref()
+        .is_none_or(|release| matches!(release.shape, ReleaseShape::AtOnce | ReleaseShape::Slices));
+    let wait = wait.max(1) as u64;
+    if in_steps { wait } else { wait.max(jitter()) }
 }
 
 fn judge_drawn(
@@ -162,7 +218,7 @@ fn judge_drawn(
     }
 }
 
-/// Rounds without a draw are not published yet; what was issued can be asked for.
+/// Grants are credited to those who are on a list.
 fn judge_undrawn(view: &CampaignView, choice: Option<u8>, window: Option<usize>) -> Judged {
     match window {
         None => Judged::Recall(Recall { pack: choice, closed: true }),
@@ -214,6 +270,10 @@ fn named_pack(campaign: &Campaign, round: &Round, choice: Option<&str>) -> Resul
 
 pub fn not_running() -> Refusal {
     Refusal::new(Code::CampaignNotRunning).retry_after_ms(10_000)
+}
+
+pub fn credited_without_tap() -> Refusal {
+    Refusal::new(Code::RoundNotFound).detail("Winners of this round are credited without a tap; ask claims/mine.")
 }
 
 pub fn not_on_list() -> Refusal {
