@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::person::{Pseudonym, mac};
+use super::person::{MacKey, Pseudonym};
 
 const VERSION: &[u8] = b"quanyu.draw.v1\0";
 
@@ -93,7 +93,7 @@ pub struct Inputs<'a> {
 
 /// The seed of a round's scores, secret until the round has ended.
 #[derive(Clone)]
-pub struct Seed([u8; 32]);
+pub struct Seed(MacKey);
 
 impl Seed {
     pub fn of(inputs: &Inputs) -> Seed {
@@ -107,11 +107,20 @@ impl Seed {
             push_lp(&mut bytes, value);
         }
         bytes.extend_from_slice(&inputs.secret);
-        Seed(hash(&[&bytes]))
+        Seed(MacKey::new(&hash(&[&bytes])))
     }
 
     pub fn score(&self, entry: &Entry) -> Score {
-        Score(mac(&self.0, &[&entry.bytes()]))
+        let [channel, pack_id] = [entry.channel, entry.pack_id].map(|text| (text.len() as u32).to_be_bytes());
+        let parts: [&[u8]; 6] = [
+            &entry.pseudonym.0,
+            &channel,
+            entry.channel.as_bytes(),
+            &pack_id,
+            entry.pack_id.as_bytes(),
+            &entry.k.to_be_bytes(),
+        ];
+        Score(self.0.mac(&parts))
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) fn draft(number: u16, key: &ApiKey, file: &[u8], parsed: &Parsed) -> 
         pause_reason: None,
         stopped: false,
         rounds: Vec::new(),
+        lists: Default::default(),
     }
 }
 

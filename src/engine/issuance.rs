@@ -77,7 +77,8 @@ impl Engine {
         .await
     }
 
-    async fn settle_issue(
+    /// Issues what a tap was judged to have won, or answers what is there already.
+    pub async fn settle_issue(
         &self,
         view: &CampaignView,
         round: &RoundView,

@@ -5,13 +5,17 @@ pub mod audit;
 mod cache;
 pub mod campaign;
 mod campaign_file;
+mod csv_rows;
 pub mod enrolment;
 pub mod issuance;
 pub mod jobs;
 pub mod ledger_view;
+mod list_file;
+mod list_pins;
 pub mod lists;
 pub mod merchant;
 pub mod merchant_import;
+pub mod person_list;
 pub mod redemption;
 pub mod reservation;
 pub mod resident;
@@ -99,6 +103,11 @@ impl Engine {
     /// What this node knows of the configuration.
     pub fn view(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// The same for a moment: it must not be held while waiting.
+    pub fn glance(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
     }
 
     pub fn campaign(&self, campaign_id: &str) -> Result<Arc<CampaignView>, Refusal> {

@@ -8,7 +8,6 @@ use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
 use crate::domain::eligibility::{self, Verdict};
 use crate::domain::pass::Pass;
-use crate::domain::person::mac;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, SECOND};
 use crate::store::campaign::Scope;
@@ -257,7 +256,7 @@ impl Engine {
             pack_id,
             reserved_at: view.zone.rfc3339(entry.at * SECOND),
             rules_hash: view.record.rules_hash.clone(),
-            receipt: format!("qr1.{}", URL_SAFE_NO_PAD.encode(mac(&self.keys.receipt, &proved))),
+            receipt: format!("qr1.{}", URL_SAFE_NO_PAD.encode(self.keys.receipt.mac(&proved))),
             pass: pass.encode(&self.keys.pass[0]),
             replayed,
         }

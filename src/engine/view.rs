@@ -8,7 +8,7 @@ use super::validity::Windows;
 use crate::domain::campaign::{Campaign, Eligibility, LostAt, Reservation, Round, Unit};
 use crate::domain::draw::{Cutoff, Entry, Inputs, Score, Seed};
 use crate::domain::money::Fen;
-use crate::domain::person::Pseudonym;
+use crate::domain::person::{MacKey, Pseudonym};
 use crate::domain::release::ReleaseCurve;
 use crate::domain::time::{Ms, Zone};
 use crate::keyring::KeyRing;
@@ -49,7 +49,7 @@ pub struct CampaignView {
     /// Units of each pack, in file order.
     pub units: Vec<Vec<Unit>>,
     pub(super) windows: Windows,
-    pub pseudonym_key: [u8; 32],
+    pub pseudonym_key: MacKey,
 }
 
 impl CampaignView {

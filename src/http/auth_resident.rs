@@ -214,7 +214,7 @@ fn tapper(request: &HttpRequest) -> Result<Tapper, Refusal> {
     let text = bearer(request.headers())?;
     if text.starts_with("qp1.") {
         let pass = Pass::decode(text, &gate.pass_keys).map_err(|_| Refusal::from(Code::TokenInvalid))?;
-        gate.admit(Class::Claim, (pass.campaign, pass.round, pass.channel, pass.pseudonym))?;
+        gate.admit_tap(&pass)?;
         return Ok(Tapper::Pass(pass));
     }
     let claims = claims(&gate, text)?;

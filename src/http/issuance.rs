@@ -131,10 +131,19 @@ pub async fn claim(
     let (campaign_id, round_id) = path.into_inner();
     let choice = body.0.and_then(|body| body.pack_id);
     let tap = state.engine.claim(&campaign_id, &round_id, &claimant(&state, tapper)?, choice.as_deref()).await?;
+    Ok(told(tap, &state.engine.settings.durability))
+}
+
+/// The answer to a tap, whichever way it came.
+pub(super) fn told(tap: Tap, durability: &str) -> Answer {
     let replayed = matches!(tap, Tap::Won { replayed: true, .. });
-    let effect = matches!(tap, Tap::Won { .. } | Tap::Closed { .. });
-    let answer = Answer::ok(&ClaimAnswer::from(tap));
-    Ok(if effect { answer.effect(&state.engine.settings.durability, replayed) } else { answer })
+    let effect = matches!(tap, Tap::Won { .. } | Tap::Closed { pack: Some(_), .. });
+    let answer = match tap {
+        // The one that millions hear in ten minutes.
+        Tap::Lost => Answer::raw(&b"{\"outcome\":\"lost\"}"[..]),
+        tap => Answer::ok(&ClaimAnswer::from(tap)),
+    };
+    if effect { answer.effect(durability, replayed) } else { answer }
 }
 
 /// The caller's result in a round, in every mode.

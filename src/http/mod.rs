@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod error;
 pub mod issuance;
 pub mod limit;
+pub mod list;
 pub mod merchant;
 mod merchant_import;
 pub mod middleware;
@@ -20,6 +21,7 @@ pub mod reservation;
 pub mod round;
 pub mod sandbox;
 pub mod settlement;
+mod tap;
 pub mod wallet;
 
 use std::net::{SocketAddr, TcpListener};
@@ -82,6 +84,7 @@ fn routes(config: &mut ServiceConfig, sandbox: bool) {
     campaign::configure(config);
     round::configure(config);
     merchant::configure(config);
+    list::configure(config);
     settlement::configure(config);
     if sandbox {
         sandbox::configure(config);
@@ -108,7 +111,9 @@ pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::
             .app_data(document.clone())
             .configure(|config| routes(config, sandbox))
             .split_for_parts();
-        app.default_service(web::to(openapi::unmatched)).wrap(from_fn(middleware::manners))
+        app.default_service(web::to(openapi::unmatched))
+            .wrap(from_fn(middleware::manners))
+            .wrap(tap::ShortWay { state: state.clone(), gate: gate.clone() })
     });
     let server = server
         .workers(settings.workers())

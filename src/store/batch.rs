@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
 use super::keys::Slot;
@@ -13,6 +15,8 @@ use super::script::{Args, Member, Reply, Script};
 
 /// Members per call: larger batches cost more per member and block the store longer.
 const BATCH: usize = 64;
+/// From this many on a call is worth sending while another one is on its way; fewer wait for its answer and meanwhile become more.
+const WORTHWHILE: usize = 32;
 
 struct Waiting {
     script: &'static Script,
@@ -35,22 +39,27 @@ impl Queue {
 
 /// Starts the batcher of a shard on the runtime that calls; it ends when its queue is dropped.
 pub(super) fn start(wire: Arc<Wire>, shard: u8, capacity: usize) -> Queue {
-    let (sender, mut receiver) = mpsc::channel(capacity.max(1));
-    let in_flight = Arc::new(Semaphore::new(wire.width()));
-    tokio::spawn(async move {
-        let mut waiting = Vec::with_capacity(BATCH * 4);
-        while receiver.recv_many(&mut waiting, BATCH * 4).await > 0 {
-            for group in groups(waiting.drain(..)) {
-                let Ok(permit) = in_flight.clone().acquire_owned().await else { return };
-                let wire = wire.clone();
-                tokio::spawn(async move {
-                    send(&wire, &Slot::Shard(shard), group).await;
-                    drop(permit);
-                });
-            }
-        }
-    });
+    let (sender, receiver) = mpsc::channel(capacity.max(1));
+    tokio::spawn(run(wire, Slot::Shard(shard), receiver));
     Queue { sender }
+}
+
+async fn run(wire: Arc<Wire>, slot: Slot, mut receiver: mpsc::Receiver<Waiting>) {
+    const ROOM: usize = BATCH * 4;
+    let mut waiting = Vec::with_capacity(ROOM);
+    let mut on_the_way = FuturesUnordered::new();
+    let mut open = true;
+    while open || !waiting.is_empty() || !on_the_way.is_empty() {
+        let room = ROOM - waiting.len();
+        tokio::select! {
+            received = receiver.recv_many(&mut waiting, room), if open && room > 0 => open = received > 0,
+            _ = on_the_way.next(), if !on_the_way.is_empty() => {}
+        }
+        let worthwhile = waiting.len() >= WORTHWHILE && on_the_way.len() < wire.width();
+        if on_the_way.is_empty() || worthwhile {
+            on_the_way.extend(groups(waiting.drain(..)).into_iter().map(|group| send(&wire, &slot, group)));
+        }
+    }
 }
 
 /// What the members of one call share: the script and the views they were judged by.

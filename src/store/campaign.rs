@@ -1,7 +1,10 @@
 //! Stored form of a campaign: the file as the city wrote it, its life, and what its rounds have become.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::list::PinnedList;
 use crate::domain::time::Ms;
 
 /// One configuration record per campaign; replaced by compare-and-set, so a step that two nodes take happens once.
@@ -27,6 +30,9 @@ pub struct CampaignRecord {
     /// No further issue; issued vouchers stay valid.
     pub stopped: bool,
     pub rounds: Vec<RoundRecord>,
+    /// The version of each list that the file names, fixed when the campaign was published.
+    #[serde(default)]
+    pub lists: BTreeMap<String, PinnedList>,
 }
 
 /// What people decided; `open`, `ended` and `settled` follow from the clock.

@@ -7,6 +7,7 @@ pub mod embedded;
 pub mod keys;
 mod lane;
 pub mod ledger;
+pub mod list;
 pub mod merchant;
 pub mod orders;
 pub mod probe;

@@ -42,6 +42,7 @@ scripts! {
     HEADER_PUT "header_put",
     MERCHANT_VIEW "merchant_view",
     MONEY_EXPIRE "money_expire",
+    ORDER_CAP "order_cap",
     ORDER_CANCEL "order_cancel" after "order",
     ORDER_CLOSE "order_close" after "order",
     ORDER_CONFIRM "order_confirm" after "order",

@@ -17,7 +17,7 @@ pub use ask::{Reply, ask};
 pub use closed::{Closed, closed_loop};
 pub use pool::drive;
 pub use request::Request;
-pub use wire::Answer;
+pub use wire::{Answer, first};
 
 /// Whom to load, over how many connections.
 #[derive(Clone, Debug)]

@@ -22,6 +22,11 @@ impl Request {
         self
     }
 
+    /// Method and path, to name it in a message.
+    pub fn what(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
     /// The whole request for one caller: `authorization` is the header's value (empty: none), an empty body is none.
     pub fn bytes(&self, authorization: &str, body: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256 + authorization.len() + body.len());

@@ -5,6 +5,7 @@
 use super::findings::Fault;
 use super::schema::*;
 use crate::domain::claim_limit;
+use crate::domain::limit::keeper;
 
 struct Missing(Vec<Fault>);
 
@@ -37,7 +38,9 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     row.unless(campaign.merchant_enrolment.by_list.is_none(), "/merchant_enrolment/by_list".into(), "by_list");
     for (i, pack) in campaign.packs.iter().enumerate() {
         let at = format!("/packs/{i}");
-        row.unless(pack.use_rule.is_none(), format!("{at}/use_rule"), "use_rule of a pack");
+        if let Some(rule) = &pack.use_rule {
+            use_rule(row, rule, &format!("{at}/use_rule"));
+        }
         for (j, kind) in pack.vouchers.iter().enumerate() {
             voucher(row, kind, &format!("{at}/vouchers/{j}"));
         }
@@ -47,6 +50,8 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
         one_round(row, campaign, round, &at);
         own_terms(row, round, &at);
     }
+    let limits = campaign.limits.len() + campaign.rounds.iter().map(|round| round.limits.len()).sum::<usize>();
+    row.unless(limits <= 255, "/limits".into(), "more than 255 limits in all");
     for (i, limit) in campaign.limits.iter().enumerate() {
         one_limit(row, limit, &format!("/limits/{i}"));
     }
@@ -59,7 +64,9 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
 
 fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
     row.unless(matches!(kind.face, Face::Save { .. }), format!("{at}/kind"), "kind percent");
-    row.unless(kind.use_rule.is_none(), format!("{at}/use_rule"), "use_rule of a voucher");
+    if let Some(rule) = &kind.use_rule {
+        use_rule(row, rule, &format!("{at}/use_rule"));
+    }
     row.unless(kind.after_kind.is_none(), format!("{at}/after_kind"), "after_kind");
 }
 
@@ -92,9 +99,7 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     row.unless(round.unclaimed != Unclaimed::Release, format!("{at}/unclaimed"), "unclaimed release");
     row.unless(round.waves.is_empty(), format!("{at}/waves"), "waves");
     for (i, limit) in round.limits.iter().enumerate() {
-        let at = format!("{at}/limits/{i}");
-        row.unless(limit.action == LimitAction::Claim, at.clone(), "limits of a round on other actions than claim");
-        one_limit(row, limit, &at);
+        one_limit(row, limit, &format!("{at}/limits/{i}"));
     }
 }
 
@@ -135,40 +140,17 @@ fn terms(row: &mut Missing, reservation: Option<&Reservation>, eligibility: Opti
 }
 
 fn use_rule(row: &mut Missing, rule: &UseRule, at: &str) {
-    row.unless(rule.category_codes.is_empty(), format!("{at}/category_codes"), "category_codes");
     row.unless(rule.merchants_list.is_none(), format!("{at}/merchants_list"), "merchants_list");
-    row.unless(rule.scenes.is_empty(), format!("{at}/scenes"), "scenes");
-    row.unless(rule.hours.is_empty(), format!("{at}/hours"), "hours");
-    row.unless(rule.dates_excluded.is_empty(), format!("{at}/dates_excluded"), "dates_excluded");
-    row.unless(rule.eligible_items.is_empty(), format!("{at}/eligible_items"), "eligible_items");
-    row.unless(rule.excluded_items.is_empty(), format!("{at}/excluded_items"), "excluded_items");
-    row.unless(
-        rule.threshold_on == ThresholdOn::AfterMerchantDiscount,
-        format!("{at}/threshold_on"),
-        "threshold_on initial",
-    );
-    row.unless(!rule.combine_with_campaigns, format!("{at}/combine_with_campaigns"), "combine_with_campaigns");
-    row.unless(
-        rule.max_vouchers_per_payment == 1,
-        format!("{at}/max_vouchers_per_payment"),
-        "several vouchers in a payment",
-    );
     row.unless(rule.location.is_none(), format!("{at}/location"), "location");
-    row.unless(!rule.require_items, format!("{at}/require_items"), "require_items");
 }
 
 fn one_limit(row: &mut Missing, limit: &Limit, at: &str) {
-    use LimitEntity::{Merchant, Person};
     if limit.action == LimitAction::Claim {
         let personal = claim_limit::is_personal(limit);
         row.unless(personal, format!("{at}/entities"), "limits on claims by other than person, channel and pack");
         return;
     }
     row.unless(limit.action == LimitAction::Redeem, format!("{at}/action"), "limits on reserve, refund");
-    let mut entities = limit.entities.clone();
-    entities.sort_unstable();
-    let known = entities == [Person] || entities == [Person, Merchant];
-    row.unless(known, format!("{at}/entities"), "limits by other than person, or person and merchant");
-    row.unless(limit.period == Period::Day, format!("{at}/period"), "limits by other periods than a day");
-    row.unless(matches!(limit.max, LimitMax::Count(_)), format!("{at}/max_amount"), "max_amount");
+    let kept = limit.action != LimitAction::Redeem || keeper(limit).is_some();
+    row.unless(kept, format!("{at}/entities"), "limits on redeeming that name no person, merchant, store or terminal");
 }
