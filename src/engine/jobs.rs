@@ -135,6 +135,10 @@ impl Engine {
                 self.draw_round(campaign_id, round_id).await?;
             } else if crediting_is_due(round, now) {
                 self.credit_round(campaign_id, round_id).await?;
+            } else if round.grant_is_uncounted(&view) {
+                self.count_grant(&view, round).await?;
+            } else if round.grant_is_due(now) {
+                self.credit_grant(&view, round).await?;
             } else {
                 continue;
             }

@@ -7,6 +7,7 @@ pub mod campaign;
 mod campaign_file;
 mod csv_rows;
 pub mod enrolment;
+mod grant;
 pub mod issuance;
 pub mod jobs;
 pub mod ledger_view;

@@ -96,6 +96,9 @@ impl Engine {
                 if due && round.draw.is_none() {
                     warnings.push(format!("{} {}: the draw is due and not held", view.id, round.round.round_id));
                 }
+                if let Some(warning) = round.grant_warning() {
+                    warnings.push(format!("{} {}: {warning}", view.id, round.round.round_id));
+                }
             }
         }
         warnings

@@ -61,6 +61,16 @@ pub struct RoundRecord {
     pub draw: Option<DrawRecord>,
     /// When the sweep had credited every decided winner.
     pub credited_at: Option<Ms>,
+    /// The names of a grant's list, counted against its packs.
+    #[serde(default)]
+    pub grant: Option<GrantRecord>,
+}
+
+/// A list that does not fit is not credited at all: nobody can say who of it should go without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantRecord {
+    pub names: u64,
+    pub fits: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod claim_limits;
 mod first_come;
+mod grant;
 mod proof;
 
 use std::collections::BTreeSet;

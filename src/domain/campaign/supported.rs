@@ -72,7 +72,6 @@ fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
 
 fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     let drawn = matches!(round.mode, Mode::Ballot | Mode::Rain);
-    row.unless(round.mode != Mode::Grant, format!("{at}/mode"), "mode grant");
     let claimed_ballot = round.mode == Mode::Ballot && round.opens_at.is_some();
     row.unless(!claimed_ballot, format!("{at}/opens_at"), "claim window of a ballot");
     let walk_in = drawn && campaign.reservation_of(round).is_none();
@@ -88,12 +87,13 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     }
     let assigned = match round.assignment {
         Assignment::Single => true,
-        Assignment::Choice | Assignment::Each => !drawn,
+        Assignment::Choice => !drawn,
+        Assignment::Each => round.mode == Mode::FirstCome,
         Assignment::Chance => false,
     };
-    row.unless(assigned, format!("{at}/assignment"), "assignment choice, each in a draw, and chance");
+    row.unless(assigned, format!("{at}/assignment"), "assignment chance, each of a grant, choice and each of a draw");
     row.unless(round.exclude_winners_of.is_empty() || !drawn, format!("{at}/exclude_winners_of"), "exclude_winners_of");
-    row.unless(round.entries_list.is_none(), format!("{at}/entries_list"), "entries_list");
+    row.unless(round.entries_list.is_none() || !drawn, format!("{at}/entries_list"), "entries_list of a draw");
     let operator = round.draw.as_ref().is_none_or(|draw| draw.entropy == [Entropy::Operator]);
     row.unless(operator, format!("{at}/draw/entropy"), "entropy drand, notary");
     row.unless(round.unclaimed != Unclaimed::Release, format!("{at}/unclaimed"), "unclaimed release");

@@ -4,7 +4,7 @@ use rmpv::Value;
 
 use super::judge::{names_pack, not_on_list};
 use super::{CreditedPack, credited};
-use crate::domain::campaign::schema::Round;
+use crate::domain::campaign::schema::{Mode, Round};
 use crate::domain::claim_limit;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
@@ -118,13 +118,18 @@ fn issue_member(
         int(engine.store.shards()),
         int(u8::from(round.reservation.is_some())),
         int(u8::from(names_pack(&round.round))),
-        int(round.round.max_packs_per_person),
+        int(most_packs(&round.round)),
         Value::Array(excluded_rounds(view, &round.round).map(Value::from).collect()),
         limits(view, round.index, channel, pack, at),
         int(holds.from),
         int(holds.until),
     ];
     Member::new(vec![person.bucket_key.clone()], args).view(view.number, view.rev)
+}
+
+/// A grant gives one pack to each name of its list, through whichever channel.
+fn most_packs(round: &Round) -> u32 {
+    if round.mode == Mode::Grant { 1 } else { round.max_packs_per_person }
 }
 
 /// Rounds whose winners do not take part in this one.
@@ -158,7 +163,7 @@ pub(in crate::engine) fn issued(view: &CampaignView, round: &RoundView, pack: u8
         Some("plan_stale") => Issued::Stale,
         Some("empty") => Issued::Empty { leases: reply.int(1), returns: reply.int(2) },
         Some("limit_reached") => refused(claim_limit::reached(&view.campaign, round.index, reply.int(1) as u8)),
-        Some("max_packs") => refused(too_many_packs(round.round.max_packs_per_person)),
+        Some("max_packs") => refused(too_many_packs(most_packs(&round.round))),
         Some("excluded") => refused(won_before(&round.round)),
         Some(_) => refused(not_on_list()),
     }

@@ -109,7 +109,7 @@ impl Engine {
         match round.round.mode {
             Mode::Ballot | Mode::Rain => judge_drawn(view, round, pass, choice, window, now),
             Mode::FirstCome => self.judge_first_come(view, round, pass, choice, window, now),
-            Mode::Grant => judge_undrawn(view, choice, window),
+            Mode::Grant => judge_grant(view, round, pass, choice, window, now),
         }
     }
 
@@ -218,12 +218,38 @@ fn judge_drawn(
     }
 }
 
-/// Grants are credited to those who are on a list.
-fn judge_undrawn(view: &CampaignView, choice: Option<u8>, window: Option<usize>) -> Judged {
-    match window {
-        None => Judged::Recall(Recall { pack: choice, closed: true }),
-        Some(_) if view.record.stopped => Judged::Recall(Recall { pack: choice, closed: false }),
-        Some(window) => Judged::NotYet { retry_after_ms: jitter(), window, detail: None },
+/// Who has a pass of a grant is on its list; the pack that the list says stands in the pass.
+fn judge_grant(
+    view: &CampaignView,
+    round: &RoundView,
+    pass: &Pass,
+    choice: Option<u8>,
+    window: Option<usize>,
+    now: Ms,
+) -> Judged {
+    let own = (pass.choice != NO_CHOICE).then_some(pass.choice);
+    if choice.is_some() && own.is_some() && choice != own {
+        return Judged::Refused(Box::new(not_on_list()));
+    }
+    let recall = |closed| Judged::Recall(Recall { pack: choice, closed });
+    let wait = |window, retry_after_ms, detail| Judged::NotYet { retry_after_ms, window, detail };
+    let fits = round.record.grant.map(|grant| grant.fits);
+    let pack = own.or(choice).or_else(|| only_pack(view, &round.round));
+    let supply = pack.and_then(|pack| Some((pack, supply_of(view, round, pass.channel, pack)?.0)));
+    match (window, supply, fits) {
+        (window, ..) if view.record.stopped => recall(window.is_none()),
+        (Some(window), ..) if now < round.windows[window].opens_at => {
+            wait(window, (round.windows[window].opens_at - now) as u64, None)
+        }
+        (Some(window), Some((pack, supply)), Some(true)) => {
+            Judged::Issue(Issue { pack, supply, closed: false, window })
+        }
+        (None, Some((pack, supply)), Some(true)) if round.round.unclaimed == Unclaimed::Credit => {
+            Judged::Issue(Issue { pack, supply, closed: true, window: 0 })
+        }
+        (Some(window), _, Some(false)) => wait(window, jitter(), Some("list_exceeds_supply")),
+        (Some(window), ..) => wait(window, jitter(), Some("list_not_counted")),
+        (None, ..) => recall(true),
     }
 }
 

@@ -25,16 +25,16 @@ impl Engine {
                 return Ok(Known::Won { credited: true, pack: Some(pack) });
             }
             let known_at = known_at(round);
-            if matches!(round.round.mode, Mode::FirstCome | Mode::Grant) {
-                let over = known_at.is_some_and(|known_at| self.now() >= known_at);
-                return Ok(if over || self.is_sold_out(&view, round, pass.channel) {
-                    Known::Lost
-                } else {
-                    Known::Pending { known_at: known_at.map(|known_at| view.zone.rfc3339(known_at)) }
-                });
+            let pending = || Known::Pending { known_at: known_at.map(|known_at| view.zone.rfc3339(known_at)) };
+            let over = known_at.is_some_and(|known_at| self.now() >= known_at);
+            match round.round.mode {
+                Mode::FirstCome if over || self.is_sold_out(&view, round, pass.channel) => return Ok(Known::Lost),
+                Mode::Grant if over && !round.grant_is_coming() => return Ok(Known::Lost),
+                Mode::FirstCome | Mode::Grant => return Ok(pending()),
+                Mode::Ballot | Mode::Rain => {}
             }
-            if round.draw.is_none() || known_at.is_some_and(|known_at| self.now() < known_at) {
-                return Ok(Known::Pending { known_at: known_at.map(|known_at| view.zone.rfc3339(known_at)) });
+            if round.draw.is_none() || !over && known_at.is_some() {
+                return Ok(pending());
             }
             match self.credit_late(&view, round, &pass).await? {
                 Some(pack) => Ok(Known::Won { credited: true, pack: Some(pack) }),

@@ -1,6 +1,7 @@
 //! Passes: who a tap comes from, judged once. A reservation gives one; for rounds without reservation it is asked for before the rush.
 
 use super::{Claimant, judge};
+use crate::domain::campaign::schema::Mode;
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{DAY, Ms};
@@ -67,7 +68,7 @@ impl Engine {
         }
     }
 
-    /// What the person's entry says, or, without reservation, what the rules say about the person.
+    /// What the person's entry or a grant's list says, or, without reservation, what the rules say about the person.
     async fn pass_of_resident(
         &self,
         view: &CampaignView,
@@ -77,7 +78,10 @@ impl Engine {
     ) -> Result<Pass, Failure> {
         let person = self.person(view, resident);
         let channel = self.channel_of(view, resident)?;
-        let (channel, choice) = if round.reservation.is_some() {
+        let (channel, choice) = if round.round.mode == Mode::Grant {
+            let member = self.grant_of(view, round, resident).await?.ok_or_else(judge::not_on_list)?;
+            (member.channel.unwrap_or(channel), member.pack.unwrap_or(NO_CHOICE))
+        } else if round.reservation.is_some() {
             let record = self.person_record(&person).await?.unwrap_or_default();
             let own = |channel: u8| {
                 record.entries.iter().find(|entry| (entry.round, entry.channel) == (round.index, channel))

@@ -38,7 +38,7 @@ impl Rush {
         Rush::open_on(Server::start(Options { shards, ..Options::at(BEFORE) }), file)
     }
 
-    fn open_on(server: Server, file: &Value) -> Rush {
+    pub fn open_on(server: Server, file: &Value) -> Rush {
         server.create_campaign(file).ok();
         let campaign = file["campaign_id"].as_str().expect("an id").to_string();
         server.publish(&campaign);
