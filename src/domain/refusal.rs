@@ -188,6 +188,8 @@ refusals! {
     WithdrawalClosed "withdrawal_closed" 409 false "已过撤回期限。" "The time for withdrawal is over.";
 
     // Claim.
+    PassNotOpen "pass_not_open" 409 true "通行证尚未开始领取，见 opens_at。" "Passes are given out from opens_at on.";
+    RoundClosed "round_closed" 409 false "场次已结束。" "The round has closed.";
     PackChoiceRequired "pack_choice_required" 422 false "请指明 pack_id。" "Name the pack_id.";
     RoundNotDrawn "round_not_drawn" 409 true "尚未摇号。" "The round has not been drawn yet.";
 

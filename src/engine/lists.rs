@@ -138,11 +138,20 @@ impl Engine {
     /// Who of a shard has more than one entry in the draw, by the round's `entries_list`; everybody else has one.
     pub(super) async fn chances(
         &self,
-        _view: &CampaignView,
-        _round: u8,
-        _shard: u8,
+        view: &CampaignView,
+        round: u8,
+        shard: u8,
     ) -> Result<HashMap<[u8; 9], u8>, StoreError> {
-        Ok(HashMap::new())
+        let mut chances = HashMap::new();
+        let named = view.rounds[usize::from(round)].round.entries_list.as_deref();
+        let Some(list) = named.and_then(|list_id| view.record.lists.get(list_id)) else { return Ok(chances) };
+        let mut walk = self.list_walk(list, shard);
+        while let Some(people) = walk.next().await? {
+            let several = people.into_iter().filter(|(_, member)| member.entries > 1);
+            chances
+                .extend(several.map(|(root, member)| (root.in_campaign(&view.pseudonym_key).field(), member.entries)));
+        }
+        Ok(chances)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod drawn;
 pub mod eligibility;
 pub mod enrolment;
 pub mod entropy;
+mod grant;
 pub mod issuance;
 pub mod jobs;
 pub mod ledger_view;
@@ -33,6 +34,7 @@ pub mod sandbox;
 pub mod settlement;
 pub mod statement;
 pub mod stats;
+pub mod stock;
 mod strike;
 pub mod terminal;
 pub mod upkeep;
@@ -79,6 +81,7 @@ pub struct Engine {
     reading: tokio::sync::Mutex<()>,
     /// When this node last moved the money of a campaign.
     looked: tokio::sync::Mutex<std::collections::HashMap<u16, pool::Looked>>,
+    stocks: stock::Stocks,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
     /// How far the long steps are that this node runs.
@@ -99,6 +102,7 @@ impl Engine {
             snapshot: ArcSwap::default(),
             reading: Default::default(),
             looked: Default::default(),
+            stocks: stock::Stocks::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
             progress: Default::default(),

@@ -16,6 +16,7 @@ mod merchant_import;
 pub mod middleware;
 pub mod openapi;
 pub mod ops;
+mod pass;
 pub mod redemption;
 pub mod reservation;
 mod reservation_import;
@@ -78,6 +79,7 @@ impl State {
 fn routes(config: &mut ServiceConfig, sandbox: bool) {
     issuance::configure(config);
     redemption::configure(config);
+    pass::configure(config);
     reservation::configure(config);
     wallet::configure(config);
     ops::configure(config);

@@ -89,6 +89,16 @@ pub struct RoundRecord {
     /// When the list began to close: what happened to a person later does not change the list.
     #[serde(default)]
     pub closing_at: Option<Ms>,
+    /// The names of a grant's list, counted against its packs.
+    #[serde(default)]
+    pub grant: Option<GrantRecord>,
+}
+
+/// A list that does not fit is not credited at all: nobody can say who of it should go without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantRecord {
+    pub names: u64,
+    pub fits: bool,
 }
 
 /// A wave passes on what the window before left unclaimed.

@@ -62,6 +62,10 @@ scripts! {
     PAY_CODE_PUT "pay_code_put",
     RESERVATION_ADD "reservation_add" after "reservation",
     RESERVATION_REMOVE "reservation_remove" after "reservation",
+    STOCK_ACCEPT "stock_accept",
+    STOCK_APPLY "stock_apply",
+    STOCK_LEASE "stock_lease",
+    STOCK_RETURN "stock_return",
     VIEW_PUT "view_put",
     WALLET_READ "wallet_read",
 }

@@ -67,13 +67,8 @@ fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
 
 fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     let drawn = matches!(round.mode, Mode::Ballot | Mode::Rain);
-    row.unless(drawn, format!("{at}/mode"), "modes first_come, grant");
     let walk_in = drawn && campaign.reservation_of(round).is_none();
-    row.unless(
-        round.reservation != RoundReservation::WalkIn && !walk_in,
-        format!("{at}/reservation"),
-        "rounds without reservation",
-    );
+    row.unless(!walk_in, format!("{at}/reservation"), "rounds without reservation");
     let more_keys = campaign
         .reservation_of(round)
         .is_some_and(|terms| terms.identity_keys.iter().any(|key| *key != IdentityKey::Person));
@@ -90,7 +85,12 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
         format!("{at}/waves"),
         "waves where a person may win more packs than one may keep",
     );
-    row.unless(round.entries_list.is_none(), format!("{at}/entries_list"), "entries_list");
+    let assigned = match round.assignment {
+        Assignment::Single | Assignment::Choice => true,
+        Assignment::Each => round.mode != Mode::Grant,
+        Assignment::Chance => drawn,
+    };
+    row.unless(assigned, format!("{at}/assignment"), "assignment chance without a draw, each of a grant");
     for (i, limit) in round.limits.iter().enumerate() {
         one_limit(row, limit, &format!("{at}/limits/{i}"));
     }
