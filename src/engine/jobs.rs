@@ -42,13 +42,19 @@ pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
             engine.step_campaigns().await;
         }
     };
+    let stock = async {
+        let mut turns = turns(STEP);
+        while turns.next().await {
+            let _ = engine.step_stock().await.inspect_err(|failure| tell("stock", failure));
+        }
+    };
     let upkeep = async {
         let (mut turns, mut upkeep) = (turns(UPKEEP), Upkeep::default());
         while engine.settings.compacts_store && turns.next().await {
             let _ = upkeep.step(&engine).await.inspect_err(|error| tell("upkeep", &error.clone().into()));
         }
     };
-    tokio::join!(follow, sweep, campaigns, upkeep);
+    tokio::join!(follow, sweep, campaigns, stock, upkeep);
 }
 
 /// The turns of one job, until it is told to stop.
@@ -126,18 +132,24 @@ impl Engine {
             let round_id = round.round.round_id.as_str();
             if list_is_due(&view, round, now) {
                 self.close_list(campaign_id, round_id).await?;
-            } else if draw_is_due(round, now) {
+            } else if self.settle_supply(&view, round, now).await? {
+                // Done.
+            } else if draw_is_due(round, now) && !view.awaits_supply(round) {
                 self.draw_round(campaign_id, round_id).await?;
             } else if let Some(step) = round.wave_due(now) {
                 self.take_wave_step(campaign_id, round_id, step).await?;
             } else if crediting_is_due(round, now) {
                 self.credit_round(campaign_id, round_id).await?;
+            } else if round.grant_is_uncounted(&view) {
+                self.count_grant(&view, round).await?;
+            } else if round.grant_is_due(now) {
+                self.credit_grant(&view, round).await?;
             } else {
                 continue;
             }
             return Ok(true);
         }
-        self.expire_money(&view, now).await?;
+        self.move_money(&view, now, false).await?;
         Ok(false)
     }
 

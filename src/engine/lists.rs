@@ -13,11 +13,10 @@ use super::{Engine, Failure};
 use crate::domain::beacon;
 use crate::domain::campaign::schema::{Entropy, Mode};
 use crate::domain::draw::{Entry, ListRoot};
-use crate::domain::person::{Pseudonym, Root};
+use crate::domain::person::Pseudonym;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::store::campaign::{ClosedList, ListState};
-use crate::store::list::PinnedList;
 use crate::store::record::Mark;
 use crate::store::{StoreError, read};
 
@@ -144,32 +143,16 @@ impl Engine {
         shard: u8,
     ) -> Result<HashMap<[u8; 9], u8>, StoreError> {
         let mut chances = HashMap::new();
-        let Some(list) = pinned(view, &view.rounds[usize::from(round)]) else { return Ok(chances) };
-        for buckets in crate::store::list::steps(list.buckets) {
-            for (root, member) in self.store.list_persons(list, shard, buckets).await? {
-                if member.entries > 1 {
-                    chances.insert(root.in_campaign(&view.pseudonym_key).field(), member.entries);
-                }
-            }
+        let named = view.rounds[usize::from(round)].round.entries_list.as_deref();
+        let Some(list) = named.and_then(|list_id| view.record.lists.get(list_id)) else { return Ok(chances) };
+        let mut walk = self.list_walk(list, shard);
+        while let Some(people) = walk.next().await? {
+            let several = people.into_iter().filter(|(_, member)| member.entries > 1);
+            chances
+                .extend(several.map(|(root, member)| (root.in_campaign(&view.pseudonym_key).field(), member.entries)));
         }
         Ok(chances)
     }
-
-    /// How many entries one person has in the draw of a round.
-    pub(super) async fn chances_of(
-        &self,
-        view: &CampaignView,
-        round: &RoundView,
-        root: &Root,
-    ) -> Result<u8, StoreError> {
-        let Some(list) = pinned(view, round) else { return Ok(1) };
-        Ok(self.store.list_member(list, root).await?.map_or(1, |member| member.entries))
-    }
-}
-
-/// The version of the round's `entries_list` that the campaign is bound to.
-fn pinned<'a>(view: &'a CampaignView, round: &RoundView) -> Option<&'a PinnedList> {
-    view.record.lists.get(round.round.entries_list.as_ref()?)
 }
 
 /// An excluded round whose winners are not decided yet; the list that excludes them waits.
@@ -274,11 +257,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 }
 
 /// Runs `work` over equal parts of `items` on all cores; it is told where its part begins. Answers come in the order of the parts.
-pub(super) fn on_all_cores<T: Sync, R: Send>(
-    items: &[T],
-    least: usize,
-    work: impl Fn(usize, &[T]) -> R + Sync,
-) -> Vec<R> {
+pub fn on_all_cores<T: Sync, R: Send>(items: &[T], least: usize, work: impl Fn(usize, &[T]) -> R + Sync) -> Vec<R> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let part = items.len().div_ceil(cores).max(least);
     std::thread::scope(|scope| {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::list::PinnedList;
+pub use crate::domain::pool::CellSupply;
 use crate::domain::time::Ms;
 
 /// One configuration record per campaign; replaced by compare-and-set, so a step that two nodes take happens once.
@@ -33,6 +34,9 @@ pub struct CampaignRecord {
     /// The version of each list that the file names, fixed when the campaign was published.
     #[serde(default)]
     pub lists: BTreeMap<String, PinnedList>,
+    /// The version of each area, likewise.
+    #[serde(default)]
+    pub areas: BTreeMap<String, u32>,
 }
 
 /// What people decided; `open`, `ended` and `settled` follow from the clock.
@@ -61,13 +65,16 @@ pub struct RoundRecord {
     pub draw: Option<DrawRecord>,
     /// When the sweep had credited every decided winner.
     pub credited_at: Option<Ms>,
-    /// Packs of each cell, fixed at the draw or opening, where the file alone does not say them.
+    /// Packs of each cell, fixed at the draw or the opening where the file leaves them open.
     #[serde(default)]
     pub supply: Option<Vec<CellSupply>>,
-    /// Fen that the round took from the pool.
+    /// Fen that the fixed supply takes from the pool; negative when own money that buys no pack goes there.
     #[serde(default)]
     pub funded: i64,
-    /// Fen of packs nobody got that went to the pool when the round was over.
+    /// From when on nothing more is issued in this round. Every shard knows it before anything is counted as unissued for good.
+    #[serde(default)]
+    pub over_at: Option<Ms>,
+    /// Fen of packs that nobody got, which went to the pool when the round was over.
     #[serde(default)]
     pub returned: Option<i64>,
     /// Later claim windows, in order, from the moment in which the window before was frozen.
@@ -82,15 +89,16 @@ pub struct RoundRecord {
     /// When the list began to close: what happened to a person later does not change the list.
     #[serde(default)]
     pub closing_at: Option<Ms>,
+    /// The names of a grant's list, counted against its packs.
+    #[serde(default)]
+    pub grant: Option<GrantRecord>,
 }
 
-/// Packs of one cell.
+/// A list that does not fit is not credited at all: nobody can say who of it should go without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CellSupply {
-    /// Position of the channel when the supply is divided by channel.
-    pub channel: Option<u8>,
-    pub pack: u8,
-    pub count: u64,
+pub struct GrantRecord {
+    pub names: u64,
+    pub fits: bool,
 }
 
 /// A wave passes on what the window before left unclaimed.

@@ -7,6 +7,7 @@
 mod harness;
 mod oracle;
 
+mod area;
 mod audit;
 mod bad_input;
 mod campaign;
@@ -15,6 +16,7 @@ mod contention;
 mod issuance;
 mod list;
 mod merchant;
+mod pool;
 mod redemption;
 mod reservation;
 mod settlement;
