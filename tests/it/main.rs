@@ -13,6 +13,7 @@ mod campaign;
 mod conservation;
 mod contention;
 mod issuance;
+mod load;
 mod merchant;
 mod redemption;
 mod reservation;
