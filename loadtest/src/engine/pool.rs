@@ -70,9 +70,10 @@ impl<'a> Pool<'a> {
         let mut begun = 0;
         while pool.free.len() < target.connections {
             // In small waves: a server's queue of connections that it has not accepted yet may be short, and what overflows it stalls for seconds.
-            for at in begun..target.connections.min(begun + WAVE) {
+            let wave = begun..target.connections.min(begun + WAVE);
+            begun = wave.end;
+            for at in wave {
                 pool.connections[at].connect(target.address, pool.poll.registry(), Token(at))?;
-                begun = at + 1;
             }
             if Instant::now() > until {
                 return Err(io::ErrorKind::TimedOut.into());
