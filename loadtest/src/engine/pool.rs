@@ -10,6 +10,8 @@ use mio::{Events, Poll, Token};
 use super::connection::{Connection, Flight};
 use super::{Lost, Target, Work};
 
+/// Answers that are read before requests are sent again.
+const TOGETHER: usize = 64;
 /// How often the loop looks for answers that are overdue and connections to open again.
 const SWEEP: Duration = Duration::from_millis(100);
 /// Connections that are opened together, and the pause between.
@@ -40,10 +42,12 @@ pub fn drive(target: &Target, work: &mut impl Work) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         }
-        for event in &events {
+        for (number, event) in events.iter().enumerate() {
             pool.ready(event, work);
-            // Not only when all answers have been read: what is due goes out as soon as there is a connection for it.
-            pool.send(work);
+            // What is due does not wait for all answers to be read; but to send after each would wake the server for every single request.
+            if number % TOGETHER == TOGETHER - 1 {
+                pool.send(work);
+            }
         }
         if sweep <= Instant::now() {
             pool.sweep(work);
