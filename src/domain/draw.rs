@@ -6,6 +6,8 @@ use sha2::{Digest, Sha256};
 use super::person::{MacKey, Pseudonym};
 
 const VERSION: &[u8] = b"quanyu.draw.v1\0";
+/// Second scores are of another domain, so that a lucky first one is not a good tier too.
+const TIER: &[u8] = b"quanyu.tier.v1\0";
 
 /// A place on a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +47,11 @@ pub struct ListRoot {
 
 impl ListRoot {
     pub fn push(&mut self, entry: &[u8]) {
-        let mut hash = hash(&[&[0], entry]);
+        self.push_node(hash(&[&[0], entry]));
+    }
+
+    /// Adds the next node of one level: of leaves, or of complete subtrees of equal size, the last of which may be smaller.
+    pub fn push_node(&mut self, mut hash: [u8; 32]) {
         let mut level = self.count;
         while level & 1 == 1 {
             if let Some(left) = self.subtrees.pop() {
@@ -91,7 +97,7 @@ pub struct Inputs<'a> {
     pub secret: [u8; 32],
 }
 
-/// The seed of a round's scores, secret until the round has ended.
+/// The seed of a round's scores, secret until the round has ended. It is kept as the key of a MAC that has read its key already.
 #[derive(Clone)]
 pub struct Seed(MacKey);
 
@@ -111,8 +117,24 @@ impl Seed {
     }
 
     pub fn score(&self, entry: &Entry) -> Score {
+        self.mac(&[], entry)
+    }
+
+    /// The second score, by which `chance` gives its packs to the winners.
+    pub fn tier_score(&self, entry: &Entry) -> Score {
+        self.mac(TIER, entry)
+    }
+
+    /// The lowest score of a person with `chances` entries, and the `k` that has it.
+    pub fn best(&self, entry: &Entry, chances: u8) -> (Score, u16) {
+        let scores = (0..u16::from(chances.max(1))).map(|k| (self.score(&Entry { k, ..*entry }), k));
+        scores.min().expect("there is at least one entry")
+    }
+
+    fn mac(&self, domain: &[u8], entry: &Entry) -> Score {
         let [channel, pack_id] = [entry.channel, entry.pack_id].map(|text| (text.len() as u32).to_be_bytes());
-        let parts: [&[u8]; 6] = [
+        let parts: [&[u8]; 7] = [
+            domain,
             &entry.pseudonym.0,
             &channel,
             entry.channel.as_bytes(),
@@ -149,35 +171,12 @@ impl Cutoff {
     }
 }
 
-/// The cutoff of `winners` among `ranked`; reorders the slice.
-pub fn cutoff(ranked: &mut [(Score, Pseudonym)], winners: u64) -> Option<Cutoff> {
-    let winners = usize::try_from(winners).unwrap_or(usize::MAX).min(ranked.len());
-    if winners == 0 {
-        return None;
-    }
-    let (_, &mut (score, pseudonym), _) = ranked.select_nth_unstable(winners - 1);
-    Some(Cutoff { score, pseudonym })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn person(n: u8) -> Pseudonym {
         Pseudonym(hash(&[&[n]]))
-    }
-
-    fn seed() -> Seed {
-        let inputs = Inputs {
-            campaign_id: "c",
-            round_id: "r",
-            rules_hash: [1; 32],
-            root: [2; 32],
-            count: 9,
-            entropy: &[],
-            secret: [3; 32],
-        };
-        Seed::of(&inputs)
     }
 
     #[test]
@@ -194,17 +193,38 @@ mod tests {
     }
 
     #[test]
-    fn the_cutoff_is_inclusive_and_does_not_depend_on_the_order_of_the_list() {
-        let rank = |n: u8| {
-            let entry = Entry { pseudonym: person(n), channel: "wechat", pack_id: "", k: 0 };
-            (seed().score(&entry), person(n))
+    fn subtrees_of_one_size_add_up_to_the_same_root() {
+        for count in [0, 1, 3, 4, 5, 8, 11, 12, 13, 64, 65] {
+            let leaves: Vec<[u8; 2]> = (0..count).map(|n: u16| n.to_be_bytes()).collect();
+            let mut whole = ListRoot::default();
+            leaves.iter().for_each(|leaf| whole.push(leaf));
+            let mut above = ListRoot::default();
+            for chunk in leaves.chunks(4) {
+                let mut part = ListRoot::default();
+                chunk.iter().for_each(|leaf| part.push(leaf));
+                above.push_node(part.root());
+            }
+            assert_eq!(above.root(), whole.root(), "{count} leaves");
+        }
+    }
+
+    #[test]
+    fn a_score_is_the_mac_of_the_entrys_bytes_and_the_lowest_of_several_counts() {
+        let entry = Entry { pseudonym: person(1), channel: "wechat", pack_id: "a", k: 0 };
+        let inputs = Inputs {
+            campaign_id: "c",
+            round_id: "r",
+            rules_hash: [1; 32],
+            root: [2; 32],
+            count: 9,
+            entropy: &[],
+            secret: [3; 32],
         };
-        let mut forward: Vec<_> = (0..50).map(rank).collect();
-        let mut backward: Vec<_> = (0..50).rev().map(rank).collect();
-        let cutoff = super::cutoff(&mut forward, 20);
-        assert_eq!(cutoff, super::cutoff(&mut backward, 20));
-        let cutoff = cutoff.unwrap();
-        assert_eq!(forward.iter().filter(|(score, person)| cutoff.admits(*score, *person)).count(), 20);
-        assert_eq!(super::cutoff(&mut forward, 0), None);
+        let seed = Seed::of(&inputs);
+        let mut expected: Vec<(Score, u16)> = (0..5).map(|k| (seed.score(&Entry { k, ..entry }), k)).collect();
+        expected.sort_unstable();
+        assert_eq!(seed.best(&entry, 5), expected[0]);
+        assert_eq!(seed.best(&entry, 1), (seed.score(&entry), 0));
+        assert_ne!(seed.tier_score(&entry), seed.score(&entry));
     }
 }

@@ -1,6 +1,7 @@
 //! What the words mean: the rules of a voucher campaign as pure functions. No clock, no random source, no Redis, no HTTP.
 
 pub mod basket;
+pub mod beacon;
 pub mod campaign;
 pub mod cashier;
 pub mod claim_limit;
@@ -17,6 +18,8 @@ pub mod order;
 pub mod pass;
 pub mod paycode;
 pub mod person;
+pub mod pool;
+pub mod ranking;
 pub mod refund;
 pub mod refusal;
 pub mod release;

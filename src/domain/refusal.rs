@@ -171,6 +171,7 @@ refusals! {
         pos "活动已暂停，暂不能用券。" "The campaign is paused: vouchers cannot be used now.";
     RoundNotFound "round_not_found" 404 false "没有这个场次。" "There is no such round.";
     RoundNotClosed "round_not_closed" 409 true "场次结束后才公布。" "This is published when the round has closed.";
+    EntropyConflict "entropy_conflict" 409 false "该公开随机数已录入且不同。" "Another public value was entered for this draw; the first one stays.";
     ListNotClosed "list_not_closed" 409 true "名单尚未截止。" "The list has not closed yet.";
 
     // Reserve.

@@ -4,11 +4,9 @@ pub mod issue;
 pub mod judge;
 mod mine;
 
-use super::reservation::NO_CHOICE;
 use super::resident::{Person, Resident};
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
-use crate::domain::draw::Entry;
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, SECOND};
@@ -67,6 +65,10 @@ impl Engine {
                 Ok(told) => Ok(told?),
                 Err(Judged::Issue(issue)) => self.settle_issue(&view, round, &pass, issue).await,
                 Err(Judged::Recall(recall)) => self.settle_recall(&view, round, &pass, recall).await,
+                Err(Judged::Present { retry_after_ms, window }) => {
+                    self.mark_present(&pass.person(&view), round.index, pass.channel).await?;
+                    Ok(judge::not_yet(round, window, retry_after_ms, None))
+                }
                 Err(_) => Err(Code::Internal.into()),
             }
         })
@@ -104,6 +106,7 @@ impl Engine {
         match (mine::held_pack(view, &record, round.index, pass.channel, recall.pack), recall.closed) {
             (Some(pack), true) => Ok(Tap::Closed { result: "won", pack: Some(pack) }),
             (Some(pack), false) => Ok(Tap::Won { pack, replayed: true }),
+            (None, false) if recall.passed => Ok(Tap::Lost),
             (None, true) => Ok(Tap::Closed { result: "lost", pack: None }),
             (None, false) => Err(judge::not_running().into()),
         }
@@ -138,12 +141,6 @@ impl Pass {
     pub(super) fn person(&self, view: &CampaignView) -> Person {
         Person::new(view, self.shard, self.pseudonym)
     }
-}
-
-/// A person's entry on a list as the draw sees it.
-pub(super) fn entry_of<'a>(view: &'a CampaignView, person: &Person, channel: u8, choice: u8) -> Entry<'a> {
-    let pack_id = if choice == NO_CHOICE { "" } else { view.pack_id(choice) };
-    Entry { pseudonym: person.pseudonym, channel: view.channel_name(channel), pack_id, k: 0 }
 }
 
 /// A pack as a resident sees it.

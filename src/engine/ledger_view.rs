@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::audit::{CampaignFacts, Cell, Counters, Supply, What};
+use super::audit::{CampaignFacts, Cell, Counters, RoundFacts, Supply, What};
 
 /// The accounts of some part of a campaign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -24,7 +24,7 @@ pub struct LedgerView {
     pub rounds: Vec<RoundAccounts>,
     pub channels: Vec<ChannelAccounts>,
     pub packs: Vec<PackAccounts>,
-    /// Money that no pack has: today only what no round was given.
+    /// Money that no pack has; their amounts are the total's `unallocated`.
     pub pools: Vec<Pool>,
     pub as_of: AsOf,
 }
@@ -51,10 +51,13 @@ pub struct PackAccounts {
     pub accounts: Accounts,
 }
 
+/// `unallocated` is what no round was given; `pool` is what rounds left behind, less what later rounds took from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pool {
     pub pool: &'static str,
     pub amount: i64,
+    pub received: i64,
+    pub taken: i64,
 }
 
 /// Highest epoch and sum of the seqs of all shards.
@@ -68,12 +71,17 @@ pub fn ledger_view(counters: &Counters, facts: &CampaignFacts, as_of: AsOf) -> L
     let accounts = |supplies: &dyn Fn(&Supply) -> bool, cells: &dyn Fn(&Cell) -> bool| {
         accounts_of(counters, facts, supplies, cells)
     };
+    let undivided = |round: &RoundFacts| if round.counted { 0 } else { round.own };
+    let (received, taken) = facts.pool(counters);
     let mut total = accounts(&|_| true, &|_| true);
     total.budget = facts.budget;
-    total.unallocated = facts.unallocated;
-    let rounds = (0u8..).zip(&facts.rounds).map(|(round, round_id)| RoundAccounts {
-        round_id: round_id.clone(),
-        accounts: accounts(&|supply| supply.round == round, &|cell| cell.round == round),
+    total.unallocated = facts.unallocated + received - taken;
+    total.unissued += facts.rounds.iter().map(undivided).sum::<i64>();
+    let rounds = (0u8..).zip(&facts.rounds).map(|(round, of_round)| {
+        let mut accounts = accounts(&|supply| supply.round == round, &|cell| cell.round == round);
+        accounts.budget += undivided(of_round);
+        accounts.unissued += undivided(of_round);
+        RoundAccounts { round_id: of_round.round_id.clone(), accounts }
     });
     let channels = (0u8..).zip(&facts.channels).map(|(channel, name)| ChannelAccounts {
         channel: name.clone(),
@@ -88,30 +96,41 @@ pub fn ledger_view(counters: &Counters, facts: &CampaignFacts, as_of: AsOf) -> L
         rounds: rounds.collect(),
         channels: channels.collect(),
         packs: packs.collect(),
-        pools: vec![Pool { pool: "unallocated", amount: facts.unallocated }],
+        pools: pools(facts, received, taken),
         as_of,
     }
 }
 
+/// Without a pool, what no pack could use goes to what no round was given.
+fn pools(facts: &CampaignFacts, received: i64, taken: i64) -> Vec<Pool> {
+    let pool = |pool, received, taken| Pool { pool, amount: received - taken, received, taken };
+    if facts.has_pool {
+        vec![pool("unallocated", facts.unallocated, 0), pool("pool", received, taken)]
+    } else {
+        vec![pool("unallocated", facts.unallocated + received, taken)]
+    }
+}
+
+/// A budget is what the packs cost, less what has flowed on to the pool.
 fn accounts_of(
     counters: &Counters,
     facts: &CampaignFacts,
     supplies: &dyn Fn(&Supply) -> bool,
     cells: &dyn Fn(&Cell) -> bool,
 ) -> Accounts {
-    let value = |pack: u8| facts.packs.get(usize::from(pack)).map_or(0, |pack| pack.value());
+    let left = |supply: &Supply| supply.count * facts.value(supply.pack) - facts.returned_of(supply, counters);
     let mut accounts = Accounts::default();
-    accounts.budget =
-        facts.supply.iter().filter(|supply| supplies(supply)).map(|supply| supply.count * value(supply.pack)).sum();
+    accounts.budget = facts.supply.iter().filter(|supply| supplies(supply)).map(left).sum();
     accounts.unissued = accounts.budget;
     for ((cell, what), n) in counters.iter().filter(|((cell, _), _)| cell.c == facts.c && cells(cell)) {
         match what {
-            What::Packs => accounts.unissued -= n * value(cell.pack),
+            What::Packs => accounts.unissued -= n * facts.value(cell.pack),
             What::Outstanding(_) => accounts.outstanding += n,
             What::Held => accounts.held += n,
             What::Redeemed => accounts.redeemed += n,
             What::Expired => accounts.expired += n,
-            What::Recovered => accounts.recovered += n,
+            What::Recovered | What::Late => accounts.recovered += n,
+            What::Pool => accounts.budget -= n,
             What::Reservations | What::Redemptions | What::GrossRedeemed | What::GrossReturned => {}
         }
     }
@@ -130,7 +149,7 @@ fn accounts_of_channel(counters: &Counters, facts: &CampaignFacts, channel: u8) 
     };
     for ((cell, what), n) in counters.iter() {
         if cell.c == facts.c && cell.channel == channel && what == What::Packs && !divided(&cell) {
-            let value = n * facts.packs.get(usize::from(cell.pack)).map_or(0, |pack| pack.value());
+            let value = n * facts.value(cell.pack);
             accounts.budget += value;
             accounts.unissued += value;
         }
@@ -153,7 +172,8 @@ mod tests {
             buckets: 1,
             budget: 10_500,
             unallocated: 500,
-            rounds: vec!["r1".into()],
+            rounds: vec![RoundFacts { round_id: "r1".into(), own: 10_000, counted: true, ..RoundFacts::default() }],
+            has_pool: false,
             channels: vec!["alipay".into(), "wechat".into()],
             packs: vec![pack("a", 100), pack("b", 200)],
             supply: vec![supply(Some(0), 0, 20), supply(Some(1), 0, 20), supply(None, 1, 30)],

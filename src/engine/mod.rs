@@ -5,8 +5,12 @@ pub mod audit;
 mod cache;
 pub mod campaign;
 mod campaign_file;
+mod crediting;
 mod csv_rows;
+pub mod draw;
+pub mod drawn;
 pub mod enrolment;
+pub mod entropy;
 pub mod issuance;
 pub mod jobs;
 pub mod ledger_view;
@@ -16,6 +20,9 @@ pub mod lists;
 pub mod merchant;
 pub mod merchant_import;
 pub mod person_list;
+mod pool;
+pub mod progress;
+pub mod proof;
 pub mod redemption;
 pub mod reservation;
 pub mod resident;
@@ -23,11 +30,13 @@ pub mod sandbox;
 pub mod settlement;
 pub mod statement;
 pub mod stats;
+mod strike;
 pub mod terminal;
 pub mod upkeep;
 mod validity;
 pub mod view;
 pub mod wallet;
+mod waves;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -65,10 +74,14 @@ pub struct Engine {
     snapshot: ArcSwap<Snapshot>,
     /// Held by the one call that reads a changed configuration for all that met it.
     reading: tokio::sync::Mutex<()>,
-    /// The last end of validity whose money this node has moved, by campaign.
-    expired: tokio::sync::Mutex<std::collections::HashMap<u16, Ms>>,
+    /// When this node last moved the money of a campaign.
+    looked: tokio::sync::Mutex<std::collections::HashMap<u16, pool::Looked>>,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
+    /// How far the long steps are that this node runs.
+    progress: progress::Board,
+    /// The list that was read last, while anybody still needs it.
+    lists: lists::Held,
 }
 
 impl Engine {
@@ -80,9 +93,11 @@ impl Engine {
             settings,
             snapshot: ArcSwap::default(),
             reading: Default::default(),
-            expired: Default::default(),
+            looked: Default::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
+            progress: Default::default(),
+            lists: Default::default(),
         };
         engine.refresh().await?;
         Ok(Arc::new(engine))

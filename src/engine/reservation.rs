@@ -282,7 +282,7 @@ fn answer(
             Err(Refusal::new(Code::ReservationFull).with("limit", limit).into())
         }
         None => {
-            let entry = Entry { round: round.index, channel, choice, at: reply.int(0) };
+            let entry = Entry { round: round.index, channel, choice, at: reply.int(0), ..Entry::default() };
             Ok(engine.reserved(view, round, person, &entry, reply.is("replay")))
         }
     }

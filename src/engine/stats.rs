@@ -1,22 +1,50 @@
 //! Live counters of a campaign: what a city watches, and the accounts in which every fen of its budget is.
 
-use super::audit::{self, CampaignFacts, Counters, Facts, PackFacts, Report, Supply, What};
+use std::sync::Arc;
+
+use super::audit::{self, CampaignFacts, Counters, Facts, PackFacts, Report, RoundFacts, Supply, What};
 use super::ledger_view::{AsOf, LedgerView, ledger_view};
 use super::view::CampaignView;
 use super::{Engine, Failure};
-use crate::domain::campaign;
-use crate::domain::time::{HOUR, Ms, SECOND, expiry_hour};
+use crate::domain::campaign::schema::{self as campaign, CarryOver, CarryOverSource};
+use crate::domain::pool::CellSupply;
+use crate::domain::time::{Ms, SECOND, expiry_hour};
+use crate::store::StoreError;
 use crate::store::keys::{self, ORDER_BUCKETS, Slot};
-use crate::store::script::{self, Member};
-use crate::store::{StoreError, int, text};
 
 /// Two nodes' clocks may each be off by the second that the store allows; a call in flight takes some more.
 const LATE_CALLS: Ms = 5 * SECOND;
 
+/// How often a campaign's books are read again when its record changes under the reader.
+const READS: usize = 8;
+
 impl Engine {
     /// Counters of all campaigns, summed over the shards, and where in the ledger they stand.
     pub async fn counters(&self) -> Result<(Counters, AsOf), StoreError> {
+        let (counters, as_of, _) = self.counters_at(0).await?;
+        Ok((counters, as_of))
+    }
+
+    /// A campaign with counters that were read while its record was this one: what the record gives to a round or takes from the pool
+    /// and what the shards count are then of one moment.
+    pub async fn books(&self, campaign_id: &str) -> Result<(Arc<CampaignView>, Counters, AsOf), Failure> {
+        let mut reads = 0;
+        loop {
+            reads += 1;
+            let view = self.campaign(campaign_id)?;
+            let (counters, as_of, revs) = self.counters_at(view.number).await?;
+            let other = revs.into_iter().find(|rev| view.is_published() && *rev != view.rev);
+            match other {
+                Some(rev) if reads < READS => self.reconcile(view.number, rev).await?,
+                _ => return Ok((view, counters, as_of)),
+            }
+        }
+    }
+
+    /// The counters, and the revision of a campaign that each shard had when it was read.
+    async fn counters_at(&self, campaign: u16) -> Result<(Counters, AsOf, Vec<u64>), StoreError> {
         let (mut counters, mut as_of) = (Counters::default(), AsOf { epoch: 0, seq: 0 });
+        let (mut revs, view_field) = (Vec::new(), keys::view_field(campaign));
         for shard in 0..self.store.shards() {
             let header = self.store.header(&Slot::Shard(shard)).await?;
             counters.plus(&counters_of_header(&header));
@@ -24,22 +52,27 @@ impl Engine {
                 match field.as_str() {
                     "seq" => as_of.seq += value.parse::<u64>().unwrap_or_default(),
                     "epoch" => as_of.epoch = as_of.epoch.max(value.parse().unwrap_or_default()),
+                    view if view == view_field => revs.push(value.parse().unwrap_or_default()),
                     _ => {}
                 }
             }
         }
-        Ok((counters, as_of))
+        Ok((counters, as_of, revs))
     }
 
     /// Where every fen of a campaign's budget is.
-    pub async fn ledger(&self, view: &CampaignView) -> Result<LedgerView, StoreError> {
-        let (counters, as_of) = self.counters().await?;
-        Ok(ledger_view(&counters, &facts_of(view), as_of))
+    pub async fn ledger(&self, campaign_id: &str) -> Result<LedgerView, Failure> {
+        let (view, counters, as_of) = self.books(campaign_id).await?;
+        Ok(ledger_view(&counters, &facts_of(&view), as_of))
     }
 
     /// Audits the store beside whatever runs on it.
     pub async fn audit(&self) -> Result<Report, StoreError> {
-        audit::audit(&self.store, &self.facts()).await
+        let before = self.facts();
+        let mut report = audit::audit(&self.store, &before).await?;
+        self.refresh().await?;
+        audit::conclude(&before, &self.facts(), &mut report);
+        Ok(report)
     }
 
     /// What an audit has to know of every published campaign.
@@ -50,26 +83,29 @@ impl Engine {
     }
 
     /// What a city watches while the campaign runs.
-    pub async fn stats(&self, view: &CampaignView) -> Result<serde_json::Value, StoreError> {
-        let (counters, _) = self.counters().await?;
+    pub async fn stats(&self, campaign_id: &str) -> Result<serde_json::Value, Failure> {
+        let (view, counters, _) = self.books(campaign_id).await?;
         let of_campaign = || counters.iter().filter(|((cell, _), _)| cell.c == view.number);
         let sum = |what: What| of_campaign().filter(|((_, counted), _)| *counted == what).map(|(_, n)| n).sum::<i64>();
         let now = self.now();
         let rounds = view.rounds.iter().map(|round| {
             let of_round = of_campaign().filter(|((cell, what), _)| cell.round == round.index && *what == What::Packs);
             let issued: i64 = of_round.map(|(_, n)| n).sum();
-            let decided: u64 =
-                round.draw.as_ref().map(|draw| draw.groups.iter().map(|group| group.winners).sum()).unwrap_or_default();
-            let supply = view.campaign.round_totals(&round.round).packs;
+            let decided: u64 = round.draw.as_ref().map(|draw| draw.winners()).unwrap_or_default();
+            let supply: u64 = round.cells().iter().map(|cell| cell.count).sum();
+            let handed_on = round.record.returned.is_some() && view.carries(CarryOverSource::Unissued);
             serde_json::json!({
                 "round_id": round.round.round_id,
                 "issued": issued,
                 "released": round.release().released(decided, now),
-                "remaining": supply as i64 - issued,
+                "remaining": if handed_on { 0 } else { supply as i64 - issued },
                 "list": round.record.list.word(),
                 "drawn": round.draw.is_some(),
                 "winners": decided,
                 "credited": round.record.credited_at.is_some(),
+                "waves": round.record.waves.iter().filter(|wave| wave.cutoffs.is_some()).count(),
+                "waiting_for": round.waits_for(),
+                "progress": self.progress.of(view.number, round.index),
             })
         });
         let entries: u64 = view.rounds.iter().filter_map(|round| round.record.list.count()).sum();
@@ -100,51 +136,35 @@ impl Engine {
         warnings
     }
 
-    /// Moves what nobody used to `expired`, once its last hour is over and every call stamped before has arrived.
-    pub(super) async fn expire_money(&self, view: &CampaignView, now: Ms) -> Result<(), Failure> {
-        let now = if self.clock().is_sandbox() { now } else { now - LATE_CALLS };
-        let Some(ended) = view.latest_end_before(now) else { return Ok(()) };
-        if self.expired.lock().await.get(&view.number) == Some(&ended) {
-            return Ok(());
-        }
-        for shard in 0..self.store.shards() {
-            let counters = counters_of_header(&self.store.header(&Slot::Shard(shard)).await?);
-            for ((cell, what), left) in counters.iter() {
-                let What::Outstanding(hour) = what else { continue };
-                if cell.c != view.number || left == 0 || hour * HOUR > now {
-                    continue;
-                }
-                let prefix = keys::cell(cell.c, cell.round, cell.channel, cell.pack);
-                let args =
-                    vec![int(cell.c), int(cell.round), int(cell.channel), int(cell.pack), text(prefix), int(hour)];
-                self.store.call(&script::MONEY_EXPIRE, &Slot::Shard(shard), Member::new(vec![], args)).await?;
-            }
-        }
-        self.expired.lock().await.insert(view.number, ended);
-        Ok(())
+    /// The instant up to which every call has arrived that was stamped with it.
+    pub(super) fn arrived(&self, now: Ms) -> Ms {
+        if self.clock().is_sandbox() { now } else { now - LATE_CALLS }
     }
 }
 
-fn counters_of_header(header: &[(String, String)]) -> Counters {
+pub(super) fn counters_of_header(header: &[(String, String)]) -> Counters {
     Counters::of_header(header.iter().map(|(field, value)| (field.as_str(), value.as_str())))
 }
 
 /// A campaign in the indexes and amounts that the ledger speaks of.
-fn facts_of(view: &CampaignView) -> CampaignFacts {
+pub(super) fn facts_of(view: &CampaignView) -> CampaignFacts {
     let campaign = view.campaign.clone();
-    let position =
-        |pack_id: &str| campaign.packs.iter().position(|pack| pack.pack_id == pack_id).map(|index| index as u8);
     let supply = view.rounds.iter().flat_map(|round| {
-        let campaign::Supply::Packs(packs) = &round.round.supply else { return Vec::new() };
-        let supplies = packs.iter().filter_map(|supply| {
-            Some(Supply {
-                round: round.index,
-                channel: None,
-                pack: position(&supply.pack_id)?,
-                count: supply.count as i64,
-            })
-        });
-        supplies.collect()
+        let cell = |cell: &CellSupply| Supply {
+            round: round.index,
+            channel: cell.channel,
+            pack: cell.pack,
+            count: cell.count as i64,
+        };
+        round.cells().iter().map(cell).collect::<Vec<_>>()
+    });
+    let rounds = view.rounds.iter().map(|round| RoundFacts {
+        round_id: round.round.round_id.clone(),
+        own: campaign.own_money(&round.round).0,
+        counted: round.record.supply.is_some() || matches!(round.round.supply, campaign::Supply::Packs(_)),
+        funded: round.record.funded,
+        returned: round.record.returned,
+        returns: campaign.carry_over_sources.contains(&CarryOverSource::Unissued),
     });
     let packs = campaign.packs.iter().map(|pack| PackFacts {
         pack_id: pack.pack_id.clone(),
@@ -156,10 +176,11 @@ fn facts_of(view: &CampaignView) -> CampaignFacts {
         buckets: view.record.buckets,
         budget: campaign.budget.0,
         unallocated: campaign.unallocated().0,
-        rounds: campaign.rounds.iter().map(|round| round.round_id.clone()).collect(),
+        rounds: rounds.collect(),
         channels: campaign.channels.clone(),
         packs: packs.collect(),
         supply: supply.collect(),
+        has_pool: campaign.carry_over != CarryOver::None,
         expiry_hour: Box::new({
             let campaign = campaign.clone();
             move |round, pack, unit, at| {

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::drawn;
+pub use super::drawn::{DrawView, Place};
 use super::issuance::judge::ClaimWindow;
 use super::validity::Windows;
 use crate::domain::campaign::{Campaign, Eligibility, LostAt, Reservation, Round, Unit};
-use crate::domain::draw::{Cutoff, Entry, Inputs, Score, Seed};
 use crate::domain::money::Fen;
-use crate::domain::person::{MacKey, Pseudonym};
+use crate::domain::person::MacKey;
+use crate::domain::pool::CellSupply;
 use crate::domain::release::ReleaseCurve;
 use crate::domain::time::{Ms, Zone};
 use crate::keyring::KeyRing;
@@ -118,6 +120,9 @@ pub struct RoundView {
     pub reservation: Option<Reservation>,
     pub eligibility: Option<Eligibility>,
     pub draw: Option<DrawView>,
+    pub(super) cells: Vec<CellSupply>,
+    /// A person may win more packs than one may keep: a place under the cutoff is not yet a win.
+    pub capped: bool,
     release: ReleaseCurve,
     /// Claim windows with their texts; none when winners are credited without a tap.
     pub windows: Vec<ClaimWindow>,
@@ -132,7 +137,25 @@ impl RoundView {
         let draw = DrawView::new(campaign_id, &round, record, &state, keys);
         let release = ReleaseCurve::new(round.release.as_ref(), round.opens_at.unwrap_or_default());
         let windows = ClaimWindow::of(&round, &campaign.zone());
-        RoundView { index: index as u8, round, record: state, reservation, eligibility, draw, release, windows }
+        let cells = drawn::cells(campaign, &round, &state);
+        let capped = drawn::may_win_too_many(campaign, &round, reservation.as_ref());
+        RoundView {
+            index: index as u8,
+            round,
+            record: state,
+            reservation,
+            eligibility,
+            draw,
+            cells,
+            capped,
+            release,
+            windows,
+        }
+    }
+
+    /// What the round gives, by channel and pack.
+    pub fn cells(&self) -> &[CellSupply] {
+        &self.cells
     }
 
     /// When the list closes: as the round says, else when reservation ends.
@@ -160,93 +183,4 @@ impl RoundView {
     pub fn release(&self) -> &ReleaseCurve {
         &self.release
     }
-}
-
-/// What a drawn round tells about anybody: seed and cutoffs. It lives in the node's memory only.
-#[derive(Clone)]
-pub struct DrawView {
-    pub seed: Seed,
-    pub groups: Vec<Group>,
-}
-
-/// Winners of one supply.
-#[derive(Clone, Copy)]
-pub struct Group {
-    pub channel: Option<u8>,
-    pub pack: u8,
-    pub cutoff: Cutoff,
-    pub winners: u64,
-}
-
-/// A resident's place in a drawn round.
-#[derive(Clone, Copy)]
-pub struct Place {
-    pub score: Score,
-    pub group: Group,
-    pub won: bool,
-}
-
-impl Place {
-    /// The instant from which the release has let this winner's score out.
-    pub fn revealed_at(&self, release: &ReleaseCurve) -> Ms {
-        release.reached_at(self.group.cutoff.score.high(), self.score.high())
-    }
-}
-
-impl DrawView {
-    fn new(
-        campaign_id: &str,
-        round: &Round,
-        record: &CampaignRecord,
-        state: &RoundRecord,
-        keys: &KeyRing,
-    ) -> Option<DrawView> {
-        let (ListState::Closed(list), Some(draw)) = (&state.list, &state.draw) else { return None };
-        let seed = seed(campaign_id, &round.round_id, record, &list.root, list.count, keys)?;
-        let groups = draw.cutoffs.iter().filter_map(|cutoff| {
-            Some(Group {
-                channel: cutoff.channel,
-                pack: cutoff.pack,
-                cutoff: Cutoff {
-                    score: Score(hash_of(&cutoff.score)?),
-                    pseudonym: Pseudonym(hash_of(&cutoff.pseudonym)?),
-                },
-                winners: cutoff.winners,
-            })
-        });
-        Some(DrawView { seed, groups: groups.collect() })
-    }
-
-    /// Where an entry stands; `None` when its group drew no winners at all.
-    pub fn place(&self, entry: &Entry, channel: u8) -> Option<Place> {
-        let group = *self.groups.iter().find(|group| group.channel.is_none_or(|own| own == channel))?;
-        let score = self.seed.score(entry);
-        Some(Place { score, group, won: group.cutoff.admits(score, entry.pseudonym) })
-    }
-}
-
-/// The seed of a round from its published commitment and the operator's secret.
-pub fn seed(
-    campaign_id: &str,
-    round_id: &str,
-    record: &CampaignRecord,
-    root: &str,
-    count: u64,
-    keys: &KeyRing,
-) -> Option<Seed> {
-    Some(Seed::of(&Inputs {
-        campaign_id,
-        round_id,
-        rules_hash: hash_of(&record.rules_hash)?,
-        root: hash_of(root)?,
-        count,
-        entropy: &[],
-        secret: keys.draw_secret(campaign_id, round_id),
-    }))
-}
-
-pub fn hash_of(hex: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(hex, &mut bytes).ok()?;
-    Some(bytes)
 }

@@ -13,6 +13,7 @@ use super::auth::{Anyone, Officer};
 use super::body::{Body, Params, RawBody};
 use super::error::Problem;
 use crate::domain::refusal::{Code, Refusal};
+use crate::engine::Failure;
 use crate::engine::campaign::{CampaignStatus, Expect, may};
 use crate::store::campaign::Scope;
 
@@ -169,7 +170,7 @@ pub async fn stop_campaign(
 #[get("/v1/campaigns/{campaign_id}/stats")]
 pub async fn campaign_stats(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
     let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id)?;
-    let stats = state.engine.stats(&view).await.map_err(Refusal::from)?;
+    let stats = state.engine.stats(&view.id).await.map_err(Failure::into_refusal)?;
     Ok(Answer::ok(&stats))
 }
 
@@ -178,7 +179,7 @@ pub async fn campaign_stats(state: Data<State>, officer: Officer, campaign_id: P
 #[get("/v1/campaigns/{campaign_id}/ledger")]
 pub async fn campaign_ledger(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
     let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id)?;
-    let ledger = state.engine.ledger(&view).await.map_err(Refusal::from)?;
+    let ledger = state.engine.ledger(&view.id).await.map_err(Failure::into_refusal)?;
     Ok(Answer::ok(&ledger))
 }
 

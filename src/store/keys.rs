@@ -2,7 +2,7 @@
 //!
 //! | key | type | what | lifetime |
 //! |---|---|---|---|
-//! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` winners | installation |
+//! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` winners, `cur:…` cursors | installation |
 //! | `{s000}:l` | stream | the shard's ledger, id = first seq | until archived |
 //! | `{s000}:c<c>:p:<bucket>` | hash | person records of a campaign, field = 9 bytes of the pseudonym | campaign + retention |
 //! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window |
@@ -114,6 +114,11 @@ pub fn round_counters(campaign: u16, round: u8) -> String {
 /// Header field that holds how many winners a draw gave to this shard.
 pub fn winners_field(campaign: u16, round: u8, channel: u8, pack: u8) -> String {
     format!("w:{campaign}:{round}:{channel}:{pack}")
+}
+
+/// Header field that holds the first bucket that the crediting of a round has not done yet.
+pub fn credit_cursor_field(campaign: u16, round: u8) -> String {
+    format!("cur:{campaign}:{round}")
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub enum To {
     Outstanding,
     Recovered,
     Expired,
+    /// Recovered after the voucher's end: no refund can give it back to a person any more.
+    Late,
 }
 
 /// Declares the lines once: an array of the kind's letter and the fields in this order is what the scripts write.
@@ -107,6 +109,8 @@ lines! {
         refund_id: String, store: String, terminal: String, amount: i64, to: To }
     /// What was left of a cell's vouchers at an hour: outstanding -> expired.
     Expired "E" { c: u16, round: u8, channel: u8, pack: u8, hour: i64, amount: i64 }
+    /// What a cell's vouchers left behind: `from` (expired, recovered or late) -> pool.
+    Carried "M" { c: u16, round: u8, channel: u8, pack: u8, from: To, amount: i64 }
 }
 
 /// One line with its place in the shard's order.

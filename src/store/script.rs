@@ -38,9 +38,13 @@ macro_rules! scripts {
 }
 
 scripts! {
+    ALLOWANCE_PUT "allowance_put",
     CONFIG_PUT "config_put",
+    CURSOR_PUT "cursor_put",
+    ENTRY_MARK "entry_mark",
     HEADER_PUT "header_put",
     MERCHANT_VIEW "merchant_view",
+    MONEY_CARRY "money_carry",
     MONEY_EXPIRE "money_expire",
     ORDER_CAP "order_cap",
     ORDER_CANCEL "order_cancel" after "order",

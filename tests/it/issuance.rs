@@ -1,5 +1,6 @@
 //! The rain: decided before, revealed by the tap, credited to everybody at the close.
 
+mod drawn;
 mod proof;
 
 use std::collections::BTreeSet;

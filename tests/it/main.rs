@@ -15,6 +15,7 @@ mod contention;
 mod issuance;
 mod list;
 mod merchant;
+mod pool;
 mod redemption;
 mod reservation;
 mod settlement;

@@ -27,12 +27,6 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     let row = &mut missing;
     row.unless(campaign.max_amount_by_day.is_none(), "/max_amount_by_day".into(), "max_amount_by_day");
     row.unless(campaign.funding.is_empty(), "/funding".into(), "funding");
-    row.unless(campaign.carry_over == CarryOver::None, "/carry_over".into(), "carry_over next_round, pool");
-    row.unless(
-        campaign.expired_refund_to == ExpiredRefundTo::Treasury,
-        "/expired_refund_to".into(),
-        "expired_refund_to pool",
-    );
     let single = campaign.refund_policy != RefundPolicy::RestoreOnSingleFullRefund;
     row.unless(single, "/refund_policy".into(), "restore_on_single_full_refund");
     row.unless(campaign.merchant_enrolment.by_list.is_none(), "/merchant_enrolment/by_list".into(), "by_list");
@@ -73,30 +67,21 @@ fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
 fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     let drawn = matches!(round.mode, Mode::Ballot | Mode::Rain);
     row.unless(drawn, format!("{at}/mode"), "modes first_come, grant");
-    let claimed_ballot = round.mode == Mode::Ballot && round.opens_at.is_some();
-    row.unless(!claimed_ballot, format!("{at}/opens_at"), "claim window of a ballot");
     let walk_in = drawn && campaign.reservation_of(round).is_none();
     row.unless(
         round.reservation != RoundReservation::WalkIn && !walk_in,
         format!("{at}/reservation"),
         "rounds without reservation",
     );
-    match &round.supply {
-        Supply::Packs(packs) => {
-            row.unless(packs.len() == 1, format!("{at}/packs"), "several packs in a round");
-            for pack in packs {
-                row.unless(pack.by_channel.is_none(), format!("{at}/packs/{}/by_channel", pack.pack_id), "by_channel");
-            }
-        }
-        Supply::Money { .. } => row.unless(false, format!("{at}/money"), "supply by money"),
-    }
-    row.unless(round.assignment == Assignment::Single, format!("{at}/assignment"), "assignment choice, chance, each");
-    row.unless(round.exclude_winners_of.is_empty(), format!("{at}/exclude_winners_of"), "exclude_winners_of");
+    let each = if round.assignment == Assignment::Each { round.supply.pack_ids().count() } else { 1 };
+    let by_channel = campaign.reservation_of(round).is_some_and(|terms| terms.one_per.contains(&OnePer::Channel));
+    let most = if by_channel { campaign.channels.len() } else { 1 } * each;
+    row.unless(
+        round.waves.is_empty() || round.max_packs_per_person as usize >= most,
+        format!("{at}/waves"),
+        "waves where a person may win more packs than one may keep",
+    );
     row.unless(round.entries_list.is_none(), format!("{at}/entries_list"), "entries_list");
-    let operator = round.draw.as_ref().is_none_or(|draw| draw.entropy == [Entropy::Operator]);
-    row.unless(operator, format!("{at}/draw/entropy"), "entropy drand, notary");
-    row.unless(round.unclaimed != Unclaimed::Release, format!("{at}/unclaimed"), "unclaimed release");
-    row.unless(round.waves.is_empty(), format!("{at}/waves"), "waves");
     for (i, limit) in round.limits.iter().enumerate() {
         one_limit(row, limit, &format!("{at}/limits/{i}"));
     }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::schema::*;
 use crate::domain::money::Fen;
 
-/// Sums over the rounds with fixed supply. A money round adds its amount; its packs are counted when they are fixed, at the draw.
+/// Sums over the rounds. A round of money adds its amount, and the packs that this amount buys at least.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     pub packs: u64,
@@ -27,20 +27,14 @@ impl Campaign {
 
     /// A round funded from the pool adds nothing: its money is counted where it came from.
     pub fn round_totals(&self, round: &Round) -> Totals {
-        match &round.supply {
-            Supply::Packs(packs) => packs.iter().fold(Totals::default(), |sum, supply| {
-                let Some((_, pack)) = self.pack(&supply.pack_id) else { return sum };
-                let units: u64 = pack.vouchers.iter().map(|kind| u64::from(kind.count)).sum();
-                let count = i64::try_from(supply.count).unwrap_or(i64::MAX);
-                Totals {
-                    packs: sum.packs + supply.count,
-                    vouchers: sum.vouchers + supply.count * units,
-                    amount: saturating_sum(sum.amount, Fen(pack.value().0.saturating_mul(count))),
-                }
-            }),
-            Supply::Money { amount: MoneyAmount::Fixed(amount), .. } => Totals { amount: *amount, ..Totals::default() },
-            Supply::Money { amount: MoneyAmount::Pool, .. } => Totals::default(),
-        }
+        let cells = self.fix_supply(round, Fen::ZERO).cells;
+        let sum = Totals { amount: self.own_money(round), ..Totals::default() };
+        cells.iter().fold(sum, |sum, cell| {
+            let kinds = self.packs.get(usize::from(cell.pack)).map(|pack| pack.vouchers.as_slice()).unwrap_or_default();
+            let units: u64 = kinds.iter().map(|kind| u64::from(kind.count)).sum();
+            let packs = sum.packs.saturating_add(cell.count);
+            Totals { packs, vouchers: sum.vouchers.saturating_add(cell.count.saturating_mul(units)), ..sum }
+        })
     }
 
     /// What the fixed rounds leave of the budget; `check` refuses a file in which it would be negative.

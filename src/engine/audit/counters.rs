@@ -22,6 +22,10 @@ pub enum What {
     Redeemed,
     Expired,
     Recovered,
+    /// Recovered after the voucher's end, for good.
+    Late,
+    /// Left behind and handed on to later rounds.
+    Pool,
     Redemptions,
     /// Never decremented.
     GrossRedeemed,
@@ -114,6 +118,8 @@ fn parse(name: &str) -> Option<Counter> {
         ("red", None) => What::Redeemed,
         ("exp", None) => What::Expired,
         ("rec", None) => What::Recovered,
+        ("late", None) => What::Late,
+        ("pool", None) => What::Pool,
         ("rn", None) => What::Redemptions,
         ("rg", None) => What::GrossRedeemed,
         ("rf", None) => What::GrossReturned,
@@ -132,6 +138,8 @@ pub fn name((cell, what): Counter) -> String {
         What::Redeemed => "red",
         What::Expired => "exp",
         What::Recovered => "rec",
+        What::Late => "late",
+        What::Pool => "pool",
         What::Redemptions => "rn",
         What::GrossRedeemed => "rg",
         What::GrossReturned => "rf",
@@ -149,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_counter_has_one_name() {
-        for field in ["n:7:0:1:2:pk", "n:7:0:1:255:rsv", "n:7:0:1:2:out:443160", "n:7:3:0:0:rf"] {
+        for field in ["n:7:0:1:2:pk", "n:7:0:1:255:rsv", "n:7:0:1:2:out:443160", "n:7:3:0:0:rf", "n:7:3:0:0:pool"] {
             assert_eq!(parse(field).map(name).as_deref(), Some(field));
         }
         for other in ["seq", "v:7", "w:7:0:1:2", "n:7:0:1:2:huh", "n:7:0:1:2:pk:3"] {

@@ -6,7 +6,7 @@ use super::counters::{Cell, Counters, What};
 use super::facts::Facts;
 use super::order::{self, Order, Unit};
 use super::person::{self, AVAILABLE, Entry, HELD, Mark, Pack, Person, PersonKey, USED};
-use super::posting::{posting, reservation};
+use super::posting::{carry, posting, reservation};
 use crate::domain::time::{Ms, SECOND};
 use crate::store::ledger::{Gap, Item, LedgerEntry, Line, OrderKey, PersonField, To};
 
@@ -129,6 +129,10 @@ impl<'a> Fold<'a> {
             Line::Expired { c, round, channel, pack, hour, amount } => {
                 let cell = Cell { c: *c, round: *round, channel: *channel, pack: *pack };
                 self.expire(entry, cell, *hour, *amount);
+            }
+            Line::Carried { c, round, channel, pack, from, amount } => {
+                let cell = Cell { c: *c, round: *round, channel: *channel, pack: *pack };
+                self.counters.plus(&carry(cell, *from, *amount));
             }
             _ => self.voucher_line(entry),
         }

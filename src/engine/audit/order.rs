@@ -96,16 +96,19 @@ impl Order {
             && (ended || units(self) == units(found))
     }
 
-    /// What the counters would show if the found refunds were right and the ledger had lost their lines.
-    pub fn delta(&self, found: &Order) -> Counters {
-        let mut delta = Counters::default();
+    /// What the counters would show if the found refunds were right and the ledger had lost their lines; the issuer's share may have come
+    /// in time or late, and may be in the pool by now.
+    pub fn deltas(&self, found: &Order) -> Vec<Counters> {
         let share = found.refunded - self.refunded;
-        if let Some(cell) = self.units.iter().find_map(|unit| unit.cell) {
+        let Some(cell) = self.units.iter().find_map(|unit| unit.cell) else { return Vec::new() };
+        let to = |account| {
+            let mut delta = Counters::default();
             delta.add(cell, What::Redeemed, -share);
-            delta.add(cell, What::Recovered, share);
+            delta.add(cell, account, share);
             delta.add(cell, What::GrossReturned, share);
-        }
-        delta
+            delta
+        };
+        [What::Recovered, What::Late, What::Pool].into_iter().map(to).collect()
     }
 }
 

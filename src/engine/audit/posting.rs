@@ -11,6 +11,21 @@ pub fn reservation(c: u16, entry: Entry, n: i64) -> Counters {
     delta
 }
 
+/// What a cell hands on to the pool. More than is there may be carried when lines before it are lost: the counters then show it.
+pub fn carry(cell: Cell, from: To, amount: i64) -> Counters {
+    let mut delta = Counters::default();
+    let from = match from {
+        To::Expired => What::Expired,
+        To::Recovered => What::Recovered,
+        To::Late => What::Late,
+        // Nobody's to carry: the line moves nothing, and the header tells what was done.
+        To::Outstanding => return delta,
+    };
+    delta.add(cell, from, -amount);
+    delta.add(cell, What::Pool, amount);
+    delta
+}
+
 /// The balanced posting of a voucher's line.
 pub fn posting(line: &Line, cell: Cell, hour: i64, discount: i64) -> Counters {
     let mut delta = Counters::default();
@@ -18,6 +33,7 @@ pub fn posting(line: &Line, cell: Cell, hour: i64, discount: i64) -> Counters {
         To::Outstanding => What::Outstanding(hour),
         To::Recovered => What::Recovered,
         To::Expired => What::Expired,
+        To::Late => What::Late,
     };
     let mut transfer = |from, to, amount: i64| {
         delta.add(cell, from, -amount);

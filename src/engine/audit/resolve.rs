@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Finding;
 use super::counters::{self, Counters, What};
 use super::fold::LineFault;
+use super::money_lines::{after_carry, after_expiry};
 use super::order::Order;
 use super::person::{Difference, PersonKey};
 use crate::store::ledger::{Gap, OrderKey};
@@ -42,10 +43,10 @@ struct Cause {
     explained: Vec<String>,
 }
 
-struct Resolver {
-    symptoms: Symptoms,
+pub(super) struct Resolver {
+    pub(super) symptoms: Symptoms,
     causes: Vec<Cause>,
-    findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
     /// Persons whose trouble has a cause in the ledger.
     explained: BTreeSet<PersonKey>,
 }
@@ -60,6 +61,7 @@ pub fn resolve(symptoms: Symptoms) -> Vec<Finding> {
     resolver.remaining_persons();
     resolver.remaining_orders();
     resolver.expiry_lines();
+    resolver.carry_lines();
     resolver.remaining_counters();
     resolver.finish()
 }
@@ -91,7 +93,7 @@ fn causes(symptoms: &Symptoms) -> Vec<Cause> {
 
 impl Resolver {
     /// Uses one line's worth of a cause for a difference, if the counters show what it would have done.
-    fn explain(&mut self, delta: &Counters, subject: &str) -> bool {
+    pub(super) fn explain(&mut self, delta: &Counters, subject: &str) -> bool {
         !delta.is_empty() && self.symptoms.residual.contains(delta) && self.attribute(delta, subject, |_| true)
     }
 
@@ -149,12 +151,17 @@ impl Resolver {
 
     /// What the counters would show, in the one of its forms that fits them best.
     fn delta_of(&self, difference: &Difference) -> Counters {
-        let expired = after_expiry(&difference.delta);
         let fit = |delta: &Counters| {
             let (improved, others) = self.symptoms.residual.improved_by(delta);
             (std::cmp::Reverse(others), improved)
         };
-        if fit(&expired) > fit(&difference.delta) { expired } else { difference.delta.clone() }
+        let mut best = difference.delta.clone();
+        for later in [after_expiry(&difference.delta), after_carry(&difference.delta)] {
+            if fit(&later) > fit(&best) {
+                best = later;
+            }
+        }
+        best
     }
 
     fn attribute_person(&mut self, key: PersonKey) {
@@ -261,20 +268,21 @@ impl Resolver {
     }
 
     fn remaining_orders(&mut self) {
-        let delta_of = |(_, (expected, found)): &(OrderKey, (Option<Order>, Option<Order>))| {
-            expected.as_ref().zip(found.as_ref()).map(|(expected, found)| expected.delta(found)).unwrap_or_default()
+        let deltas_of = |(_, (expected, found)): &(OrderKey, (Option<Order>, Option<Order>))| {
+            expected.as_ref().zip(found.as_ref()).map(|(expected, found)| expected.deltas(found)).unwrap_or_default()
         };
         let mut orders: Vec<_> = std::mem::take(&mut self.symptoms.orders).into_iter().collect();
-        orders.sort_by_key(|order| std::cmp::Reverse(self.symptoms.residual.equal_in(&delta_of(order))));
+        let equal = |delta: &Counters| self.symptoms.residual.equal_in(delta);
+        orders.sort_by_key(|order| std::cmp::Reverse(deltas_of(order).iter().map(equal).max()));
         for order in orders {
-            let delta = delta_of(&order);
+            let deltas = deltas_of(&order);
             let (key, (expected, found)) = order;
             let units = expected.iter().chain(&found).flat_map(|order| &order.units);
             if units.map(|unit| unit.person).any(|person| self.explained.contains(&person)) {
                 continue;
             }
             let subject = format!("order {key} of shard {}", self.symptoms.shard);
-            if self.explain(&delta, &subject) {
+            if deltas.iter().any(|delta| self.explain(delta, &subject)) {
                 continue;
             }
             let describe = |order: &Option<Order>| order.as_ref().map_or("no record".to_owned(), Order::describe);
@@ -290,33 +298,6 @@ impl Resolver {
                 describe(&found),
                 explanation.to_owned(),
             ));
-        }
-    }
-
-    /// Expiry lines belong to no person: they show as money that is expired by one witness and outstanding by the other.
-    fn expiry_lines(&mut self) {
-        let pairs: Vec<_> = self
-            .symptoms
-            .residual
-            .iter()
-            .filter_map(|((cell, what), n)| match what {
-                What::Outstanding(hour) => {
-                    (self.symptoms.residual.get(cell, What::Expired) == -n).then_some((cell, hour, n))
-                }
-                _ => None,
-            })
-            .collect();
-        for (cell, hour, n) in pairs {
-            let mut delta = Counters::default();
-            delta.add(cell, What::Outstanding(hour), n);
-            delta.add(cell, What::Expired, -n);
-            let subject = format!("expiry of hour {hour} in {}", counters::name((cell, What::Expired)));
-            if !self.symptoms.residual.contains(&delta) || self.explain(&delta, &subject) {
-                continue;
-            }
-            self.symptoms.residual.minus(&delta);
-            let explanation = "an expiry was counted and is not in the ledger, or the other way round".to_owned();
-            self.findings.push(Finding::new("expiry_line", subject, "0".into(), (-n).to_string(), explanation));
         }
     }
 
@@ -364,14 +345,4 @@ impl Resolver {
         self.findings.sort_by(|a, b| (a.kind, &a.subject).cmp(&(b.kind, &b.subject)));
         self.findings
     }
-}
-
-/// The same difference where the outstanding part had expired in between.
-fn after_expiry(delta: &Counters) -> Counters {
-    let mut shifted = Counters::default();
-    for ((cell, what), n) in delta.iter() {
-        let what = if matches!(what, What::Outstanding(_)) { What::Expired } else { what };
-        shifted.add(cell, what, n);
-    }
-    shifted
 }

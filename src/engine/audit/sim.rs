@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rmpv::Value;
 
-use super::facts::{CampaignFacts, Facts, PackFacts, Supply};
+use super::facts::{CampaignFacts, Facts, PackFacts, RoundFacts, Supply};
 use super::order;
 use crate::store::ledger::{Bytes, Line, OrderKey, PersonField, To};
 
@@ -21,7 +21,8 @@ pub fn facts() -> Facts {
         buckets: BUCKETS,
         budget: 100 * 4000 + 50,
         unallocated: 50,
-        rounds: vec!["rain".into()],
+        rounds: vec![RoundFacts { round_id: "rain".into(), own: 100 * 4000, counted: true, ..RoundFacts::default() }],
+        has_pool: true,
         channels: vec!["wechat".into()],
         packs: vec![PackFacts { pack_id: "standard".into(), units: UNITS.to_vec() }],
         supply: vec![Supply { round: 0, channel: None, pack: 0, count: 100 }],
@@ -82,6 +83,10 @@ impl Sim {
         sim.release(11, 1, "B11", "cancel", 3);
         sim.refund(6, 0, "A6", 500, To::Recovered);
         sim.refund(7, 0, "A7", 2000, To::Outstanding);
+        (26..28).for_each(|n| sim.redeem(n, 0, &format!("L{n}")));
+        sim.refund(26, 0, "L26", 300, To::Late);
+        sim.carry(To::Late);
+        sim.refund(27, 0, "L27", 400, To::Late);
         sim.reverse(8, 0, "A8");
         sim.redeem(8, 0, "A8b");
         sim.reserve(41);
@@ -248,7 +253,7 @@ impl Sim {
             self.add(&out(), discount);
             self.add("0:rec", share - discount);
         } else {
-            self.add("0:rec", share);
+            self.add(if to == To::Late { "0:late" } else { "0:rec" }, share);
         }
         self.orders.entry(order_key(order)).or_default().refunds.push(("R1".into(), share));
         self.append(vec![Line::Refunded {
@@ -266,6 +271,18 @@ impl Sim {
             amount: 5500,
             to,
         }]);
+    }
+
+    /// What an account of the cell gives to the pool.
+    pub fn carry(&mut self, from: To) {
+        let name = match from {
+            To::Expired => "0:exp",
+            To::Recovered => "0:rec",
+            _ => "0:late",
+        };
+        let amount = self.counters.get(&format!("n:7:0:0:{name}")).copied().unwrap_or_default();
+        self.transfer(name, "0:pool", amount);
+        self.append(vec![Line::Carried { c: 7, round: 0, channel: 0, pack: 0, from, amount }]);
     }
 
     pub fn expire(&mut self) {

@@ -124,9 +124,10 @@ fn issue_member(
     Member::new(vec![person.bucket_key.clone()], args).view(view.number, view.rev)
 }
 
-/// Rounds whose winners do not take part in this one.
+/// Rounds whose winners do not take part in this one; a drawn round has struck them off its list when that closed.
 pub(in crate::engine) fn excluded_rounds(view: &CampaignView, round: &Round) -> impl Iterator<Item = u8> {
-    let excluded = round.exclude_winners_of.iter();
+    let undrawn = round.draw.is_none();
+    let excluded = round.exclude_winners_of.iter().filter(move |_| undrawn);
     excluded.filter_map(|round_id| view.round(round_id).map(|round| round.index))
 }
 

@@ -3,13 +3,13 @@
 
 use super::Tap;
 use crate::domain::campaign::schema::{Assignment, Campaign, Mode, Round, Unclaimed};
-use crate::domain::draw::Entry;
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{DAY, Ms, Zone};
 use crate::engine::Engine;
+use crate::engine::drawn::Standing;
 use crate::engine::reservation::NO_CHOICE;
-use crate::engine::view::{CampaignView, RoundView};
+use crate::engine::view::{CampaignView, Place, RoundView};
 use crate::store::campaign::Scope;
 
 /// What a node says about a tap by itself.
@@ -21,6 +21,11 @@ pub enum Judged {
         retry_after_ms: u64,
         window: usize,
         detail: Option<&'static str>,
+    },
+    /// A decided winner whose score is not out yet, in a round that releases what nobody claims: the store notes the presence.
+    Present {
+        retry_after_ms: u64,
+        window: usize,
     },
     Lost,
     SoldOut,
@@ -48,8 +53,10 @@ pub struct Issue {
 pub struct Recall {
     /// The pack that was named, in rounds in which a person may have several.
     pub pack: Option<u8>,
-    /// The round is over; otherwise the campaign was stopped.
+    /// The round is over; otherwise the campaign was stopped, or a wave has passed the person over.
     pub closed: bool,
+    /// A wave has passed the person over: without a pack the win is lost.
+    pub passed: bool,
 }
 
 /// One claim window with its texts, which a million answers share.
@@ -127,55 +134,72 @@ fn judge_drawn(
     if let (Some(window), false) = (early, stopped) {
         return Judged::NotYet { retry_after_ms: jitter(), window, detail: None };
     }
-    let Some(draw) = &round.draw else {
+    if round.draw.is_none() {
         return match window {
             _ if stopped => Judged::Refused(Box::new(not_running())),
             Some(window) => Judged::NotYet { retry_after_ms: jitter(), window, detail: Some("round_not_drawn") },
             None => Judged::Closed("pending"),
         };
-    };
+    }
     // Who reserved another tier is not on the list with this one.
     if choice.is_some() && pass.choice != NO_CHOICE && choice != Some(pass.choice) {
         return Judged::Refused(Box::new(not_on_list()));
     }
-    let place = draw.place(&entry_of(view, pass, choice), pass.channel).filter(|place| place.won);
-    let recall = |closed| Judged::Recall(Recall { pack: choice, closed });
+    let place = round.place(view, &standing_of(pass, choice)).filter(|place| place.won);
+    let recall = |closed| Judged::Recall(Recall { pack: choice, closed, passed: false });
     match (place, window) {
         (None, _) if stopped => Judged::Refused(Box::new(not_running())),
         (Some(_), Some(_)) if stopped => recall(false),
         (Some(_), None) if stopped || round.round.unclaimed != Unclaimed::Credit => recall(true),
         (None, None) => Judged::Closed("lost"),
         (None, Some(_)) if round.tells_losers_at_once() => Judged::Lost,
-        (None, Some(window)) => Judged::NotYet { retry_after_ms: jitter(), window, detail: None },
-        (Some(place), window) => {
-            let revealed_at = place.revealed_at(round.release());
-            if let Some(window) = window.filter(|_| now < revealed_at) {
-                return Judged::NotYet { retry_after_ms: (revealed_at - now) as u64, window, detail: None };
-            }
-            Judged::Issue(Issue {
-                pack: place.group.pack,
-                supply: place.group.channel.unwrap_or(NO_CHOICE),
-                closed: window.is_none(),
-                window: window.unwrap_or_default(),
-            })
+        (None, Some(window)) => {
+            let detail = (!round.is_decided(window)).then_some("round_not_drawn");
+            Judged::NotYet { retry_after_ms: jitter(), window, detail }
         }
+        (Some(place), window) => judge_winner(round, &place, choice, window, now),
     }
+}
+
+/// A decided winner: the packs of a window are issued while it lasts and no wave has taken over from it.
+fn judge_winner(round: &RoundView, place: &Place, choice: Option<u8>, window: Option<usize>, now: Ms) -> Judged {
+    if round.is_frozen(place.window) || window.is_some_and(|window| window > place.window) {
+        return Judged::Recall(Recall { pack: choice, closed: false, passed: true });
+    }
+    if let Some(window) = window.filter(|window| *window < place.window) {
+        return Judged::NotYet { retry_after_ms: jitter(), window, detail: None };
+    }
+    // What a wave passes on is out at once.
+    let revealed_at = if place.window == 0 { place.revealed_at(round.release()) } else { now };
+    if let Some(window) = window.filter(|_| now < revealed_at) {
+        let retry_after_ms = (revealed_at - now) as u64;
+        return if round.round.unclaimed == Unclaimed::Release {
+            Judged::Present { retry_after_ms, window }
+        } else {
+            Judged::NotYet { retry_after_ms, window, detail: None }
+        };
+    }
+    Judged::Issue(Issue {
+        pack: place.group.pack,
+        supply: place.group.channel.unwrap_or(NO_CHOICE),
+        closed: window.is_none(),
+        window: window.unwrap_or_default(),
+    })
 }
 
 /// Rounds without a draw are not published yet; what was issued can be asked for.
 fn judge_undrawn(view: &CampaignView, choice: Option<u8>, window: Option<usize>) -> Judged {
     match window {
-        None => Judged::Recall(Recall { pack: choice, closed: true }),
-        Some(_) if view.record.stopped => Judged::Recall(Recall { pack: choice, closed: false }),
+        None => Judged::Recall(Recall { pack: choice, closed: true, passed: false }),
+        Some(_) if view.record.stopped => Judged::Recall(Recall { pack: choice, closed: false, passed: false }),
         Some(window) => Judged::NotYet { retry_after_ms: jitter(), window, detail: None },
     }
 }
 
 /// The entry of the list that a tap is judged by.
-pub fn entry_of<'a>(view: &'a CampaignView, pass: &Pass, choice: Option<u8>) -> Entry<'a> {
-    let chosen = choice.or((pass.choice != NO_CHOICE).then_some(pass.choice));
-    let pack_id = chosen.map(|pack| view.pack_id(pack)).unwrap_or_default();
-    Entry { pseudonym: pass.pseudonym, channel: view.channel_name(pass.channel), pack_id, k: 0 }
+pub fn standing_of(pass: &Pass, choice: Option<u8>) -> Standing {
+    let choice = choice.unwrap_or(pass.choice);
+    Standing { pseudonym: pass.pseudonym, channel: pass.channel, choice, chances: pass.entries }
 }
 
 fn check_pass(view: &CampaignView, round: &RoundView, pass: &Pass, now: Ms) -> Result<(), Refusal> {
@@ -237,7 +261,7 @@ impl Judged {
             Judged::Lost => Ok(Tap::Lost),
             Judged::SoldOut => Ok(Tap::SoldOut),
             Judged::Closed(result) => Ok(Tap::Closed { result, pack: None }),
-            Judged::Issue(_) | Judged::Recall(_) => return Err(self),
+            Judged::Issue(_) | Judged::Recall(_) | Judged::Present { .. } => return Err(self),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The result of a round for whoever asks, in every mode; it never takes part by itself.
 
-use super::judge::entry_of;
+use super::judge::standing_of;
 use super::{Claimant, CreditedPack, Known, credited};
 use crate::domain::campaign::schema::{Mode, Unclaimed};
 use crate::domain::pass::Pass;
@@ -41,7 +41,7 @@ impl Engine {
         round: &RoundView,
         pass: &Pass,
     ) -> Result<Option<CreditedPack>, Failure> {
-        let place = round.draw.as_ref().and_then(|draw| draw.place(&entry_of(view, pass, None), pass.channel));
+        let place = round.place(view, &standing_of(pass, None));
         let Some(place) = place.filter(|place| place.won) else { return Ok(None) };
         if round.round.unclaimed != Unclaimed::Credit || view.record.stopped {
             return Ok(None);

@@ -42,7 +42,7 @@ local function put_unit(m, unit, byte, ok, until_ms)
   put(key, unit[3], cmsgpack.pack(record))
 end
 
-local ACCOUNTS = { held = 'held', redeemed = 'red', expired = 'exp', recovered = 'rec' }
+local ACCOUNTS = { held = 'held', redeemed = 'red', expired = 'exp', recovered = 'rec', late = 'late' }
 
 local function account(unit, name)
   local cell = 'n:' .. unit[2] .. ':' .. unit[7] .. ':' .. unit[8] .. ':' .. unit[9] .. ':'

@@ -3,23 +3,25 @@
 -- ARGV member {{order bucket, lapsing holds, person bucket, ...}, order key, order as the node has read it, units, uses, refund id, amount,
 --   {issuer's share per unit}, restore 0|1, most restores of a voucher, {merchant, order, store, terminal}}
 -- Replies: changed {order}; ok {order}
--- Keeps: refunds only follow the state they were judged on; redeemed falls by what recovered grows, and a voucher that goes back
---   moves its whole discount to outstanding, taking from recovered what earlier refunds had put there.
+-- Keeps: refunds only follow the state they were judged on; redeemed falls by what recovered (after the voucher's end: late) grows,
+--   and a voucher that goes back moves its whole discount to outstanding, taking from recovered what earlier refunds had put there.
 local function give_back(m, unit, share, till)
   local c, f, p, u, discount = unit[2], unit[3], unit[4], unit[5], unit[6]
   local byte = unit_byte(m, unit) or 3
   local restores = m[9] == 1 and byte % 4 == UNIT_USED and now < unit[11] and math.floor(byte / 4) < m[10]
   if not restores and share == 0 then return false end
+  local to = 'outstanding'
   add(account(unit, 'redeemed'), -share)
   if restores then
     put_unit(m, unit, byte - UNIT_USED + 4, m[2], nil)
     add(account(unit, 'recovered'), share - discount)
     add(account(unit, 'outstanding'), discount)
   else
-    add(account(unit, 'recovered'), share)
+    to = now < unit[11] and 'recovered' or 'late'
+    add(account(unit, to), share)
   end
   tally(unit, 'rf', share)
-  line({ 'F', c, f, p, u, share, discount, till[1], till[2], m[6], till[3], till[4], m[7], restores and 'outstanding' or 'recovered' })
+  line({ 'F', c, f, p, u, share, discount, till[1], till[2], m[6], till[3], till[4], m[7], to })
   return restores
 end
 

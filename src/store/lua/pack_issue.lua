@@ -18,7 +18,7 @@ end
 
 local function has_entry(m, record)
   for _, entry in ipairs(record[2]) do
-    if entry[1] == m[5] and entry[2] == m[6] then return true end
+    if entry[1] == m[5] and entry[2] == m[6] and entry[6] ~= 1 then return true end
   end
   return m[13] == 0
 end
