@@ -27,6 +27,7 @@ pub mod redemption;
 pub mod reservation;
 pub mod resident;
 pub mod sandbox;
+pub mod selftest;
 pub mod settlement;
 pub mod statement;
 pub mod stats;
