@@ -55,7 +55,7 @@ pub struct CampaignView {
 }
 
 impl CampaignView {
-    fn new(id: &str, record: CampaignRecord, keys: &KeyRing) -> Result<CampaignView, StoreError> {
+    pub(super) fn new(id: &str, record: CampaignRecord, keys: &KeyRing) -> Result<CampaignView, StoreError> {
         let broken = |_| StoreError::Broken(format!("campaign {id}: its file no longer parses"));
         let parsed = crate::domain::campaign::parse(record.file.as_bytes()).map_err(broken)?;
         let campaign = parsed.campaign;

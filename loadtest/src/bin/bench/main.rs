@@ -84,11 +84,23 @@ fn main() -> ExitCode {
 
 fn run() -> Result<bool, Fault> {
     let settings = Settings::of_environment().map_err(Fault::new)?;
+    forget_dead_runs(&settings.folder);
     let folder = settings.folder.join(format!("data-{}", std::process::id()));
     let good = run_in(&settings, &folder);
     // Gigabytes of files that nobody needs any more.
     let _ = std::fs::remove_dir_all(&folder);
     good
+}
+
+/// A run that was killed has left its files behind.
+fn forget_dead_runs(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let dead = |pid: &str| Path::new("/proc/self").exists() && !Path::new("/proc").join(pid).exists();
+        if name.strip_prefix("data-").is_some_and(dead) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn run_in(settings: &Settings, folder: &Path) -> Result<bool, Fault> {
