@@ -23,7 +23,7 @@ pub fn facts() -> Facts {
         unallocated: 50,
         rounds: vec!["rain".into()],
         channels: vec!["wechat".into()],
-        packs: vec![PackFacts { pack_id: "standard".into(), units: UNITS.to_vec() }],
+        packs: vec![PackFacts { pack_id: "standard".into(), units: UNITS.to_vec(), shares: vec![] }],
         supply: vec![Supply { round: 0, channel: None, pack: 0, count: 100 }],
         expiry_hour: Box::new(|_, _, _, _| HOUR),
     };
