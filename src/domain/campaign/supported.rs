@@ -58,7 +58,10 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
 }
 
 fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
-    row.unless(matches!(kind.face, Face::Save { .. }), format!("{at}/kind"), "kind percent");
+    if let Face::Percent { unique_serial, one_per_category, .. } = kind.face {
+        row.unless(!unique_serial, format!("{at}/unique_serial"), "unique_serial");
+        row.unless(!one_per_category, format!("{at}/one_per_category"), "one_per_category");
+    }
     if let Some(rule) = &kind.use_rule {
         use_rule(row, rule, &format!("{at}/use_rule"));
     }
