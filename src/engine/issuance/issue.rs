@@ -10,7 +10,7 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::engine::reservation::NO_CHOICE;
 use crate::engine::resident::Person;
-use crate::engine::view::{CampaignView, Place, RoundView};
+use crate::engine::view::{CampaignView, RoundView};
 use crate::engine::{Engine, Failure};
 use crate::store::keys;
 use crate::store::script::{self, Member, bytes};
@@ -37,23 +37,6 @@ pub(in crate::engine) enum Issued {
 }
 
 impl Engine {
-    /// Credits a decided winner's pack; a repeat answers the pack that is there.
-    pub(in crate::engine) async fn credit(
-        &self,
-        view: &CampaignView,
-        round: &RoundView,
-        person: &Person,
-        channel: u8,
-        place: &Place,
-    ) -> Result<(CreditedPack, bool), Failure> {
-        let supply = place.group.channel.unwrap_or(NO_CHOICE);
-        match self.issue(view, round, person, channel, place.group.pack, supply).await? {
-            Issued::Pack { pack, replayed } => Ok((pack, replayed)),
-            Issued::Refused(refusal) => Err(Failure::Refusal(refusal)),
-            Issued::Empty { .. } | Issued::Stale => Err(more_than_drawn().into()),
-        }
-    }
-
     /// Asks the store for a pack out of one supply, the channel's own or the one that all channels share (255).
     pub(in crate::engine) async fn issue(
         &self,
