@@ -114,9 +114,9 @@ impl Engine {
                 progress.add(done);
             }
         }
-        let order = Order::of(view);
+        let sorted_by = view.clone();
         let list = blocking(move || {
-            list.sort_unstable_by_key(|entry| order.key(entry));
+            sort(&sorted_by, &mut list);
             Arc::new(list)
         })
         .await?;
@@ -138,11 +138,20 @@ impl Engine {
     /// Who of a shard has more than one entry in the draw, by the round's `entries_list`; everybody else has one.
     pub(super) async fn chances(
         &self,
-        _view: &CampaignView,
-        _round: u8,
-        _shard: u8,
+        view: &CampaignView,
+        round: u8,
+        shard: u8,
     ) -> Result<HashMap<[u8; 9], u8>, StoreError> {
-        Ok(HashMap::new())
+        let mut chances = HashMap::new();
+        let named = view.rounds[usize::from(round)].round.entries_list.as_deref();
+        let Some(list) = named.and_then(|list_id| view.record.lists.get(list_id)) else { return Ok(chances) };
+        let mut walk = self.list_walk(list, shard);
+        while let Some(people) = walk.next().await? {
+            let several = people.into_iter().filter(|(_, member)| member.entries > 1);
+            chances
+                .extend(several.map(|(root, member)| (root.in_campaign(&view.pseudonym_key).field(), member.entries)));
+        }
+        Ok(chances)
     }
 }
 
@@ -172,6 +181,12 @@ impl ListEntry {
     }
 }
 
+/// Brings entries into the order of the tree.
+pub(super) fn sort(view: &CampaignView, list: &mut [ListEntry]) {
+    let order = Order::of(view);
+    list.sort_unstable_by_key(|entry| order.key(entry));
+}
+
 /// The order of the tree, by which entries sort as their bytes do; names and positions may sort differently.
 struct Order {
     channels: Vec<usize>,
@@ -198,19 +213,20 @@ impl Order {
     }
 }
 
-pub(super) struct Root {
+/// The root of a list's tree, and its leaves.
+pub(super) struct Tree {
     pub hash: [u8; 32],
     pub count: u64,
 }
 
 /// The tree of a list, hashed on all cores.
-pub(super) async fn root_of(view: &Arc<CampaignView>, list: &List) -> Result<Root, Failure> {
+pub(super) async fn root_of(view: &Arc<CampaignView>, list: &List) -> Result<Tree, Failure> {
     let (view, list) = (view.clone(), list.clone());
     blocking(move || {
         let mut root = ListRoot::default();
         if list.iter().any(|entry| entry.chances > 1) {
             list.iter().for_each(|entry| push(&mut root, &view, entry));
-            return Root { hash: root.root(), count: root.count() };
+            return Tree { hash: root.root(), count: root.count() };
         }
         let subtrees: Vec<&[ListEntry]> = list.chunks(SUBTREE).collect();
         let hashed = on_all_cores(&subtrees, 1, |_, subtrees| {
@@ -222,7 +238,7 @@ pub(super) async fn root_of(view: &Arc<CampaignView>, list: &List) -> Result<Roo
             subtrees.iter().map(hash).collect::<Vec<_>>()
         });
         hashed.into_iter().flatten().for_each(|subtree| root.push_node(subtree));
-        Root { hash: root.root(), count: list.len() as u64 }
+        Tree { hash: root.root(), count: list.len() as u64 }
     })
     .await
 }
@@ -241,11 +257,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 }
 
 /// Runs `work` over equal parts of `items` on all cores; it is told where its part begins. Answers come in the order of the parts.
-pub(super) fn on_all_cores<T: Sync, R: Send>(
-    items: &[T],
-    least: usize,
-    work: impl Fn(usize, &[T]) -> R + Sync,
-) -> Vec<R> {
+pub fn on_all_cores<T: Sync, R: Send>(items: &[T], least: usize, work: impl Fn(usize, &[T]) -> R + Sync) -> Vec<R> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let part = items.len().div_ceil(cores).max(least);
     std::thread::scope(|scope| {

@@ -93,11 +93,12 @@ impl Engine {
             let issued: i64 = of_round.map(|(_, n)| n).sum();
             let decided: u64 = round.draw.as_ref().map(|draw| draw.winners()).unwrap_or_default();
             let supply: u64 = round.cells().iter().map(|cell| cell.count).sum();
+            let coming = if round.round.mode == campaign::Mode::FirstCome { supply } else { decided };
             let handed_on = round.record.returned.is_some() && view.carries(CarryOverSource::Unissued);
             serde_json::json!({
                 "round_id": round.round.round_id,
                 "issued": issued,
-                "released": round.release().released(decided, now),
+                "released": round.release().released(coming, now),
                 "remaining": if handed_on { 0 } else { supply as i64 - issued },
                 "list": round.record.list.word(),
                 "drawn": round.draw.is_some(),
@@ -130,6 +131,9 @@ impl Engine {
                 let due = round.round.draw.as_ref().is_some_and(|draw| now >= draw.at);
                 if due && round.draw.is_none() {
                     warnings.push(format!("{} {}: the draw is due and not held", view.id, round.round.round_id));
+                }
+                if let Some(warning) = round.grant_warning() {
+                    warnings.push(format!("{} {}: {warning}", view.id, round.round.round_id));
                 }
             }
         }
@@ -169,6 +173,7 @@ pub(super) fn facts_of(view: &CampaignView) -> CampaignFacts {
     let packs = campaign.packs.iter().map(|pack| PackFacts {
         pack_id: pack.pack_id.clone(),
         units: pack.units().iter().map(|unit| unit.discount_amount.0).collect(),
+        shares: pack.units().iter().filter(|unit| is_share(pack, unit)).map(|unit| unit.unit).collect(),
     });
     CampaignFacts {
         c: view.number,
@@ -189,4 +194,9 @@ pub(super) fn facts_of(view: &CampaignView) -> CampaignFacts {
             }
         }),
     }
+}
+
+/// Whether a voucher takes off a share of the goods, at most its face.
+fn is_share(pack: &crate::domain::campaign::Pack, unit: &crate::domain::campaign::Unit) -> bool {
+    matches!(pack.vouchers[unit.kind_index].face, crate::domain::campaign::Face::Percent { .. })
 }

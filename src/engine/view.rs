@@ -7,7 +7,7 @@ use super::drawn;
 pub use super::drawn::{DrawView, Place};
 use super::issuance::judge::ClaimWindow;
 use super::validity::Windows;
-use crate::domain::campaign::{Campaign, Eligibility, LostAt, Reservation, Round, Unit};
+use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, Round, Unit};
 use crate::domain::money::Fen;
 use crate::domain::person::MacKey;
 use crate::domain::pool::CellSupply;
@@ -131,7 +131,8 @@ pub struct RoundView {
 impl RoundView {
     fn new(campaign_id: &str, campaign: &Campaign, record: &CampaignRecord, index: usize, keys: &KeyRing) -> RoundView {
         let round = campaign.rounds[index].clone();
-        let reservation = campaign.reservation_of(&round).cloned();
+        // A grant goes by its list, whatever the campaign says about reservation.
+        let reservation = campaign.reservation_of(&round).filter(|_| round.mode != Mode::Grant).cloned();
         let eligibility = campaign.eligibility_of(&round).cloned();
         let state = record.rounds.get(index).cloned().unwrap_or_default();
         let draw = DrawView::new(campaign_id, &round, record, &state, keys);

@@ -7,6 +7,7 @@
 mod harness;
 mod oracle;
 
+mod area;
 mod audit;
 mod bad_input;
 mod campaign;
@@ -14,6 +15,7 @@ mod conservation;
 mod contention;
 mod issuance;
 mod list;
+mod load;
 mod merchant;
 mod pool;
 mod redemption;

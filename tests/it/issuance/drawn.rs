@@ -12,6 +12,7 @@ use crate::harness::fixture::{EVE, MINUTE, SECOND, at, chengdu, new_campaign_id}
 use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
 use crate::harness::{Scratch, Server, program, together, wait_until};
+use crate::list::put_list;
 
 const DRAW: &str = "2020-07-22T10:00:00";
 const OPENS: &str = "2020-07-24T18:00:00";
@@ -201,7 +202,7 @@ fn one_reservation_takes_part_for_each_pack_and_keeps_the_luckiest_up_to_the_max
     let file = file("each", |file| {
         file["rounds"][0]["assignment"] = json!("each");
         file["rounds"][0]["max_packs_per_person"] = json!(2);
-        file["rounds"][0]["packs"] = json!({"a": 6, "b": 6, "c": 6});
+        file["rounds"][0]["packs"] = json!({"a": 4, "b": 4, "c": 4});
     });
     let drawn = Drawn::reserved(file, 9, |_| None);
     drawn.server.set_clock(at(DRAW));
@@ -209,11 +210,11 @@ fn one_reservation_takes_part_for_each_pack_and_keeps_the_luckiest_up_to_the_max
     drawn.server.set_clock(at(CREDIT));
     drawn.wait_credited(0);
     let (_, entries, winners) = drawn.verified("r1");
-    assert_eq!((entries.len(), winners.len()), (27, 18));
+    assert_eq!((entries.len(), winners.len()), (27, 12));
     let of_person = count_by(&winners, |line| text(&line["pseudonym"]));
     assert!(of_person.values().all(|packs| *packs <= 2), "{of_person:?}");
     let held: Vec<usize> = (0..9).map(|index| drawn.packs_of(index).len()).collect();
-    assert_eq!((held.iter().sum::<usize>(), held.iter().max()), (18, Some(&2)));
+    assert_eq!((held.iter().sum::<usize>(), held.iter().all(|packs| *packs <= 2)), (12, true));
     drawn.server.assert_audit_clean();
 }
 
@@ -330,6 +331,78 @@ fn a_draw_waits_for_the_notary_and_nothing_stands_in_for_the_digits() {
     let (proof, _, winners) = drawn.verified("r1");
     assert_eq!(proof["entropy_values"], json!([hex::encode("007311")]));
     assert_eq!(winners.len(), 4);
+}
+
+/// Round 657,413 of the beacon came out at 19:00:03 in Chengdu on 15 September 2023, and this is what it was signed with.
+const BEACON: (u64, &str) =
+    (657_413, "b713718a38ae728dfd477991af2822e08d2f305e47718cef9f7848ce4050e7be41076862b98fad56e91a6b85b89cd97b");
+
+#[test]
+fn a_public_beacon_that_was_named_before_it_came_out_decides_with_the_secret() {
+    let file = file("beacon", |file| {
+        let late = |text: &str| json!(format!("2023-09-{text}+08:00"));
+        let round = &mut file["rounds"][0];
+        round["draw"] = json!({"at": late("15T19:00:00"), "entropy": ["drand", "operator"], "drand_round": BEACON.0});
+        round["credit_at"] = late("15T20:00:00");
+        file["reservation"]["closes_at"] = late("15T12:00:00");
+        file["validity"] =
+            json!({"available_begin_time": late("16T00:00:00"), "available_end_time": late("30T00:00:00")});
+    });
+    let mut early = file.clone();
+    early["rounds"][0]["draw"]["close_list_at"] = json!("2023-09-15T18:59:30+08:00");
+    let drawn = Drawn::reserved(file, 7, |_| None);
+    let refused = drawn.server.validate_campaign(&early);
+    assert!(refused.text().contains("beacon_too_early"), "{}", refused.text());
+    drawn.server.set_clock(at("2023-09-15T19:00:03"));
+    wait_until("the list is closed", || (drawn.stats(0)["list"] == "closed").then_some(()));
+    let commitment = drawn.get("r1", "commitment").ok();
+    assert_eq!((&commitment["entropy"], &commitment["drand_round"]), (&json!(["drand", "operator"]), &json!(BEACON.0)));
+    let draw = |signature: &str| {
+        drawn.server.office("POST", &drawn.path("r1", "draw"), Some(json!({"drand_signature": signature})))
+    };
+    draw(&BEACON.1.replacen('7', "8", 1)).refused(422, "invalid_request");
+    draw(BEACON.1).ok();
+    draw(BEACON.1).ok();
+    drawn.server.set_clock(at("2023-09-15T20:00:00"));
+    drawn.wait_credited(0);
+    let (proof, _, winners) = drawn.verified("r1");
+    assert_eq!(proof["drand_signature"], BEACON.1);
+    assert_eq!(winners.len(), 4);
+}
+
+#[test]
+fn who_is_on_the_list_of_entries_takes_part_as_often_as_it_says_and_wins_once() {
+    let server = Server::at(EVE);
+    let people = Resident::many(30);
+    let mut rows = String::from("document_type,document_number,entries\n");
+    for (index, person) in people.iter().enumerate().filter(|(index, _)| index % 2 == 0) {
+        rows += &format!("cn_id,{},{}\n", person.number, 2 + index);
+    }
+    put_list(&server, "loyal", &rows);
+    let file = file("entries", |file| {
+        file["rounds"][0]["entries_list"] = json!("loyal");
+        file["rounds"][0]["packs"] = json!({"a": 12});
+    });
+    let campaign = file["campaign_id"].as_str().expect("an id").to_string();
+    server.create_campaign(&file).ok();
+    server.publish(&campaign);
+    server.set_clock(at("2020-07-13T09:00:00"));
+    for person in &people {
+        server.reserve(&campaign, person).ok();
+    }
+    let drawn = Drawn { server, campaign, people, passes: Vec::new() };
+    drawn.server.set_clock(at(DRAW));
+    drawn.wait_drawn(0);
+    drawn.server.set_clock(at(CREDIT));
+    drawn.wait_credited(0);
+    let (_, entries, winners) = drawn.verified("r1");
+    let expected: usize = (0..30).map(|index| if index % 2 == 0 { 2 + index } else { 1 }).sum();
+    assert_eq!((entries.len(), winners.len()), (expected, 12));
+    let persons: BTreeSet<String> = winners.iter().map(|line| text(&line["pseudonym"])).collect();
+    assert_eq!(persons.len(), 12, "nobody wins twice");
+    assert!(winners.iter().any(|line| line["k"] != 0), "more entries were of use to somebody");
+    assert_eq!((0..30).map(|index| drawn.packs_of(index).len()).sum::<usize>(), 12);
+    drawn.server.assert_audit_clean();
 }
 
 #[test]
