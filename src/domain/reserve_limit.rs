@@ -2,7 +2,8 @@
 
 use super::campaign::schema::{Campaign, Limit, LimitMax};
 use super::campaign::terms::{LimitAction, LimitEntity, Period};
-use super::claim_limit::{numbered, period_number};
+use super::claim_limit::numbered;
+use super::limit::period_number;
 use super::time::{Ms, Zone};
 
 /// A limit that a reservation counts towards. Channel and choice are filled in where the record is, for a change moves the count.
@@ -28,7 +29,7 @@ pub fn uses(campaign: &Campaign, zone: &Zone, round: u8, at: Ms) -> Vec<ReserveU
             round: (limit.period == Period::Round).then_some(round),
             by_channel: limit.entities.contains(&LimitEntity::Channel),
             by_choice: limit.entities.contains(&LimitEntity::Pack),
-            period: period_number(limit.period, zone, at),
+            period: period_number(limit, zone, at),
             most,
         })
     });
