@@ -1,15 +1,15 @@
 //! Keys derived from the installation's master key. Losing the key file loses everybody's vouchers: it belongs to every backup.
 
-use crate::domain::person::mac;
+use crate::domain::person::{MacKey, mac};
 
 /// All keys of an installation; nothing here is ever written to the store or to a log.
 #[derive(Clone)]
 pub struct KeyRing {
     master: [u8; 32],
-    pub identity: [u8; 32],
+    pub identity: MacKey,
     /// The pass keys that are valid now, the one that signs first.
-    pub pass: Vec<[u8; 32]>,
-    pub receipt: [u8; 32],
+    pub pass: Vec<MacKey>,
+    pub receipt: MacKey,
     pub voucher: [u8; 16],
 }
 
@@ -20,16 +20,16 @@ impl KeyRing {
         voucher.copy_from_slice(&derived("voucher")[..16]);
         KeyRing {
             master,
-            identity: derived("identity"),
-            pass: vec![derived("pass")],
-            receipt: derived("receipt"),
+            identity: MacKey::new(&derived("identity")),
+            pass: vec![MacKey::new(&derived("pass"))],
+            receipt: MacKey::new(&derived("receipt")),
             voucher,
         }
     }
 
     /// Key of a campaign's pseudonyms.
-    pub fn campaign(&self, campaign_id: &str) -> [u8; 32] {
-        derive(&self.master, "campaign", &[campaign_id])
+    pub fn campaign(&self, campaign_id: &str) -> MacKey {
+        MacKey::new(&derive(&self.master, "campaign", &[campaign_id]))
     }
 
     /// The operator's secret of a round's draw, committed to when the list closes.

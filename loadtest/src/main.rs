@@ -1,35 +1,22 @@
-//! Load for a running Quanyu server. Open loop: every request has an intended send time, and its latency counts from there, so a server
-//! that stalls cannot hide the requests it kept waiting.
-
-mod burst;
-mod client;
-mod meter;
-mod people;
+//! `loadtest {burst|redeem|mixed|soak|overload}`; the exit code is 0 when everything holds, 1 when it does not, 2 when the load could not be run.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
+use loadtest::scenario::Scenario;
 
 #[derive(Parser)]
-#[command(name = "loadtest", version, about)]
+#[command(about = "Open-loop load for a running Quanyu server", version)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    scenario: Scenario,
 }
 
-#[derive(Subcommand)]
-enum Command {
-    /// Everybody reserves, then everybody taps once around the opening of a rain.
-    Burst(burst::Options),
-}
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    let Command::Burst(options) = Cli::parse().command;
-    match burst::run(options).await {
-        Ok(good) => ExitCode::from(u8::from(!good)),
-        Err(error) => {
-            eprintln!("loadtest: {error}");
+fn main() -> ExitCode {
+    match Cli::parse().scenario.run() {
+        Ok(code) => ExitCode::from(code),
+        Err(fault) => {
+            eprintln!("loadtest: {fault}");
             ExitCode::from(2)
         }
     }

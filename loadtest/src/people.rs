@@ -5,8 +5,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+/// Numbers of one seed do not meet those of the next before so many people.
+const PEOPLE_OF_A_SEED: u64 = 50_000_000;
+
 pub struct People {
-    key: Vec<u8>,
+    mac: Hmac<Sha256>,
+    head: String,
     channel: String,
     seed: u64,
     expires_at: u64,
@@ -15,27 +19,34 @@ pub struct People {
 impl People {
     /// `key` is the content of `<data>/sandbox-token.key` (hex).
     pub fn new(key: &str, channel: &str, seed: u64) -> Option<People> {
-        let key = hex::decode(key.trim()).ok()?;
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
-        Some(People { key, channel: channel.to_owned(), seed, expires_at: now + 24 * 3600 })
+        let key = hex::decode(key.trim()).ok().filter(|key| !key.is_empty())?;
+        Some(People {
+            mac: Hmac::new_from_slice(&key).ok()?,
+            head: URL_SAFE_NO_PAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#),
+            channel: channel.to_owned(),
+            seed,
+            expires_at: crate::wall_seconds() + 48 * 3600,
+        })
     }
 
     /// A resident's HS256 token.
     pub fn token(&self, index: u64) -> String {
-        let number = identity_number(self.seed.wrapping_mul(1_000_003).wrapping_add(index));
-        let claims = serde_json::json!({
-            "iss": "quanyu-sandbox", "aud": "quanyu", "sub": format!("load-{index}"), "exp": self.expires_at,
-            "channel": self.channel, "document_type": "cn_id", "document_number": number, "health_pass": "green",
-        });
-        let head = URL_SAFE_NO_PAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#);
-        let body = URL_SAFE_NO_PAD.encode(claims.to_string());
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
-        mac.update(format!("{head}.{body}").as_bytes());
-        format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+        let number = identity_number(self.seed % 300 * PEOPLE_OF_A_SEED + index);
+        let (expires_at, channel) = (self.expires_at, &self.channel);
+        let claims = format!(
+            r#"{{"iss":"quanyu-sandbox","aud":"quanyu","sub":"load-{index}","exp":{expires_at},"channel":"{channel}","document_type":"cn_id","document_number":"{number}","health_pass":"green"}}"#
+        );
+        let mut token = format!("{}.{}", self.head, URL_SAFE_NO_PAD.encode(claims));
+        let mut mac = self.mac.clone();
+        mac.update(token.as_bytes());
+        let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+        token.push('.');
+        token.push_str(&signature);
+        token
     }
 }
 
-/// The n-th number of a space of some 25 billion valid ones (GB 11643).
+/// The n-th number of a space of some 17 billion valid ones (GB 11643).
 fn identity_number(n: u64) -> String {
     const WEIGHTS: [u64; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
     let (sequence, rest) = (n % 999 + 1, n / 999);
@@ -58,5 +69,12 @@ mod tests {
         assert_eq!(numbers.len(), 10_000);
         assert!(numbers.iter().all(|number| number.len() == 18));
         assert_eq!(identity_number(0), "51000019500101001X".replace('X', &identity_number(0)[17..]));
+    }
+
+    #[test]
+    fn a_key_that_is_not_hex_is_no_key() {
+        for key in ["", "xyz", "abc"] {
+            assert!(People::new(key, "wechat", 1).is_none(), "{key:?}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::time::parse_rfc3339;
 use crate::engine::Engine;
 use crate::engine::access::{ApiKey, Role};
 use crate::engine::campaign::Expect;
-use crate::engine::lists::{ListEntry, draw_entry};
+use crate::engine::drawn::Standing;
 use crate::engine::reservation::{NO_CHOICE, Wish};
 use crate::engine::resident::Identity;
 use crate::http::auth_resident::mint;
@@ -86,11 +86,10 @@ async fn prepare_engine(engine: &Engine, token_key: &[u8; 32]) -> Result<Prepare
     }
     set_clock(engine, "2020-07-22T10:00:00+08:00", 0).await?;
     let view = engine.campaign(CAMPAIGN)?;
-    let draw = view.round(ROUND).and_then(|round| round.draw.clone());
     let score = |resident: &crate::engine::resident::Resident| {
         let pseudonym = engine.person(&view, resident).pseudonym;
-        let entry = ListEntry { pseudonym, channel: 0, choice: NO_CHOICE, shard: resident.shard };
-        draw.as_ref().and_then(|draw| draw.place(&draw_entry(&view, &entry), 0)).map(|place| place.score)
+        let entry = Standing { pseudonym, channel: 0, choice: NO_CHOICE, chances: 1 };
+        view.round(ROUND).and_then(|round| round.place(&view, &entry)).map(|place| place.score)
     };
     let luckiest = residents.into_iter().min_by_key(|(_, resident, _)| score(resident));
     let (claims, _, pass) = luckiest.ok_or(crate::domain::refusal::Code::Internal)?;

@@ -1,17 +1,21 @@
 //! The best legal vouchers for a payment: largest saving, then earliest expiry, then lowest threshold; why each other kind is not
 //! taken; and whether a slightly larger payment would save more.
 
+mod search;
+mod together;
+
 use std::cmp::Reverse;
 
 use serde_json::{Value, json};
 
-use crate::domain::money::Fen;
+use crate::domain::campaign::schema::Face;
+use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{self, Candidate, Payment, Reason};
 use crate::domain::time::Ms;
-
-/// Sets looked at for payments that take several vouchers; past it the best set found so far is taken.
-const SEARCH_BOUND: usize = 20_000;
+use crate::domain::voucher::VoucherRef;
+use search::{Search, Set};
+use together::{Choice, Choices};
 
 /// What a payment takes. Indexes point into the candidates.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,22 +50,43 @@ pub struct Better {
 
 /// Chooses for a payer who did not name vouchers.
 pub fn choose(payment: &Payment, candidates: &[Candidate]) -> Basket {
+    chosen(payment, candidates, false)
+}
+
+/// Chooses and looks whether a slightly larger payment would save more: what a quote says.
+pub fn choose_and_advise(payment: &Payment, candidates: &[Candidate]) -> Basket {
+    chosen(payment, candidates, true)
+}
+
+fn chosen(payment: &Payment, candidates: &[Candidate], advise: bool) -> Basket {
     let judged: Vec<Result<Fen, Reason>> =
         candidates.iter().map(|candidate| rules::judge(payment, candidate)).collect();
-    let mut legal: Vec<Taken> = judged
-        .iter()
-        .enumerate()
-        .filter_map(|(candidate, saving)| saving.as_ref().ok().map(|discount| Taken { candidate, discount: *discount }))
-        .collect();
-    legal.sort_by_key(|one| {
-        let candidate = &candidates[one.candidate];
-        (Reverse(one.discount), candidate.window.end, rules::threshold(candidate), candidate.voucher)
-    });
-    let taken = best_set(payment, candidates, &legal);
-    let discount = taken.iter().map(|one| one.discount).sum();
-    let not_taken = not_taken(candidates, &judged, &taken);
-    let better = better(payment, candidates, &judged, discount);
-    Basket { taken, discount, not_taken, better }
+    let choices = Choices::new(payment, candidates, &judged);
+    let mut search = Search::new(&choices, candidates);
+    let legal = |choice: &Choice| judged[choice.candidate].is_ok();
+    let best = search.best(legal, Fen::ZERO, |one, other| one.0.compare(&other.0));
+    let best = best.map(|(set, _)| set).unwrap_or_else(|| search.set(&[]));
+    let taken: Vec<Taken> = in_order(&choices, &best);
+    let not_taken = not_taken(candidates, &judged, &choices, &best);
+    let better = if advise { better(candidates, &choices, &best) } else { None };
+    Basket { taken, discount: best.discount(), not_taken, better }
+}
+
+/// Larger savings, earlier ends and lower thresholds first; so an answer lists what was taken.
+fn preference(payment: &Payment, candidate: &Candidate) -> (Reverse<Fen>, Ms, Fen, VoucherRef) {
+    let saving = rules::saving(payment, candidate);
+    (Reverse(saving), candidate.window.end, rules::threshold(candidate), candidate.voucher)
+}
+
+/// The list of choices is in order of preference.
+fn in_order(choices: &Choices, set: &Set) -> Vec<Taken> {
+    let mut places = set.choices.clone();
+    places.sort_unstable();
+    let choice = |place: usize| &choices.list[place];
+    places
+        .into_iter()
+        .map(|place| Taken { candidate: choice(place).candidate, discount: choice(place).discount })
+        .collect()
 }
 
 /// Judges exactly the vouchers that the till named: all of them or none.
@@ -70,20 +95,21 @@ pub fn exactly(payment: &Payment, candidates: &[Candidate]) -> Result<Basket, Re
     if candidates.len() > most {
         return Err(too_many(most));
     }
-    let mut taken = Vec::with_capacity(candidates.len());
-    let mut reasons = Vec::new();
-    for (candidate, judged) in candidates.iter().map(|candidate| rules::judge(payment, candidate)).enumerate() {
-        match judged {
-            Ok(discount) => taken.push(Taken { candidate, discount }),
-            Err(reason) => reasons.push(reason),
-        }
+    let judged: Vec<Result<Fen, Reason>> =
+        candidates.iter().map(|candidate| rules::judge(payment, candidate)).collect();
+    if let Some(first) = judged.iter().filter_map(|judged| judged.as_ref().err()).min_by_key(|reason| reason.rule) {
+        return Err(first.refusal.clone());
     }
-    if let Some(first) = reasons.into_iter().min_by_key(|reason| reason.rule) {
-        return Err(first.refusal);
+    let choices = Choices::new(payment, candidates, &judged);
+    let named: Vec<&Choice> = (0..candidates.len()).filter_map(|index| choices.of_candidate(index)).collect();
+    if named.len() < candidates.len() {
+        return Err(Code::NotCombinable.into());
     }
-    if !fits(payment, candidates, &taken) {
-        return Err(together_refused(payment, candidates, &taken));
+    if let Some(refusal) = choices.refusal(&named) {
+        return Err(refusal);
     }
+    let taken: Vec<Taken> =
+        named.iter().map(|choice| Taken { candidate: choice.candidate, discount: choice.discount }).collect();
     let discount = taken.iter().map(|one| one.discount).sum();
     Ok(Basket { taken, discount, ..Basket::default() })
 }
@@ -117,117 +143,10 @@ pub fn too_many(most: usize) -> Refusal {
     Refusal::new(Code::TooManyVouchers).with("limit", most)
 }
 
-/// Whether vouchers that are legal alone are legal together.
-fn fits(payment: &Payment, candidates: &[Candidate], set: &[Taken]) -> bool {
-    let chosen = || set.iter().map(|one| &candidates[one.candidate]);
-    let most = chosen().map(rules::most_vouchers).min().unwrap_or(0);
-    let mixed = set.iter().any(|one| candidates[one.candidate].voucher.c != candidates[set[0].candidate].voucher.c);
-    let mixes = chosen().all(|candidate| candidate.rules.iter().all(|rule| rule.combine_with_campaigns));
-    set.len() <= most && (!mixed || mixes) && money_fits(payment, candidates, set) && limits_fit(candidates, set)
-}
-
-/// Each voucher uses up its own threshold, so splitting a payment never saves more than paying at once.
-fn money_fits(payment: &Payment, candidates: &[Candidate], set: &[Taken]) -> bool {
-    let chosen = || set.iter().map(|one| &candidates[one.candidate]);
-    let thresholds: Fen = chosen().map(rules::threshold).sum();
-    let base = chosen().map(|candidate| rules::base(payment, candidate)).max().unwrap_or_default();
-    let least = chosen().map(rules::least_payable).max().unwrap_or_default();
-    let discount: Fen = set.iter().map(|one| one.discount).sum();
-    thresholds <= base && payment.net() - discount >= least
-}
-
-fn limits_fit(candidates: &[Candidate], set: &[Taken]) -> bool {
-    set.iter().all(|one| {
-        let candidate = &candidates[one.candidate];
-        candidate.limits.iter().all(|fact| {
-            let sharing = set.iter().filter(|other| {
-                let other = &candidates[other.candidate];
-                let same = |own: &rules::LimitFact| own.index == fact.index && own.entity == fact.entity;
-                other.voucher.c == candidate.voucher.c && other.limits.iter().any(same)
-            });
-            let (count, amount) =
-                sharing.fold((0, Fen::ZERO), |(count, amount), other| (count + 1, amount + other.discount));
-            fact.admits(count, amount)
-        })
-    })
-}
-
-fn together_refused(payment: &Payment, candidates: &[Candidate], set: &[Taken]) -> Refusal {
-    if !money_fits(payment, candidates, set) {
-        let thresholds: Fen = set.iter().map(|one| rules::threshold(&candidates[one.candidate])).sum();
-        let missing = (thresholds - payment.net()).max(Fen(1));
-        return rules::below_minimum(missing);
-    }
-    if !limits_fit(candidates, set) { Code::LimitReached.into() } else { Code::NotCombinable.into() }
-}
-
-/// Saving, then expiry, then threshold; of equals the smaller set.
-type Rank = (Fen, Reverse<Ms>, Reverse<Fen>, Reverse<usize>);
-
-fn rank(candidates: &[Candidate], set: &[Taken]) -> Rank {
-    let chosen = || set.iter().map(|one| &candidates[one.candidate]);
-    (
-        set.iter().map(|one| one.discount).sum(),
-        Reverse(chosen().map(|candidate| candidate.window.end).min().unwrap_or(Ms::MAX)),
-        Reverse(chosen().map(rules::threshold).sum()),
-        Reverse(set.len()),
-    )
-}
-
-/// `legal` is in order of preference, so for one voucher per payment the first is the answer.
-fn best_set(payment: &Payment, candidates: &[Candidate], legal: &[Taken]) -> Vec<Taken> {
-    let most = legal.iter().map(|one| rules::most_vouchers(&candidates[one.candidate])).max().unwrap_or(0);
-    if most <= 1 {
-        return legal.iter().take(1).copied().collect();
-    }
-    let mut search = Search { payment, candidates, legal, most, best: Vec::new(), looked_at: 0 };
-    search.extend(&mut Vec::new(), 0);
-    search.best
-}
-
-struct Search<'a, 'b> {
-    payment: &'a Payment<'b>,
-    candidates: &'a [Candidate<'b>],
-    legal: &'a [Taken],
-    most: usize,
-    best: Vec<Taken>,
-    looked_at: usize,
-}
-
-impl Search<'_, '_> {
-    /// Depth first over sets in order of preference; of units that do not differ only the first unused one is tried.
-    fn extend(&mut self, set: &mut Vec<Taken>, from: usize) {
-        if !set.is_empty() && rank(self.candidates, set) > rank(self.candidates, &self.best) {
-            self.best = set.clone();
-        }
-        let mut tried: Vec<usize> = Vec::new();
-        for next in from..self.legal.len() {
-            self.looked_at += 1;
-            if set.len() == self.most || self.looked_at > SEARCH_BOUND {
-                return;
-            }
-            if tried.iter().any(|other| self.alike(*other, next)) {
-                continue;
-            }
-            tried.push(next);
-            set.push(self.legal[next]);
-            if fits(self.payment, self.candidates, set) {
-                self.extend(set, next + 1);
-            }
-            set.pop();
-        }
-    }
-
-    fn alike(&self, one: usize, other: usize) -> bool {
-        let (one, other) = (&self.candidates[self.legal[one].candidate], &self.candidates[self.legal[other].candidate]);
-        std::ptr::eq(one.kind, other.kind) && one.window == other.window && one.channel == other.channel
-    }
-}
-
-/// For each kind of which nothing is taken, the reason of the voucher that got furthest.
-fn not_taken(candidates: &[Candidate], judged: &[Result<Fen, Reason>], taken: &[Taken]) -> Vec<NotTaken> {
+/// For each kind of which nothing is taken, why the voucher that got furthest is not.
+fn not_taken(candidates: &[Candidate], judged: &[Result<Fen, Reason>], choices: &Choices, best: &Set) -> Vec<NotTaken> {
     let kind = |index: usize| (candidates[index].campaign_id, candidates[index].kind.voucher_kind.as_str());
-    let most = taken.iter().map(|one| rules::most_vouchers(&candidates[one.candidate])).min().unwrap_or(1);
+    let taken: Vec<&Choice> = best.choices.iter().map(|place| &choices.list[*place]).collect();
     let mut kinds: Vec<(&str, &str)> = Vec::new();
     for index in 0..candidates.len() {
         let is_taken = taken.iter().any(|one| kind(one.candidate) == kind(index));
@@ -237,8 +156,8 @@ fn not_taken(candidates: &[Candidate], judged: &[Result<Fen, Reason>], taken: &[
     }
     let reason_of = |own: (&str, &str)| {
         let of_kind = || (0..candidates.len()).filter(|index| kind(*index) == own);
-        if of_kind().any(|index| judged[index].is_ok()) {
-            return too_many(most);
+        if let Some(legal) = of_kind().find(|index| judged[*index].is_ok()) {
+            return beside(choices, &taken, legal);
         }
         let reasons = of_kind().filter_map(|index| judged[index].as_ref().err());
         let furthest = reasons.max_by_key(|reason| (reason.rule, Reverse(missing_amount(&reason.refusal))));
@@ -250,23 +169,49 @@ fn not_taken(candidates: &[Candidate], judged: &[Result<Fen, Reason>], taken: &[
         .collect()
 }
 
-/// The smallest addition that saves more than now, among vouchers that only miss their minimum.
-fn better(
-    payment: &Payment,
-    candidates: &[Candidate],
-    judged: &[Result<Fen, Reason>],
-    discount: Fen,
-) -> Option<Better> {
-    let options = judged.iter().enumerate().filter_map(|(index, judged)| {
-        let reason = judged.as_ref().err()?;
-        let add_amount = Fen(missing_amount(&reason.refusal)?);
-        let larger = Payment { amount: payment.amount + add_amount, ..payment.clone() };
-        let saving = rules::judge(&larger, &candidates[index]).ok().filter(|saving| *saving > discount)?;
-        Some(Better { add_amount, discount_amount: saving, saves_more: saving - discount })
+/// Why a voucher that would be legal alone is not taken beside the others.
+fn beside(choices: &Choices, taken: &[&Choice], candidate: usize) -> Refusal {
+    let with_it: Vec<&Choice> = taken.iter().copied().chain(choices.of_candidate(candidate)).collect();
+    let most = with_it.iter().map(|choice| choice.most).min().unwrap_or(1);
+    choices.refusal(&with_it).unwrap_or_else(|| too_many(most))
+}
+
+/// The smallest addition that saves more than now. A percentage grows with every fen, so only fixed faces are looked at.
+fn better(candidates: &[Candidate], choices: &Choices, best: &Set) -> Option<Better> {
+    let fixed = |choice: &Choice| matches!(candidates[choice.candidate].kind.face, Face::Save { .. });
+    let taken: Vec<&Choice> = best.choices.iter().map(|place| &choices.list[*place]).collect();
+    // One voucher more, alone or in the place of another, bounds the addition, so that the search needs not go far.
+    let reach = choices.list.iter().filter(|choice| fixed(choice)).flat_map(|choice| {
+        let beside = taken.iter().copied().chain([choice]).collect();
+        let instead = (0..taken.len()).map(|place| {
+            let rest = taken.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, one)| *one);
+            rest.chain([choice]).collect()
+        });
+        [vec![choice], beside].into_iter().chain(instead).collect::<Vec<Vec<&Choice>>>()
     });
-    options.min_by_key(|option| (option.add_amount, Reverse(option.discount_amount)))
+    let reach = reach.filter_map(|set| {
+        let saves: Fen = set.iter().map(|choice| choice.discount).sum();
+        let distinct = (1..set.len()).all(|i| set[..i].iter().all(|other| other.candidate != set[i].candidate));
+        let only_short = choices.refusal(&set).is_some_and(|refusal| refusal.code == Code::MinimumNotMet);
+        (distinct && only_short && saves > best.discount()).then(|| choices.missing(&set))
+    });
+    let slack = reach.min().unwrap_or(Fen(FEN_LIMIT));
+    let found = Search::new(choices, candidates).best(fixed, slack, |one, other| {
+        let useful = |set: &Set| set.discount() <= best.discount();
+        (useful(&one.0), one.1, Reverse(one.0.discount())).cmp(&(
+            useful(&other.0),
+            other.1,
+            Reverse(other.0.discount()),
+        ))
+    });
+    let (set, add_amount) = found.filter(|(set, missing)| set.discount() > best.discount() && *missing > Fen::ZERO)?;
+    let discount_amount = set.discount();
+    Some(Better { add_amount, discount_amount, saves_more: discount_amount - best.discount() })
 }
 
 #[cfg(test)]
 #[path = "basket_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod brute_force;

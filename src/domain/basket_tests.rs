@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::campaign::schema::{Face, Limit, LimitMax, VoucherKind};
 use crate::domain::campaign::terms::{LimitAction, LimitEntity, Period, UseRule};
-use crate::domain::rules::LimitFact;
+use crate::domain::limit::{Keeper, LimitFact};
 use crate::domain::time::{Window, Zone};
 use crate::domain::voucher::{UnitState, VoucherRef};
 
@@ -87,7 +87,7 @@ fn code_of(result: Result<Basket, Refusal>) -> Option<Code> {
 #[test]
 fn the_contracts_quote_takes_30_10_and_tells_what_is_missing_for_60_20() {
     let pack = Pack::new(1);
-    let basket = choose(&payment(6_400, 800), &pack.candidates());
+    let basket = choose_and_advise(&payment(6_400, 800), &pack.candidates());
     assert_eq!(basket.discount, Fen(1_000));
     assert_eq!(basket.taken, [Taken { candidate: 2, discount: Fen(1_000) }]);
     let reasons: Vec<Value> = basket.not_taken.iter().map(NotTaken::to_json).collect();
@@ -170,10 +170,11 @@ fn a_used_up_limit_refuses_and_is_not_offered_as_better() {
         period: Period::Day,
         max: LimitMax::Count(2),
     };
-    let fact = LimitFact { limit: &limit, index: 0, entity: [0; 6], period: 1, count: 2, amount: Fen(0) };
+    let keeper = Keeper::Person;
+    let fact = LimitFact { limit: &limit, number: 0, keeper, entity: [0; 6], period: 1, count: 2, amount: Fen(0) };
     let mut candidates = pack.candidates();
     candidates.iter_mut().for_each(|candidate| candidate.limits = vec![fact.clone()]);
-    let basket = choose(&payment(4_000, 0), &candidates);
+    let basket = choose_and_advise(&payment(4_000, 0), &candidates);
     assert_eq!((basket.taken.len(), basket.better), (0, None));
     let basket = choose(&payment(11_800, 0), &candidates);
     let refusal = nothing_fits(&basket);

@@ -1,12 +1,14 @@
 //! The draw, exactly (`quanyu.draw.v1`): one score per entry, the lowest win, and a rain reveals by a threshold what was decided before.
 //! `verify/` recomputes all of this without a line of this file.
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use super::person::{Pseudonym, mac};
-use super::time::Ms;
+use super::person::Pseudonym;
 
 const VERSION: &[u8] = b"quanyu.draw.v1\0";
+/// Second scores are of another domain, so that a lucky first one is not a good tier too.
+const TIER: &[u8] = b"quanyu.tier.v1\0";
 
 /// A place on a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,11 +24,18 @@ pub struct Entry<'a> {
 impl Entry<'_> {
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(48 + self.channel.len() + self.pack_id.len());
-        bytes.extend_from_slice(&self.pseudonym.0);
-        push_lp(&mut bytes, self.channel.as_bytes());
-        push_lp(&mut bytes, self.pack_id.as_bytes());
-        bytes.extend_from_slice(&self.k.to_be_bytes());
+        self.parts(|part| bytes.extend_from_slice(part));
         bytes
+    }
+
+    /// The bytes piece by piece: a draw reads millions of entries and allocates for none.
+    fn parts(&self, mut each: impl FnMut(&[u8])) {
+        each(&self.pseudonym.0);
+        for text in [self.channel, self.pack_id] {
+            each(&(text.len() as u32).to_be_bytes());
+            each(text.as_bytes());
+        }
+        each(&self.k.to_be_bytes());
     }
 }
 
@@ -46,7 +55,11 @@ pub struct ListRoot {
 
 impl ListRoot {
     pub fn push(&mut self, entry: &[u8]) {
-        let mut hash = hash(&[&[0], entry]);
+        self.push_node(hash(&[&[0], entry]));
+    }
+
+    /// Adds the next node of one level: of leaves, or of complete subtrees of equal size, the last of which may be smaller.
+    pub fn push_node(&mut self, mut hash: [u8; 32]) {
         let mut level = self.count;
         while level & 1 == 1 {
             if let Some(left) = self.subtrees.pop() {
@@ -92,9 +105,9 @@ pub struct Inputs<'a> {
     pub secret: [u8; 32],
 }
 
-/// The seed of a round's scores, secret until the round has ended.
+/// The seed of a round's scores, secret until the round has ended. It is kept as the key of a MAC that has read its key already.
 #[derive(Clone)]
-pub struct Seed([u8; 32]);
+pub struct Seed(Hmac<Sha256>);
 
 impl Seed {
     pub fn of(inputs: &Inputs) -> Seed {
@@ -108,11 +121,29 @@ impl Seed {
             push_lp(&mut bytes, value);
         }
         bytes.extend_from_slice(&inputs.secret);
-        Seed(hash(&[&bytes]))
+        Seed(Hmac::new_from_slice(&hash(&[&bytes])).expect("HMAC takes a key of any length"))
     }
 
     pub fn score(&self, entry: &Entry) -> Score {
-        Score(mac(&self.0, &[&entry.bytes()]))
+        self.mac(&[], entry)
+    }
+
+    /// The second score, by which `chance` gives its packs to the winners.
+    pub fn tier_score(&self, entry: &Entry) -> Score {
+        self.mac(TIER, entry)
+    }
+
+    /// The lowest score of a person with `chances` entries, and the `k` that has it.
+    pub fn best(&self, entry: &Entry, chances: u8) -> (Score, u16) {
+        let scores = (0..u16::from(chances.max(1))).map(|k| (self.score(&Entry { k, ..*entry }), k));
+        scores.min().expect("there is at least one entry")
+    }
+
+    fn mac(&self, domain: &[u8], entry: &Entry) -> Score {
+        let mut mac = self.0.clone();
+        mac.update(domain);
+        entry.parts(|part| mac.update(part));
+        Score(mac.finalize().into_bytes().into())
     }
 }
 
@@ -141,64 +172,12 @@ impl Cutoff {
     }
 }
 
-/// The cutoff of `winners` among `ranked`; reorders the slice.
-pub fn cutoff(ranked: &mut [(Score, Pseudonym)], winners: u64) -> Option<Cutoff> {
-    let winners = usize::try_from(winners).unwrap_or(usize::MAX).min(ranked.len());
-    if winners == 0 {
-        return None;
-    }
-    let (_, &mut (score, pseudonym), _) = ranked.select_nth_unstable(winners - 1);
-    Some(Cutoff { score, pseudonym })
-}
-
-/// How a rain reveals: at `elapsed` of `length` the threshold is floor(cutoff x elapsed / length); after it, the cutoff itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Curve {
-    pub opens_at: Ms,
-    pub length: Ms,
-}
-
-impl Curve {
-    /// The instant from which a decided winner's score is under the threshold.
-    pub fn revealed_at(&self, cutoff: &Cutoff, score: Score) -> Ms {
-        let (score, cutoff) = (u128::from(score.high()), u128::from(cutoff.score.high()));
-        if self.length <= 0 || cutoff == 0 {
-            return self.opens_at;
-        }
-        // The smallest t with floor(cutoff x t / length) >= score is ceil(score x length / cutoff).
-        let elapsed = (score * self.length as u128).div_ceil(cutoff);
-        self.opens_at + Ms::try_from(elapsed).unwrap_or(self.length).min(self.length)
-    }
-
-    /// How many of `winners` the curve has let out at `now`, for the picture of issued against released.
-    pub fn released(&self, winners: u64, now: Ms) -> u64 {
-        let elapsed = (now - self.opens_at).clamp(0, self.length.max(0));
-        if self.length <= 0 {
-            return if now >= self.opens_at { winners } else { 0 };
-        }
-        (u128::from(winners) * elapsed as u128 / self.length as u128) as u64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn person(n: u8) -> Pseudonym {
         Pseudonym(hash(&[&[n]]))
-    }
-
-    fn seed() -> Seed {
-        let inputs = Inputs {
-            campaign_id: "c",
-            round_id: "r",
-            rules_hash: [1; 32],
-            root: [2; 32],
-            count: 9,
-            entropy: &[],
-            secret: [3; 32],
-        };
-        Seed::of(&inputs)
     }
 
     #[test]
@@ -215,34 +194,38 @@ mod tests {
     }
 
     #[test]
-    fn the_cutoff_is_inclusive_and_does_not_depend_on_the_order_of_the_list() {
-        let rank = |n: u8| {
-            let entry = Entry { pseudonym: person(n), channel: "wechat", pack_id: "", k: 0 };
-            (seed().score(&entry), person(n))
-        };
-        let mut forward: Vec<_> = (0..50).map(rank).collect();
-        let mut backward: Vec<_> = (0..50).rev().map(rank).collect();
-        let cutoff = super::cutoff(&mut forward, 20);
-        assert_eq!(cutoff, super::cutoff(&mut backward, 20));
-        let cutoff = cutoff.unwrap();
-        assert_eq!(forward.iter().filter(|(score, person)| cutoff.admits(*score, *person)).count(), 20);
-        assert_eq!(super::cutoff(&mut forward, 0), None);
+    fn subtrees_of_one_size_add_up_to_the_same_root() {
+        for count in [0, 1, 3, 4, 5, 8, 11, 12, 13, 64, 65] {
+            let leaves: Vec<[u8; 2]> = (0..count).map(|n: u16| n.to_be_bytes()).collect();
+            let mut whole = ListRoot::default();
+            leaves.iter().for_each(|leaf| whole.push(leaf));
+            let mut above = ListRoot::default();
+            for chunk in leaves.chunks(4) {
+                let mut part = ListRoot::default();
+                chunk.iter().for_each(|leaf| part.push(leaf));
+                above.push_node(part.root());
+            }
+            assert_eq!(above.root(), whole.root(), "{count} leaves");
+        }
     }
 
     #[test]
-    fn a_winner_is_revealed_exactly_when_the_threshold_reaches_the_score() {
-        let score = |high: u64| {
-            let mut bytes = [0; 32];
-            bytes[..8].copy_from_slice(&high.to_be_bytes());
-            Score(bytes)
+    fn a_score_is_the_mac_of_the_entrys_bytes_and_the_lowest_of_several_counts() {
+        let entry = Entry { pseudonym: person(1), channel: "wechat", pack_id: "a", k: 0 };
+        let inputs = Inputs {
+            campaign_id: "c",
+            round_id: "r",
+            rules_hash: [1; 32],
+            root: [2; 32],
+            count: 9,
+            entropy: &[],
+            secret: [3; 32],
         };
-        let cutoff = Cutoff { score: score(1_000_003), pseudonym: person(0) };
-        let curve = Curve { opens_at: 50, length: 480 };
-        for high in [0, 1, 2083, 2084, 500_000, 1_000_002, 1_000_003] {
-            let at = curve.revealed_at(&cutoff, score(high));
-            let threshold = |t: Ms| (1_000_003_u128 * (t - 50) as u128 / 480) as u64;
-            assert!(threshold(at) >= high, "{high}");
-            assert!(at == 50 || threshold(at - 1) < high, "{high}");
-        }
+        let seed = Seed::of(&inputs);
+        let mut expected: Vec<(Score, u16)> = (0..5).map(|k| (seed.score(&Entry { k, ..entry }), k)).collect();
+        expected.sort_unstable();
+        assert_eq!(seed.best(&entry, 5), expected[0]);
+        assert_eq!(seed.best(&entry, 1), (seed.score(&entry), 0));
+        assert_ne!(seed.tier_score(&entry), seed.score(&entry));
     }
 }

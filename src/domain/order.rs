@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::limit::OfPack;
 use crate::domain::money::Fen;
 use crate::domain::rules::Item;
 use crate::domain::time::{MINUTE, Ms, SECOND};
@@ -105,6 +106,9 @@ pub struct Receipt {
     pub category: String,
     /// The merchant, as limits count it: whoever ends the hold gives back what it used.
     pub merchant: LimitEntityKey,
+    /// The terminal of the till's key and the merchant's id, where limits of the campaign ask for them.
+    pub key_terminal: String,
+    pub merchant_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -127,6 +131,10 @@ pub struct Reversal {
 impl OrderUnit {
     pub fn voucher(&self, shard: u8) -> VoucherRef {
         VoucherRef { c: self.c, shard, f: self.f, p: self.p, u: self.u }
+    }
+
+    pub fn of_pack(&self) -> OfPack {
+        OfPack { round: self.round, channel: self.channel, pack: self.pack }
     }
 }
 
@@ -284,6 +292,11 @@ pub fn hold_id(merchant_id: &str, order_id: &str, attempt: u32) -> String {
 /// Short digest of the merchant, for limits that count by person and merchant.
 pub fn limit_entity(merchant_id: &str) -> LimitEntityKey {
     first(&digest(&["merchant", merchant_id]))
+}
+
+/// Short digest of parts that a limit counts by.
+pub fn digest_of(parts: &[String]) -> LimitEntityKey {
+    first(&digest(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
 fn derived(kind: &str, merchant_id: &str, order_id: &str, attempt: u32) -> String {

@@ -12,19 +12,38 @@ pub fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+/// A key with its part of the hash done: half of the work of a short HMAC, once instead of at every tap.
+#[derive(Clone)]
+pub struct MacKey(Hmac<Sha256>);
+
+impl MacKey {
+    pub fn new(key: &[u8]) -> MacKey {
+        MacKey(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"))
+    }
+
+    /// HMAC-SHA256 over the concatenation of the parts.
+    pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
 /// A resident over all campaigns: the root pseudonym decides the shard.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Root(pub [u8; 32]);
 
 impl Root {
     /// From an identity document, already normalised.
-    pub fn of_document(identity_key: &[u8; 32], document_type: &str, number: &str) -> Root {
-        Root(mac(identity_key, &[document_type.as_bytes(), &[0], number.as_bytes()]))
+    pub fn of_document(identity_key: &MacKey, document_type: &str, number: &str) -> Root {
+        Root(identity_key.mac(&[document_type.as_bytes(), &[0], number.as_bytes()]))
     }
 
     /// From a digest that the identity provider made instead of telling the number.
-    pub fn of_digest(identity_key: &[u8; 32], document_type: &str, digest: &str) -> Root {
-        Root(mac(identity_key, &[document_type.as_bytes(), &[1], digest.as_bytes()]))
+    pub fn of_digest(identity_key: &MacKey, document_type: &str, digest: &str) -> Root {
+        Root(identity_key.mac(&[document_type.as_bytes(), &[1], digest.as_bytes()]))
     }
 
     pub fn shard(&self, shards: u8) -> u8 {
@@ -32,8 +51,8 @@ impl Root {
         (u32::from_be_bytes([a, b, c, d]) % u32::from(shards.max(1))) as u8
     }
 
-    pub fn in_campaign(&self, campaign_key: &[u8; 32]) -> Pseudonym {
-        Pseudonym(mac(campaign_key, &[&self.0]))
+    pub fn in_campaign(&self, campaign_key: &MacKey) -> Pseudonym {
+        Pseudonym(campaign_key.mac(&[&self.0]))
     }
 }
 
@@ -84,6 +103,8 @@ pub enum DocumentFault {
     Characters,
     Date,
     Checksum,
+    /// Not a number of a document of this type.
+    Form,
 }
 
 impl DocumentFault {
@@ -93,6 +114,7 @@ impl DocumentFault {
             DocumentFault::Characters => ("应为 17 位数字加一位数字或 X。", "17 digits and a digit or X."),
             DocumentFault::Date => ("出生日期有误。", "The date of birth is not a date in the past."),
             DocumentFault::Checksum => ("校验位不符。", "The check character does not fit: look for a typo."),
+            DocumentFault::Form => ("号码格式与证件类型不符。", "Not the form of a number of this document type."),
         }
     }
 }

@@ -171,6 +171,7 @@ refusals! {
         pos "活动已暂停，暂不能用券。" "The campaign is paused: vouchers cannot be used now.";
     RoundNotFound "round_not_found" 404 false "没有这个场次。" "There is no such round.";
     RoundNotClosed "round_not_closed" 409 true "场次结束后才公布。" "This is published when the round has closed.";
+    EntropyConflict "entropy_conflict" 409 false "该公开随机数已录入且不同。" "Another public value was entered for this draw; the first one stays.";
     ListNotClosed "list_not_closed" 409 true "名单尚未截止。" "The list has not closed yet.";
 
     // Reserve.
@@ -226,6 +227,8 @@ refusals! {
         pos "该券不能与店内优惠同享。" "This voucher does not combine with the shop's offer.";
     ItemsRequired "items_required" 422 false "须提供 items 商品明细。" "The voucher needs the items of the receipt; send items."
         pos "须提供商品明细。" "The list of goods is needed for this voucher.";
+    ItemsNotEligible "items_not_eligible" 422 false "订单中没有该券适用的商品。" "No item of the receipt is one that the voucher is for."
+        pos "订单中没有该券适用的商品。" "None of these goods is one that the voucher is for.";
     TooManyVouchers "too_many_vouchers" 422 false "单笔用券数超过上限，见 limit。" "More vouchers than one payment may take; see limit."
         pos "一笔订单用券过多。" "Too many vouchers for one payment.";
     PayCodeUnknown "pay_code_unknown" 404 false "付款码不存在。" "The pay code is not known; ask for a fresh one."

@@ -1,12 +1,14 @@
 //! When one voucher may be used for one payment: one small function per rule, in one list in order of precedence.
 //! A rule of the campaign or round and those that a pack or a voucher adds must all hold.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::domain::campaign::schema::{Face, Limit, LimitMax, VoucherKind};
-use crate::domain::campaign::terms::{Scene, ThresholdOn, UseChannels, UseRule};
+use crate::domain::campaign::schema::{Face, VoucherKind};
+use crate::domain::campaign::terms::{Scene, UseChannels, UseRule};
+use crate::domain::goods::Goods;
+use crate::domain::industry;
+use crate::domain::limit::LimitFact;
 use crate::domain::money::Fen;
-use crate::domain::order::LimitEntityKey;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Window, Zone};
 use crate::domain::voucher::{UnitState, VoucherRef};
@@ -65,29 +67,6 @@ pub struct Candidate<'a> {
     pub limits: Vec<LimitFact<'a>>,
 }
 
-/// A limit on redemption and how much of it is used in its current period.
-#[derive(Clone, Debug)]
-pub struct LimitFact<'a> {
-    pub limit: &'a Limit,
-    /// Position in the list of the round's limits: campaign's first.
-    pub index: u8,
-    /// Short digest of the entities other than the person.
-    pub entity: LimitEntityKey,
-    pub period: i64,
-    pub count: i64,
-    pub amount: Fen,
-}
-
-impl LimitFact<'_> {
-    /// Whether `count` more vouchers over `amount` still fit.
-    pub fn admits(&self, count: i64, amount: Fen) -> bool {
-        match self.limit.max {
-            LimitMax::Count(max) => self.count + count <= i64::from(max),
-            LimitMax::Amount(max) => self.amount + amount <= max,
-        }
-    }
-}
-
 /// Why a voucher is not taken: the rule's place in the list tells how far it got.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reason {
@@ -98,16 +77,19 @@ pub struct Reason {
 type Rule = fn(&Payment, &Candidate) -> Result<(), Refusal>;
 
 /// All rules in order of precedence.
-pub const RULES: [Rule; 15] = [
+pub const RULES: [Rule; 18] = [
     campaign_runs,
     merchant_enrolled,
     category,
+    industry,
     district,
     channel,
     scene,
+    date,
     hours,
     merchant_offer,
     items,
+    eligible_items,
     unit_state,
     begun,
     not_ended,
@@ -138,14 +120,20 @@ fn merchant_enrolled(_: &Payment, candidate: &Candidate) -> Result<(), Refusal> 
 }
 
 fn category(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    for rule in &candidate.rules {
-        let known = rule.categories.is_empty() || rule.categories.iter().any(|allowed| allowed == payment.category);
-        // The merchant's own industry decides what its goods may be called, where the campaign says which codes belong to a category.
-        let codes = rule.category_codes.get(payment.category);
-        let industry_fits =
-            codes.is_none_or(|codes| codes.iter().any(|prefix| payment.industry_code.starts_with(prefix.as_str())));
-        if !known || !industry_fits {
-            return Err(Refusal::new(Code::CategoryNotAllowed).with("allowed", json!(rule.categories)));
+    match candidate.rules.iter().find(|rule| !rule.allows_category(payment.category)) {
+        Some(rule) => {
+            Err(Refusal::new(Code::CategoryNotAllowed).with("allowed", rule.allowed_categories().collect::<Vec<_>>()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The merchant's own industry decides what its goods may be called, where the campaign says which codes belong to a category.
+fn industry(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
+    for codes in candidate.rules.iter().filter_map(|rule| rule.category_codes.get(payment.category)) {
+        if !codes.iter().any(|prefix| industry::is_below(payment.industry_code, prefix)) {
+            let refusal = Refusal::new(Code::CategoryNotAllowed).with("industry_code", payment.industry_code);
+            return Err(refusal.with("allowed_codes", json!(codes)));
         }
     }
     Ok(())
@@ -176,7 +164,7 @@ fn channel(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
 
 fn scene(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     for rule in candidate.rules.iter().filter(|rule| !rule.scenes.is_empty()) {
-        if !payment.scene.is_some_and(|scene| rule.scenes.contains(&scene)) {
+        if !payment.scene.is_some_and(|scene| rule.scenes.iter().any(|allowed| scene.is(*allowed))) {
             let allowed: Vec<&str> = rule.scenes.iter().map(|scene| scene.as_str()).collect();
             return Err(Refusal::new(Code::SceneNotAllowed).with("allowed", json!(allowed)));
         }
@@ -184,22 +172,31 @@ fn scene(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn hours(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    let closed = || Refusal::new(Code::OutsideHours);
-    let restricted = candidate.rules.iter().any(|rule| !rule.hours.is_empty() || !rule.dates_excluded.is_empty());
-    if !restricted {
+fn date(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
+    if candidate.rules.iter().all(|rule| rule.dates_excluded.is_empty()) {
         return Ok(());
     }
-    let local = candidate.zone.local(payment.now).ok_or_else(closed)?;
+    let today = candidate.zone.civil_date(payment.now);
+    match candidate.rules.iter().find(|rule| rule.dates_excluded.contains(&today)) {
+        Some(rule) => Err(Refusal::new(Code::OutsideHours).with("dates_excluded", json!(rule.dates_excluded))),
+        None => Ok(()),
+    }
+}
+
+fn hours(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
+    if candidate.rules.iter().all(|rule| rule.hours.is_empty()) {
+        return Ok(());
+    }
+    let local = candidate.zone.local(payment.now).ok_or(Code::OutsideHours)?;
     let week_day = local.weekday().to_monday_one_offset() as u8;
     let minute = local.hour() as u16 * 60 + local.minute() as u16;
-    for rule in &candidate.rules {
+    for rule in candidate.rules.iter().filter(|rule| !rule.hours.is_empty()) {
         let open = rule.hours.iter().any(|hours| {
             let day_fits = hours.week_days.is_empty() || hours.week_days.contains(&week_day);
             day_fits && (hours.begin_time..hours.end_time).contains(&minute)
         });
-        if rule.dates_excluded.contains(&local.date()) || !(open || rule.hours.is_empty()) {
-            return Err(closed());
+        if !open {
+            return Err(Refusal::new(Code::OutsideHours).with("hours", json!(rule.hours)));
         }
     }
     Ok(())
@@ -215,6 +212,11 @@ fn items(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
         return Err(Code::ItemsRequired.into());
     }
     Ok(())
+}
+
+/// What is on the list of goods must be something that the voucher is for.
+fn eligible_items(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
+    if Goods::of(payment, candidate).is_empty() { Err(Code::ItemsNotEligible.into()) } else { Ok(()) }
 }
 
 fn unit_state(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
@@ -247,20 +249,20 @@ fn not_ended(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
 }
 
 fn minimum(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    let Face::Save { transaction_minimum, .. } = candidate.kind.face else { return Ok(()) };
-    at_least(transaction_minimum, base(payment, candidate))
+    at_least(threshold(candidate), Goods::of(payment, candidate).base(payment))
 }
 
+/// The payer always pays something, and what the voucher takes off comes from the goods that it is for.
 fn minimum_payable(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    at_least(least_payable(candidate) + saving(payment, candidate), payment.net())
+    let saving = saving(payment, candidate);
+    at_least(saving, Goods::of(payment, candidate).net(payment))?;
+    at_least(least_payable(candidate) + saving, payment.net())
 }
 
 fn limits(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     let saving = saving(payment, candidate);
     match candidate.limits.iter().find(|fact| !fact.admits(1, saving)) {
-        Some(fact) => {
-            Err(Refusal::new(Code::LimitReached).with("limit", serde_json::to_value(fact.limit).unwrap_or(Value::Null)))
-        }
+        Some(fact) => Err(fact.reached()),
         None => Ok(()),
     }
 }
@@ -285,36 +287,14 @@ pub fn most_vouchers(candidate: &Candidate) -> usize {
     candidate.rules.iter().map(|rule| rule.max_vouchers_per_payment as usize).min().unwrap_or(1)
 }
 
-/// The money that the threshold is judged on: all of the payment, or the items that the voucher is for.
-pub fn base(payment: &Payment, candidate: &Candidate) -> Fen {
-    let before_offer =
-        !candidate.rules.is_empty() && candidate.rules.iter().all(|rule| rule.threshold_on == ThresholdOn::Initial);
-    let counted = |amount: Fen, offer: Fen| if before_offer { amount } else { amount - offer };
-    if payment.items.is_empty() {
-        return counted(payment.amount, payment.merchant_discount);
-    }
-    payment
-        .items
-        .iter()
-        .filter(|item| candidate.rules.iter().all(|rule| item_fits(rule, item)))
-        .map(|item| counted(item.amount, item.merchant_discount))
-        .sum()
-}
-
-fn item_fits(rule: &UseRule, item: &Item) -> bool {
-    let category_fits =
-        rule.categories.is_empty() || item.category.as_ref().is_none_or(|category| rule.categories.contains(category));
-    let listed = rule.eligible_items.is_empty() || rule.eligible_items.contains(&item.sku);
-    category_fits && listed && !rule.excluded_items.contains(&item.sku)
-}
-
 /// What the voucher takes off; percentages round down.
 pub fn saving(payment: &Payment, candidate: &Candidate) -> Fen {
     match candidate.kind.face {
         Face::Save { discount_amount, .. } => discount_amount,
-        Face::Percent { discount_basis_points, discount_amount_max, .. } => {
-            base(payment, candidate).share(Fen(i64::from(discount_basis_points)), Fen(10_000)).min(discount_amount_max)
-        }
+        Face::Percent { discount_basis_points, discount_amount_max, .. } => Goods::of(payment, candidate)
+            .net(payment)
+            .share(Fen(i64::from(discount_basis_points)), Fen(10_000))
+            .min(discount_amount_max),
     }
 }
 
@@ -325,3 +305,7 @@ pub fn threshold(candidate: &Candidate) -> Fen {
         Face::Percent { .. } => Fen::ZERO,
     }
 }
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

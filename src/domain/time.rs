@@ -58,6 +58,21 @@ impl Zone {
             .unwrap_or(jiff::civil::Date::MAX)
     }
 
+    /// The midnight with which the day of an instant began.
+    pub fn day_begins(&self, instant: Ms) -> Ms {
+        self.midnight(self.civil_date(instant)).unwrap_or(instant)
+    }
+
+    /// The midnight that ends the day of an instant.
+    pub fn day_ends(&self, instant: Ms) -> Ms {
+        let next = self.civil_date(instant).tomorrow().ok();
+        next.and_then(|next| self.midnight(next)).unwrap_or(instant + DAY)
+    }
+
+    fn midnight(&self, date: jiff::civil::Date) -> Option<Ms> {
+        Some(date.to_zoned(self.0.clone()).ok()?.timestamp().as_millisecond())
+    }
+
     /// The calendar day as a number of days since 1970-01-01, for counters by day.
     pub fn day_number(&self, instant: Ms) -> i64 {
         let Ok(timestamp) = Timestamp::from_millisecond(instant) else { return instant.div_euclid(DAY) };
@@ -89,6 +104,7 @@ mod tests {
         assert_eq!(zone.date(parse_rfc3339("2020-07-24T16:00:00Z").unwrap()), "2020-07-25");
         let midnight = parse_rfc3339("2020-07-25T00:00:00+08:00").unwrap();
         assert_eq!(zone.day_number(midnight), zone.day_number(midnight - 1) + 1);
+        assert_eq!((zone.day_begins(midnight), zone.day_ends(midnight - 1)), (midnight, midnight));
     }
 
     #[test]

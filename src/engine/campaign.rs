@@ -129,8 +129,17 @@ impl Engine {
     pub async fn publish_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<CampaignStatus, Refusal> {
         let now = self.now();
         let shards = u64::from(self.store.shards());
+        let held = self.own_campaign(key, campaign_id).await?.value;
+        let lists = match campaign::parse(held.file.as_bytes()) {
+            Ok(parsed) => self.pin_lists(&key.program, &parsed.campaign).await,
+            Err(found) => Err(invalid(found)),
+        };
         self.change(key, campaign_id, |record| {
             require_state(record, State::Approved)?;
+            // Lists were looked up for the file that was read first; another file has to be read again.
+            if record.rules_hash != held.rules_hash {
+                return Err(Code::PreconditionFailed.into());
+            }
             let parsed = campaign::parse(record.file.as_bytes()).map_err(invalid)?;
             let unsupported = campaign::unsupported(&parsed.campaign);
             if !unsupported.is_empty() {
@@ -144,6 +153,7 @@ impl Engine {
             if !past.is_empty() {
                 return Err(faults(Code::CampaignInvalid, past));
             }
+            record.lists = lists.clone()?;
             record.state = State::Published;
             record.published_at = Some(now);
             record.buckets = buckets(&parsed.campaign, shards);

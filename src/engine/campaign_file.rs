@@ -48,6 +48,7 @@ pub(super) fn draft(number: u16, key: &ApiKey, file: &[u8], parsed: &Parsed) -> 
         pause_reason: None,
         stopped: false,
         rounds: Vec::new(),
+        lists: Default::default(),
     }
 }
 
@@ -102,11 +103,14 @@ pub(super) fn span(campaign: &Campaign) -> (Ms, Ms) {
     let begins = campaign.rounds.iter().filter_map(|round| {
         campaign.reservation_of(round).map(|reservation| reservation.opens_at).or(round.opens_at).or(round.credit_at)
     });
-    let ends = (0..campaign.rounds.len()).flat_map(|round| {
+    let ends = campaign.rounds.iter().enumerate().flat_map(|(round, terms)| {
+        // What is received last is valid longest.
+        let last_wave = terms.waves.last().map(|wave| wave.closes_at);
+        let received = last_wave.or(terms.closes_at).or(terms.credit_at).unwrap_or_default();
         campaign.packs.iter().enumerate().flat_map(move |(index, pack)| {
             pack.units()
                 .into_iter()
-                .filter_map(move |unit| campaign.unit_window(round, index, unit.unit, 0))
+                .filter_map(move |unit| campaign.unit_window(round, index, unit.unit, received))
                 .map(|window| window.end)
         })
     });

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::lists::undecided;
 use super::upkeep::Upkeep;
-use super::view::RoundView;
+use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
-use crate::domain::campaign::schema::{Entropy, Mode, Unclaimed};
+use crate::domain::campaign::schema::{Mode, Unclaimed};
 use crate::domain::time::Ms;
 use crate::store::campaign::ListState;
 use crate::store::config::Kind;
@@ -123,12 +124,14 @@ impl Engine {
         }
         for round in view.rounds.iter().filter(|_| !view.record.stopped) {
             let round_id = round.round.round_id.as_str();
-            if list_is_due(round, now) {
+            if list_is_due(&view, round, now) {
                 self.close_list(campaign_id, round_id).await?;
             } else if self.settle_supply(&view, round, now).await? {
                 // Done.
             } else if draw_is_due(round, now) && !view.awaits_supply(round) {
                 self.draw_round(campaign_id, round_id).await?;
+            } else if let Some(step) = round.wave_due(now) {
+                self.take_wave_step(campaign_id, round_id, step).await?;
             } else if crediting_is_due(round, now) {
                 self.credit_round(campaign_id, round_id).await?;
             } else {
@@ -151,15 +154,17 @@ impl Engine {
     }
 }
 
-fn list_is_due(round: &RoundView, now: Ms) -> bool {
-    !matches!(round.record.list, ListState::Closed(_)) && round.list_closes_at().is_some_and(|at| now >= at)
+/// A list of which winners of another round are kept off waits until those are decided.
+fn list_is_due(view: &CampaignView, round: &RoundView, now: Ms) -> bool {
+    let open = !matches!(round.record.list, ListState::Closed(_));
+    open && round.list_closes_at().is_some_and(|at| now >= at) && undecided(view, round).is_none()
 }
 
-/// A draw is held by itself when the operator's secret is its only entropy.
+/// A draw is held by itself when every public value that was named is there, and the number of packs is known.
 fn draw_is_due(round: &RoundView, now: Ms) -> bool {
     let Some(draw) = &round.round.draw else { return false };
-    let by_itself = draw.entropy.iter().all(|entropy| *entropy == Entropy::Operator);
-    matches!(round.record.list, ListState::Closed(_)) && round.record.draw.is_none() && by_itself && now >= draw.at
+    let ready = round.waits_for().is_empty() && !round.cells().is_empty();
+    matches!(round.record.list, ListState::Closed(_)) && round.record.draw.is_none() && ready && now >= draw.at
 }
 
 fn crediting_is_due(round: &RoundView, now: Ms) -> bool {

@@ -1,55 +1,81 @@
-//! Closing a list, committing to it, drawing, crediting who did not tap, and the proof. Every step is idempotent: two nodes that take
-//! it at once come to the same result, and a node that stops halfway is continued by the next run.
+//! Closing a list and reading it. Every step is idempotent: two nodes that take it at once come to the same result, and a node that
+//! stops halfway is continued by the next run. A list of 15 million entries is read, sorted and hashed in well under a gigabyte.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
 use sha2::{Digest, Sha256};
 
-use super::issuance::{credit_answer, credit_member, entry_of};
+use super::drawn::Standing;
 use super::reservation::NO_CHOICE;
-use super::resident::Person;
-use super::view::{CampaignView, RoundView, seed};
+use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
-use crate::domain::draw::{self, Entry, ListRoot, Score};
+use crate::domain::beacon;
+use crate::domain::campaign::schema::{Entropy, Mode};
+use crate::domain::draw::{Entry, ListRoot};
 use crate::domain::person::Pseudonym;
-use crate::domain::refusal::Code;
-use crate::store::campaign::{ClosedList, CutoffRecord, DrawRecord, ListState};
-use crate::store::keys::{self, Slot};
-use crate::store::record::Entry as RecordEntry;
-use crate::store::script::{self, Member};
-use crate::store::{int, read, text};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::time::Ms;
+use crate::store::campaign::{ClosedList, ListState};
+use crate::store::record::Mark;
+use crate::store::{StoreError, read};
 
-/// One place on a list, compact: 15 million of them are 600 MB.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Leaves of a subtree that one core hashes; a power of two, so that the subtrees add up to the tree.
+const SUBTREE: usize = 1 << 14;
+
+/// One place on a list, compact: 15 million of them are 540 MB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListEntry {
     pub pseudonym: Pseudonym,
     pub channel: u8,
     pub choice: u8,
     pub shard: u8,
+    /// Entries of this person, `k` counting from 0.
+    pub chances: u8,
 }
 
+/// A closed list, shared by all who read it at the same time.
+pub type List = Arc<Vec<ListEntry>>;
+
+/// The list that was read last, by campaign and round. Readers wait for each other instead of holding a list each.
+pub type Held = tokio::sync::Mutex<Option<(u16, u8, Weak<Vec<ListEntry>>)>>;
+
 impl Engine {
-    /// Stops reservation on every shard, reads the list and publishes the commitment to it.
+    /// Stops reservation on every shard, takes off who may not be on the list, reads it and publishes the commitment to it.
     pub async fn close_list(&self, campaign_id: &str, round_id: &str) -> Result<(), Failure> {
         let (view, round) = self.round_of(campaign_id, round_id)?;
-        let index = usize::from(round);
+        let (index, now) = (usize::from(round), self.now());
+        if let Some(earlier) = undecided(&view, &view.rounds[index]) {
+            let earlier = &earlier.round.round_id;
+            return Err(Refusal::new(Code::RoundNotDrawn)
+                .detail(format!("Winners of {earlier} are excluded and not decided yet."))
+                .into());
+        }
         self.advance(campaign_id, |record| {
             let open = matches!(record.rounds[index].list, ListState::Open);
             if open {
                 record.rounds[index].list = ListState::Closing;
+                record.rounds[index].closing_at = Some(now);
             }
             open
         })
         .await?;
-        if matches!(self.round_of(campaign_id, round_id)?.0.rounds[index].record.list, ListState::Closed(_)) {
+        let (view, _) = self.round_of(campaign_id, round_id)?;
+        let state = &view.rounds[index].record;
+        if matches!(state.list, ListState::Closed(_)) {
             return Ok(());
         }
-        let entries = self.entries(&view, round).await?;
-        let root = list_root(&view, &entries);
+        self.strike(&view, round, state.closing_at.unwrap_or(now)).await?;
+        let list = self.entries(&view, round).await?;
+        let root = root_of(&view, &list).await?;
         let secret = self.keys.draw_secret(campaign_id, round_id);
+        let closed_at = self.now();
         let closed = ClosedList {
-            count: root.count(),
-            root: hex::encode(root.root()),
+            count: root.count,
+            root: hex::encode(root.hash),
             secret_commitment: hex::encode(Sha256::digest(secret)),
-            closed_at: self.now(),
+            closed_at,
+            drand_round: drand_round(&view.rounds[index], closed_at),
         };
         tracing::info!(campaign.id = campaign_id, round.id = round_id, entries = closed.count, "list closed");
         self.advance(campaign_id, |record| {
@@ -62,233 +88,171 @@ impl Engine {
         .await
     }
 
-    /// Draws a closed list: cutoffs for every group, and to each shard the number of its winners.
-    pub async fn draw_round(&self, campaign_id: &str, round_id: &str) -> Result<(), Failure> {
-        let (mut view, round) = self.round_of(campaign_id, round_id)?;
-        let index = usize::from(round);
-        let closed = matches!(view.rounds[index].record.list, ListState::Closed(_));
-        if closed && view.awaits_supply(&view.rounds[index]) {
-            self.fix_supply(&view, &view.rounds[index]).await?;
-            view = self.round_of(campaign_id, round_id)?.0;
+    /// The list of a round in its canonical order, without the entries that were struck off when it closed.
+    pub async fn entries(&self, view: &Arc<CampaignView>, round: u8) -> Result<List, Failure> {
+        let mut held = self.lists.lock().await;
+        if let Some((campaign, of_round, list)) = held.as_ref()
+            && (*campaign, *of_round) == (view.number, round)
+            && let Some(list) = list.upgrade()
+        {
+            return Ok(list);
         }
-        let ListState::Closed(list) = &view.rounds[index].record.list else { return Err(Code::ListNotClosed.into()) };
-        if view.rounds[index].record.draw.is_some() {
-            return Ok(());
-        }
-        let entries = self.entries(&view, round).await?;
-        if hex::encode(list_root(&view, &entries).root()) != list.root {
-            tracing::error!(
-                campaign.id = campaign_id,
-                round.id = round_id,
-                "the list differs from its commitment; nothing is drawn"
-            );
-            return Err(Code::Internal.into());
-        }
-        let seed =
-            seed(campaign_id, round_id, &view.record, &list.root, list.count, &self.keys).ok_or(Code::Internal)?;
-        let mut cutoffs = Vec::new();
-        for (channel, pack, supply) in groups(&view, &view.rounds[index]) {
-            let members = entries.iter().filter(|entry| channel.is_none_or(|own| own == entry.channel));
-            let mut ranked: Vec<(Score, Pseudonym)> =
-                members.clone().map(|entry| (seed.score(&draw_entry(&view, entry)), entry.pseudonym)).collect();
-            let Some(cutoff) = draw::cutoff(&mut ranked, supply) else { continue };
-            let mut per_shard = vec![0_u64; usize::from(self.store.shards())];
-            for entry in members {
-                if cutoff.admits(seed.score(&draw_entry(&view, entry)), entry.pseudonym) {
-                    per_shard[usize::from(entry.shard)] += 1;
-                }
-            }
-            self.tell_winners(&view, round, channel, pack, &per_shard).await?;
-            cutoffs.push(CutoffRecord {
-                channel,
-                pack,
-                score: hex::encode(cutoff.score.0),
-                pseudonym: cutoff.pseudonym.hex(),
-                winners: per_shard.iter().sum(),
-            });
-        }
-        let drawn = DrawRecord { drawn_at: self.now(), cutoffs };
-        tracing::info!(campaign.id = campaign_id, round.id = round_id, "round drawn");
-        self.advance(campaign_id, |record| {
-            let undrawn = record.rounds[index].draw.is_none();
-            if undrawn {
-                record.rounds[index].draw = Some(drawn.clone());
-            }
-            undrawn
-        })
-        .await
-    }
-
-    /// Credits every decided winner who has no pack yet, then notes that the round is credited.
-    pub async fn credit_round(&self, campaign_id: &str, round_id: &str) -> Result<u64, Failure> {
-        let (view, index) = self.round_of(campaign_id, round_id)?;
-        let mut credited = 0;
+        let progress = self.progress.begin(view.number, round, "reading", self.walk_length(view));
+        let mut list = Vec::new();
         for shard in 0..self.store.shards() {
+            let chances = self.chances(view, round, shard).await?;
             for buckets in read::steps(view.record.buckets) {
-                let people = self.store.people(shard, view.number, buckets).await?;
-                let winners = people.into_iter().filter_map(|(pseudonym, record)| {
-                    let entry = record.entries.iter().find(|entry| entry.round == index)?;
-                    let has_pack = record.packs.iter().any(|pack| pack.round == index && pack.channel == entry.channel);
-                    if has_pack { None } else { self.winner(&view, index, shard, pseudonym, entry) }
-                });
-                let winners: Vec<Member> = winners.collect();
-                for batch in winners.chunks(64) {
-                    for reply in self.store.batch(&script::PACK_ISSUE, &Slot::Shard(shard), batch.to_vec()).await? {
-                        credit_answer(&view, 0, &reply?)?;
-                        credited += 1;
+                let done = buckets.len() as u64;
+                for (pseudonym, record) in self.store.people(shard, view.number, buckets).await? {
+                    let chances = chances.get(&pseudonym.field()).copied().unwrap_or(1);
+                    let own = record.entries.iter().filter(|own| own.round == round && own.mark != Mark::Struck);
+                    for own in own {
+                        let entry = |choice| ListEntry { pseudonym, channel: own.channel, choice, shard, chances };
+                        list.extend(view.rounds[usize::from(round)].choices(own.choice).into_iter().map(entry));
                     }
                 }
+                progress.add(done);
             }
         }
-        let now = self.now();
-        self.advance(campaign_id, |record| {
-            let state = &mut record.rounds[usize::from(index)];
-            let first = state.credited_at.is_none();
-            state.credited_at = state.credited_at.or(Some(now));
-            first
+        let order = Order::of(view);
+        let list = blocking(move || {
+            list.sort_unstable_by_key(|entry| order.key(entry));
+            Arc::new(list)
         })
         .await?;
-        tracing::info!(campaign.id = campaign_id, round.id = round_id, credited, "round credited");
-        Ok(credited)
+        *held = Some((view.number, round, Arc::downgrade(&list)));
+        Ok(list)
     }
 
-    /// The list of a round in its canonical order.
-    pub async fn entries(&self, view: &CampaignView, round: u8) -> Result<Vec<ListEntry>, Failure> {
-        let mut entries = Vec::new();
-        for shard in 0..self.store.shards() {
-            for buckets in read::steps(view.record.buckets) {
-                for (pseudonym, record) in self.store.people(shard, view.number, buckets).await? {
-                    let own = record.entries.iter().filter(|entry| entry.round == round);
-                    entries.extend(own.map(|entry| ListEntry {
-                        pseudonym,
-                        channel: entry.channel,
-                        choice: entry.choice,
-                        shard,
-                    }));
-                }
-            }
-        }
-        // Names and positions of channels may sort differently; the tree sorts by the bytes of the entries.
-        entries.sort_unstable_by(|a, b| {
-            a.pseudonym.cmp(&b.pseudonym).then_with(|| draw_entry(view, a).bytes().cmp(&draw_entry(view, b).bytes()))
-        });
-        Ok(entries)
-    }
-
-    pub(super) fn round_of(
-        &self,
-        campaign_id: &str,
-        round_id: &str,
-    ) -> Result<(std::sync::Arc<CampaignView>, u8), Failure> {
+    pub(super) fn round_of(&self, campaign_id: &str, round_id: &str) -> Result<(Arc<CampaignView>, u8), Failure> {
         let view = self.published(campaign_id)?;
         let round = view.round(round_id).ok_or(Code::RoundNotFound)?.index;
         Ok((view, round))
     }
 
-    fn winner(
-        &self,
-        view: &CampaignView,
-        round: u8,
-        shard: u8,
-        pseudonym: Pseudonym,
-        entry: &RecordEntry,
-    ) -> Option<Member> {
-        let round = &view.rounds[usize::from(round)];
-        let person = Person::new(view, shard, pseudonym);
-        let place = round.draw.as_ref()?.place(&entry_of(view, &person, entry.channel, entry.choice), entry.channel)?;
-        place
-            .won
-            .then(|| credit_member(self, view, round, &person, entry.channel, place.group.pack, place.group.channel))
+    /// Buckets that a walk over a campaign reads.
+    pub(super) fn walk_length(&self, view: &CampaignView) -> u64 {
+        u64::from(view.record.buckets) * u64::from(self.store.shards())
     }
 
-    /// Each shard learns how many packs it may issue, so that even a broken node cannot issue more than were drawn.
-    async fn tell_winners(
+    /// Who of a shard has more than one entry in the draw, by the round's `entries_list`; everybody else has one.
+    pub(super) async fn chances(
         &self,
-        view: &CampaignView,
-        round: u8,
-        channel: Option<u8>,
-        pack: u8,
-        per_shard: &[u64],
-    ) -> Result<(), Failure> {
-        for (shard, winners) in per_shard.iter().enumerate() {
-            let field = keys::winners_field(view.number, round, channel.unwrap_or(NO_CHOICE), pack);
-            let member = Member::new(vec![], vec![text(field), int(*winners as i64)]);
-            self.store.call(&script::HEADER_PUT, &Slot::Shard(shard as u8), member).await?;
-        }
-        Ok(())
+        _view: &CampaignView,
+        _round: u8,
+        _shard: u8,
+    ) -> Result<HashMap<[u8; 9], u8>, StoreError> {
+        Ok(HashMap::new())
     }
+}
+
+/// An excluded round whose winners are not decided yet; the list that excludes them waits.
+pub(super) fn undecided<'a>(view: &'a CampaignView, round: &RoundView) -> Option<&'a RoundView> {
+    let mut excluded = round.round.exclude_winners_of.iter().filter_map(|round_id| view.round(round_id));
+    excluded.find(|earlier| {
+        let drawn = matches!(earlier.round.mode, Mode::Ballot | Mode::Rain);
+        drawn && (earlier.draw.is_none() || earlier.record.waves.iter().any(|wave| wave.cutoffs.is_none()))
+    })
+}
+
+/// The beacon that goes into a round's seed: the file's, else the first one from the draw on that is not known yet.
+fn drand_round(round: &RoundView, closed_at: Ms) -> Option<u64> {
+    let draw = round.round.draw.as_ref().filter(|draw| draw.entropy.contains(&Entropy::Drand))?;
+    Some(draw.drand_round.unwrap_or_else(|| beacon::round_from(draw.at.max(closed_at + beacon::LEAD))))
 }
 
 /// A list entry as the draw sees it.
 pub fn draw_entry<'a>(view: &'a CampaignView, entry: &ListEntry) -> Entry<'a> {
-    let pack_id = if entry.choice == NO_CHOICE { "" } else { view.pack_id(entry.choice) };
-    Entry { pseudonym: entry.pseudonym, channel: view.channel_name(entry.channel), pack_id, k: 0 }
+    entry.standing().entry(view)
 }
 
-fn list_root(view: &CampaignView, entries: &[ListEntry]) -> ListRoot {
-    let mut root = ListRoot::default();
-    for entry in entries {
-        root.push(&draw_entry(view, entry).bytes());
+impl ListEntry {
+    pub fn standing(&self) -> Standing {
+        Standing { pseudonym: self.pseudonym, channel: self.channel, choice: self.choice, chances: self.chances }
     }
-    root
 }
 
-/// The separately drawn supplies of a round: (channel when divided by channel, pack, count).
-fn groups(view: &CampaignView, round: &RoundView) -> Vec<(Option<u8>, u8, u64)> {
-    view.cells(round).into_iter().map(|cell| (cell.channel, cell.pack, cell.count)).collect()
+/// The order of the tree, by which entries sort as their bytes do; names and positions may sort differently.
+struct Order {
+    channels: Vec<usize>,
+    packs: Vec<usize>,
 }
 
-/// The published commitment of a closed list.
-pub fn commitment(view: &CampaignView, round: &RoundView) -> Option<serde_json::Value> {
-    let ListState::Closed(list) = &round.record.list else { return None };
-    let draw = round.round.draw.as_ref();
-    let mut commitment = serde_json::json!({
-        "campaign_id": view.id,
-        "round_id": round.round.round_id,
-        "count": list.count,
-        "root": list.root,
-        "rules_hash": view.record.rules_hash,
-        "secret_commitment": list.secret_commitment,
-        "entropy": draw.map(|draw| draw.entropy.clone()),
-        "closed_at": view.zone.rfc3339(list.closed_at),
-    });
-    if let Some(drand_round) = draw.and_then(|draw| draw.drand_round) {
-        commitment["drand_round"] = drand_round.into();
+impl Order {
+    fn of(view: &CampaignView) -> Order {
+        let ranks = |names: Vec<&str>| {
+            let rank = |name: &str| names.iter().filter(|other| (other.len(), **other) < (name.len(), name)).count();
+            names.iter().map(|name| rank(name)).collect()
+        };
+        Order {
+            channels: ranks(view.campaign.channels.iter().map(String::as_str).collect()),
+            packs: ranks(view.campaign.packs.iter().map(|pack| pack.pack_id.as_str()).collect()),
+        }
     }
-    Some(commitment)
+
+    fn key(&self, entry: &ListEntry) -> (Pseudonym, usize, usize) {
+        let channel = self.channels.get(usize::from(entry.channel)).copied().unwrap_or(usize::MAX);
+        // An entry without a choice names no pack, and nothing sorts before everything.
+        let pack = if entry.choice == NO_CHOICE { 0 } else { self.packs[usize::from(entry.choice)] + 1 };
+        (entry.pseudonym, channel, pack)
+    }
 }
 
-/// Commitment, secret and cutoffs: everything that `verify-draw` needs besides the two lists.
-pub fn proof(engine: &Engine, view: &CampaignView, round: &RoundView) -> Option<serde_json::Value> {
-    let mut proof = commitment(view, round)?;
-    let draw = round.record.draw.as_ref()?;
-    let cutoffs = draw.cutoffs.iter().map(|cutoff| {
-        serde_json::json!({
-            "channel": cutoff.channel.map(|channel| view.channel_name(channel)),
-            "pack_id": view.pack_id(cutoff.pack),
-            "score": cutoff.score,
-            "pseudonym": cutoff.pseudonym,
-            "winners": cutoff.winners,
-        })
-    });
-    proof["secret"] = hex::encode(engine.keys.draw_secret(&view.id, &round.round.round_id)).into();
-    proof["entropy_values"] = serde_json::json!([]);
-    proof["cutoffs"] = cutoffs.collect::<Vec<_>>().into();
-    proof["campaign"] = serde_json::from_str(&view.record.file).unwrap_or_default();
-    let base = format!("/v1/campaigns/{}/rounds/{}", view.id, round.round.round_id);
-    proof["entries_url"] = format!("{base}/entries").into();
-    proof["winners_url"] = format!("{base}/winners").into();
-    Some(proof)
+pub(super) struct Root {
+    pub hash: [u8; 32],
+    pub count: u64,
 }
 
-/// One line of the published lists; a round without choice has no pack in its entries, its winners have the round's.
-pub fn list_line(view: &CampaignView, entry: &ListEntry, pack: Option<u8>) -> String {
-    let chosen = (entry.choice != NO_CHOICE).then_some(entry.choice).or(pack);
-    let line = serde_json::json!({
-        "pseudonym": entry.pseudonym.hex(),
-        "channel": view.channel_name(entry.channel),
-        "pack_id": chosen.map(|pack| view.pack_id(pack)),
-        "k": 0,
-    });
-    line.to_string()
+/// The tree of a list, hashed on all cores.
+pub(super) async fn root_of(view: &Arc<CampaignView>, list: &List) -> Result<Root, Failure> {
+    let (view, list) = (view.clone(), list.clone());
+    blocking(move || {
+        let mut root = ListRoot::default();
+        if list.iter().any(|entry| entry.chances > 1) {
+            list.iter().for_each(|entry| push(&mut root, &view, entry));
+            return Root { hash: root.root(), count: root.count() };
+        }
+        let subtrees: Vec<&[ListEntry]> = list.chunks(SUBTREE).collect();
+        let hashed = on_all_cores(&subtrees, 1, |_, subtrees| {
+            let hash = |entries: &&[ListEntry]| {
+                let mut subtree = ListRoot::default();
+                entries.iter().for_each(|entry| push(&mut subtree, &view, entry));
+                subtree.root()
+            };
+            subtrees.iter().map(hash).collect::<Vec<_>>()
+        });
+        hashed.into_iter().flatten().for_each(|subtree| root.push_node(subtree));
+        Root { hash: root.root(), count: list.len() as u64 }
+    })
+    .await
+}
+
+fn push(root: &mut ListRoot, view: &CampaignView, entry: &ListEntry) {
+    let read = draw_entry(view, entry);
+    (0..u16::from(entry.chances)).for_each(|k| root.push(&Entry { k, ..read }.bytes()));
+}
+
+/// Runs long work apart from the threads that answer requests.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a step of a draw broke down");
+        Code::Internal.into()
+    })
+}
+
+/// Runs `work` over equal parts of `items` on all cores; it is told where its part begins. Answers come in the order of the parts.
+pub(super) fn on_all_cores<T: Sync, R: Send>(
+    items: &[T],
+    least: usize,
+    work: impl Fn(usize, &[T]) -> R + Sync,
+) -> Vec<R> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let part = items.len().div_ceil(cores).max(least);
+    std::thread::scope(|scope| {
+        let work = &work;
+        let begin = |(n, part_of): (usize, _)| scope.spawn(move || work(n * part, part_of));
+        let running: Vec<_> = items.chunks(part).enumerate().map(begin).collect();
+        let parts = running.into_iter().map(|part| part.join().expect("the work of one part does not panic"));
+        parts.collect()
+    })
 }

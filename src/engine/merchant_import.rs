@@ -1,10 +1,8 @@
-//! Merchants from a CSV file, read as it arrives: rows are cut at line ends outside quotes, so a file of any length needs one row of memory.
+//! Merchants from a CSV file, read as it arrives.
 
+use super::csv_rows::{self, Cells, CsvRows};
 use crate::domain::merchant::{Draft, DraftStore, Name};
-use crate::domain::refusal::{Code, Refusal};
-
-/// Bytes of one row; longer, a quote was probably not closed.
-const LONGEST_ROW: usize = 16 * 1024;
+use crate::domain::refusal::Refusal;
 
 /// Columns by name, in any order; the first line of the file names them.
 const COLUMNS: [&str; 9] = [
@@ -27,69 +25,37 @@ pub struct Row {
     pub draft: Draft,
 }
 
-/// Cuts a CSV stream into rows.
+/// Reads a CSV stream of merchants.
 #[derive(Default)]
 pub struct Rows {
-    rest: Vec<u8>,
-    /// Bytes of `rest` that were looked at, and whether they end inside quotes.
-    seen: usize,
-    quoted: bool,
-    line: u64,
+    rows: CsvRows,
     columns: Option<Vec<&'static str>>,
 }
 
 impl Rows {
     /// Takes the next bytes of the file and gives the rows that are complete.
     pub fn push(&mut self, chunk: &[u8]) -> Result<Vec<Row>, Refusal> {
-        self.rest.extend_from_slice(chunk);
-        let mut rows = Vec::new();
-        let mut begin = 0;
-        while let Some(byte) = self.rest.get(self.seen) {
-            self.seen += 1;
-            match byte {
-                b'"' => self.quoted = !self.quoted,
-                b'\n' if !self.quoted => {
-                    let row = self.rest[begin..self.seen].to_vec();
-                    begin = self.seen;
-                    rows.extend(self.row(&row)?);
-                }
-                _ => {}
-            }
-            if self.seen - begin > LONGEST_ROW {
-                return Err(self.fault(
-                    "row_too_long",
-                    "一行过长，引号可能未关闭。",
-                    "A row is too long; a quote may not be closed.",
-                ));
-            }
-        }
-        self.rest.drain(..begin);
-        self.seen -= begin;
-        Ok(rows)
+        let rows = self.rows.push(chunk)?;
+        rows.into_iter().filter_map(|cells| self.row(cells).transpose()).collect()
     }
 
     /// The last row, when the file does not end with a line end.
     pub fn finish(mut self) -> Result<Option<Row>, Refusal> {
-        let rest = std::mem::take(&mut self.rest);
-        let last = self.row(&rest)?;
-        match self.columns {
-            Some(_) => Ok(last),
-            None => Err(self.fault("empty", "文件为空。", "The file is empty; its first line names the columns.")),
-        }
+        let last = match self.rows.finish()? {
+            Some(cells) => self.row(cells)?,
+            None => None,
+        };
+        if self.columns.is_some() { Ok(last) } else { Err(csv_rows::empty()) }
     }
 
-    fn row(&mut self, bytes: &[u8]) -> Result<Option<Row>, Refusal> {
-        let line = self.line + 1;
-        let fields = self.fields(bytes)?;
-        self.line += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let Some(fields) = fields else { return Ok(None) };
+    fn row(&mut self, row: Cells) -> Result<Option<Row>, Refusal> {
         let Some(columns) = &self.columns else {
-            self.columns = Some(self.header(&fields)?);
+            self.columns = Some(csv_rows::columns(&row.cells, &COLUMNS, |column| !OPTIONAL.contains(&column))?);
             return Ok(None);
         };
         let cell = |name: &str| {
             let place = columns.iter().position(|column| *column == name)?;
-            fields.get(place).filter(|text| !text.is_empty()).cloned()
+            row.cells.get(place).filter(|text| !text.is_empty()).cloned()
         };
         let draft = Draft {
             merchant_id: cell("merchant_id"),
@@ -104,49 +70,7 @@ impl Rows {
             industry_code: cell("industry_code"),
             stores: cell("stores").map(|text| stores(&text)).unwrap_or_default(),
         };
-        Ok(Some(Row { line, draft }))
-    }
-
-    /// The cells of one row without the spaces around them; `None` for an empty line.
-    fn fields(&self, bytes: &[u8]) -> Result<Option<Vec<String>>, Refusal> {
-        let bytes = if self.line == 0 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) } else { bytes };
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(bytes);
-        match reader.records().next() {
-            None => Ok(None),
-            Some(Ok(record)) => Ok(Some(record.iter().map(str::to_owned).collect())),
-            Some(Err(_)) => {
-                Err(self.fault("not_utf8", "请另存为 UTF-8 编码的 CSV。", "Save the file as CSV in UTF-8."))
-            }
-        }
-    }
-
-    fn header(&self, fields: &[String]) -> Result<Vec<&'static str>, Refusal> {
-        let mut refusal = Refusal::new(Code::InvalidRequest);
-        let mut columns = Vec::new();
-        for field in fields {
-            match COLUMNS.iter().find(|column| *column == field) {
-                Some(column) if !columns.contains(column) => columns.push(*column),
-                _ => {
-                    let en = format!("Each of these columns at most once: {}.", COLUMNS.join(", "));
-                    refusal = refusal.field("/1", "unknown_column", "列名未知或重复。", en);
-                    columns.push("");
-                }
-            }
-        }
-        for missing in COLUMNS.iter().filter(|column| !OPTIONAL.contains(column) && !columns.contains(column)) {
-            refusal = refusal.field(
-                "/1",
-                "missing_column",
-                format!("缺少列 {missing}。"),
-                format!("Column {missing} is missing."),
-            );
-        }
-        if refusal.errors.is_empty() { Ok(columns) } else { Err(refusal) }
-    }
-
-    /// A fault that ends the file; its pointer is the line.
-    fn fault(&self, code: &'static str, zh: &str, en: &str) -> Refusal {
-        Refusal::new(Code::InvalidRequest).field(format!("/{}", self.line + 1), code, zh, en)
+        Ok(Some(Row { line: row.line, draft }))
     }
 }
 
@@ -162,6 +86,7 @@ fn stores(text: &str) -> Vec<DraftStore> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::csv_rows::LONGEST_ROW;
     use super::*;
 
     const HEADER: &str = "code,kind,name_zh,name_en,registered_district,operating_district,industry_code,stores\r\n";

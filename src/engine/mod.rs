@@ -5,14 +5,24 @@ pub mod audit;
 mod cache;
 pub mod campaign;
 mod campaign_file;
+mod crediting;
+mod csv_rows;
+pub mod draw;
+pub mod drawn;
 pub mod enrolment;
+pub mod entropy;
 pub mod issuance;
 pub mod jobs;
 pub mod ledger_view;
+mod list_file;
+mod list_pins;
 pub mod lists;
 pub mod merchant;
 pub mod merchant_import;
+pub mod person_list;
 mod pool;
+pub mod progress;
+pub mod proof;
 pub mod redemption;
 pub mod reservation;
 pub mod resident;
@@ -20,10 +30,13 @@ pub mod sandbox;
 pub mod settlement;
 pub mod statement;
 pub mod stats;
+mod strike;
 pub mod terminal;
 pub mod upkeep;
+mod validity;
 pub mod view;
 pub mod wallet;
+mod waves;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -65,6 +78,10 @@ pub struct Engine {
     looked: tokio::sync::Mutex<std::collections::HashMap<u16, pool::Looked>>,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
+    /// How far the long steps are that this node runs.
+    progress: progress::Board,
+    /// The list that was read last, while anybody still needs it.
+    lists: lists::Held,
 }
 
 impl Engine {
@@ -79,6 +96,8 @@ impl Engine {
             looked: Default::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
+            progress: Default::default(),
+            lists: Default::default(),
         };
         engine.refresh().await?;
         Ok(Arc::new(engine))
@@ -96,6 +115,11 @@ impl Engine {
     /// What this node knows of the configuration.
     pub fn view(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// The same for a moment: it must not be held while waiting.
+    pub fn glance(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
     }
 
     pub fn campaign(&self, campaign_id: &str) -> Result<Arc<CampaignView>, Refusal> {

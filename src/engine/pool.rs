@@ -2,6 +2,8 @@
 //! vouchers leave behind follows. Every step is a compare-and-set of the campaign's record or a script that finds nothing left, so any
 //! node may take it, twice or at once.
 
+use std::sync::Arc;
+
 use rmpv::Value;
 
 use super::audit::{Cell, What};
@@ -10,7 +12,6 @@ use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
 use crate::domain::campaign::schema::{CarryOver, CarryOverSource, ExpiredRefundTo, Mode, Unclaimed};
 use crate::domain::money::Fen;
-use crate::domain::pool::CellSupply;
 use crate::domain::time::{HOUR, MINUTE, Ms};
 use crate::store::campaign::{CampaignRecord, ListState};
 use crate::store::keys::{self, Slot};
@@ -24,11 +25,6 @@ const LOOK: Ms = MINUTE;
 const BATCH: usize = 64;
 
 impl CampaignView {
-    /// The cells of a round: as fixed at its draw or opening, else as the file counts them.
-    pub fn cells(&self, round: &RoundView) -> Vec<CellSupply> {
-        round.record.supply.clone().unwrap_or_else(|| self.campaign.file_cells(&round.round))
-    }
-
     /// Whether the packs of a round are still to be counted: until then nothing is drawn and nothing is issued.
     pub fn awaits_supply(&self, round: &RoundView) -> bool {
         round.record.supply.is_none() && self.campaign.counts_late(&round.round)
@@ -65,6 +61,16 @@ impl Engine {
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// The campaign with the packs of a round counted: a draw that is asked for before its time fixes them.
+    pub(super) async fn with_supply(&self, view: Arc<CampaignView>, round: u8) -> Result<Arc<CampaignView>, Failure> {
+        let of_round = &view.rounds[usize::from(round)];
+        if !view.awaits_supply(of_round) {
+            return Ok(view);
+        }
+        self.fix_supply(&view, of_round).await?;
+        Ok(self.campaign(&view.id)?)
     }
 
     /// At the draw or the opening, once what earlier rounds leave at that instant has arrived.

@@ -186,7 +186,10 @@ impl Engine {
         payer.require_code(&seen, None)?;
         let seen = self.without_lapsed(&payer, seen, None).await?;
         let enrolled = plan::approved(&merchant, &snapshot);
-        let basket = match plan::basket(&payer, &seen, &merchant, ask, &enrolled) {
+        let place = limits::place_of(till, ask);
+        let caps = self.caps_seen(&payer, &seen, &till.merchant_id, &place, &[]).await?;
+        let counter = plan::Counter { merchant: &merchant, place, enrolled: &enrolled, caps };
+        let basket = match plan::basket(&payer, &seen, &counter, ask, true) {
             Ok(basket) => basket,
             Err(refusal) => return Ok(self.nothing_quoted(&snapshot, ask, &refusal)),
         };

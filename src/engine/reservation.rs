@@ -8,7 +8,6 @@ use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
 use crate::domain::eligibility::{self, Verdict};
 use crate::domain::pass::Pass;
-use crate::domain::person::mac;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, SECOND};
 use crate::store::campaign::Scope;
@@ -230,6 +229,7 @@ impl Engine {
             shard: person.shard,
             channel: entry.channel,
             choice: entry.choice,
+            entries: 1,
             pseudonym: person.pseudonym,
             expires_at: round.last_close(),
         };
@@ -251,7 +251,7 @@ impl Engine {
             pack_id,
             reserved_at: view.zone.rfc3339(entry.at * SECOND),
             rules_hash: view.record.rules_hash.clone(),
-            receipt: format!("qr1.{}", URL_SAFE_NO_PAD.encode(mac(&self.keys.receipt, &proved))),
+            receipt: format!("qr1.{}", URL_SAFE_NO_PAD.encode(self.keys.receipt.mac(&proved))),
             pass: pass.encode(&self.keys.pass[0]),
             replayed,
         }
@@ -282,7 +282,7 @@ fn answer(
             Err(Refusal::new(Code::ReservationFull).with("limit", limit).into())
         }
         None => {
-            let entry = Entry { round: round.index, channel, choice, at: reply.int(0) };
+            let entry = Entry { round: round.index, channel, choice, at: reply.int(0), ..Entry::default() };
             Ok(engine.reserved(view, round, person, &entry, reply.is("replay")))
         }
     }

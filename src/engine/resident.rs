@@ -4,8 +4,9 @@ use jiff::civil::Date;
 
 use super::Engine;
 use super::view::CampaignView;
+use crate::domain::document::document;
 use crate::domain::eligibility::{Facts, HealthCode};
-use crate::domain::person::{Pseudonym, Root, cn_id};
+use crate::domain::person::{Pseudonym, Root};
 use crate::domain::refusal::{Code, Refusal};
 use crate::store::keys::{self, Slot};
 
@@ -59,16 +60,13 @@ impl Engine {
         let mut birth_date = identity.birth_date.and_then(|text| text.parse::<Date>().ok());
         let residence = identity.residence.map(str::to_owned);
         let root = match (identity.document_number, identity.person_digest) {
-            (Some(number), _) if identity.document_type == "cn_id" => {
-                let id = cn_id(number, self.today()).map_err(|fault| {
+            (Some(number), _) => {
+                let document = document(identity.document_type, number, self.today()).map_err(|fault| {
                     let (zh, en) = fault.text();
                     Refusal::new(Code::DocumentInvalid).field("/document_number", "document_invalid", zh, en)
                 })?;
-                birth_date = birth_date.or(Some(id.birth_date));
-                Root::of_document(&self.keys.identity, identity.document_type, &id.number)
-            }
-            (Some(number), _) => {
-                Root::of_document(&self.keys.identity, identity.document_type, &number.trim().to_ascii_uppercase())
+                birth_date = birth_date.or(document.birth_date);
+                Root::of_document(&self.keys.identity, identity.document_type, &document.number)
             }
             (None, Some(digest)) => Root::of_digest(&self.keys.identity, identity.document_type, digest),
             (None, None) => {
@@ -93,7 +91,7 @@ impl Engine {
     }
 
     /// The day of the campaign clock in UTC+8, where every city is; used for dates of birth only.
-    fn today(&self) -> Date {
+    pub(super) fn today(&self) -> Date {
         let seconds = (self.now() + 8 * crate::domain::time::HOUR).div_euclid(1000);
         jiff::Timestamp::from_second(seconds).map(|t| t.to_zoned(jiff::tz::TimeZone::UTC).date()).unwrap_or(Date::MAX)
     }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::audit::{self, CampaignFacts, Counters, Facts, PackFacts, Report, RoundFacts, Supply, What};
 use super::ledger_view::{AsOf, LedgerView, ledger_view};
-use super::view::CampaignView;
+use super::view::{CampaignView, Cell};
 use super::{Engine, Failure};
 use crate::domain::campaign::schema::{self as campaign, CarryOver, CarryOverSource};
-use crate::domain::pool::CellSupply;
 use crate::domain::time::{Ms, SECOND, expiry_hour};
 use crate::store::StoreError;
 use crate::store::keys::{self, ORDER_BUCKETS, Slot};
@@ -91,19 +90,21 @@ impl Engine {
         let rounds = view.rounds.iter().map(|round| {
             let of_round = of_campaign().filter(|((cell, what), _)| cell.round == round.index && *what == What::Packs);
             let issued: i64 = of_round.map(|(_, n)| n).sum();
-            let decided: u64 =
-                round.draw.as_ref().map(|draw| draw.groups.iter().map(|group| group.winners).sum()).unwrap_or_default();
-            let supply: u64 = view.cells(round).iter().map(|cell| cell.count).sum();
+            let decided: u64 = round.draw.as_ref().map(|draw| draw.winners()).unwrap_or_default();
+            let supply: u64 = round.cells().iter().map(|cell| cell.count).sum();
             let handed_on = round.record.returned.is_some() && view.carries(CarryOverSource::Unissued);
             serde_json::json!({
                 "round_id": round.round.round_id,
                 "issued": issued,
-                "released": round.curve().released(decided, now),
+                "released": round.release().released(decided, now),
                 "remaining": if handed_on { 0 } else { supply as i64 - issued },
                 "list": round.record.list.word(),
                 "drawn": round.draw.is_some(),
                 "winners": decided,
                 "credited": round.record.credited_at.is_some(),
+                "waves": round.record.waves.iter().filter(|wave| wave.cutoffs.is_some()).count(),
+                "waiting_for": round.waits_for(),
+                "progress": self.progress.of(view.number, round.index),
             })
         });
         let entries: u64 = view.rounds.iter().filter_map(|round| round.record.list.count()).sum();
@@ -148,13 +149,13 @@ pub(super) fn counters_of_header(header: &[(String, String)]) -> Counters {
 pub(super) fn facts_of(view: &CampaignView) -> CampaignFacts {
     let campaign = view.campaign.clone();
     let supply = view.rounds.iter().flat_map(|round| {
-        let cell = |cell: &CellSupply| Supply {
+        let cell = |cell: &Cell| Supply {
             round: round.index,
             channel: cell.channel,
             pack: cell.pack,
             count: cell.count as i64,
         };
-        view.cells(round).iter().map(cell).collect::<Vec<_>>()
+        round.cells().iter().map(cell).collect::<Vec<_>>()
     });
     let rounds = view.rounds.iter().map(|round| RoundFacts {
         round_id: round.round.round_id.clone(),

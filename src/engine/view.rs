@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, Round, Unit};
-use crate::domain::draw::{Curve, Cutoff, Entry, Inputs, Score, Seed};
+use super::drawn;
+pub use super::drawn::{Cell, DrawView, Place};
+use super::issuance::judge::ClaimWindow;
+use super::validity::Windows;
+use crate::domain::campaign::{Campaign, Eligibility, LostAt, Reservation, Round, Unit};
 use crate::domain::money::Fen;
-use crate::domain::person::Pseudonym;
-use crate::domain::time::{Ms, SECOND, Zone, expiry_hour};
+use crate::domain::person::MacKey;
+use crate::domain::release::ReleaseCurve;
+use crate::domain::time::{Ms, Zone};
 use crate::keyring::KeyRing;
 use crate::store::campaign::{CampaignRecord, ListState, RoundRecord, Scope, State};
 use crate::store::config::Kind;
@@ -45,9 +49,8 @@ pub struct CampaignView {
     pub rounds: Vec<RoundView>,
     /// Units of each pack, in file order.
     pub units: Vec<Vec<Unit>>,
-    /// `[begin, end)` by round, pack and unit; the rules of this version do not depend on the day of receipt.
-    windows: Vec<Vec<Vec<(Ms, Ms)>>>,
-    pub pseudonym_key: [u8; 32],
+    pub(super) windows: Windows,
+    pub pseudonym_key: MacKey,
 }
 
 impl CampaignView {
@@ -59,7 +62,7 @@ impl CampaignView {
         let rounds =
             (0..campaign.rounds.len()).map(|index| RoundView::new(id, &campaign, &record, index, keys)).collect();
         let units: Vec<Vec<Unit>> = campaign.packs.iter().map(|pack| pack.units()).collect();
-        let windows = windows(&campaign, &units);
+        let windows = Windows::new(&campaign, &units);
         let pseudonym_key = keys.campaign(id);
         Ok(CampaignView {
             id: id.to_owned(),
@@ -105,33 +108,6 @@ impl CampaignView {
             .map(|units| units.iter().map(|unit| unit.discount_amount).sum())
             .unwrap_or_default()
     }
-
-    /// `[begin, end)` of a unit.
-    pub fn validity(&self, round: u8, pack: u8, unit: u8) -> Option<(Ms, Ms)> {
-        self.windows.get(usize::from(round))?.get(usize::from(pack))?.get(usize::from(unit)).copied()
-    }
-
-    /// What a pack adds to outstanding, by the hour in which it expires.
-    pub fn outstanding_by_hour(&self, round: u8, pack: u8) -> Vec<(i64, Fen)> {
-        let mut by_hour: Vec<(i64, Fen)> = Vec::new();
-        for unit in &self.units[usize::from(pack)] {
-            let Some((_, end)) = self.validity(round, pack, unit.unit) else { continue };
-            let hour = expiry_hour(end);
-            match by_hour.iter_mut().find(|(known, _)| *known == hour) {
-                Some((_, fen)) => *fen = *fen + unit.discount_amount,
-                None => by_hour.push((hour, unit.discount_amount)),
-            }
-        }
-        by_hour
-    }
-}
-
-fn windows(campaign: &Campaign, units: &[Vec<Unit>]) -> Vec<Vec<Vec<(Ms, Ms)>>> {
-    let of_pack = |round: usize, pack: usize| {
-        let windows = units[pack].iter().filter_map(|unit| campaign.unit_window(round, pack, unit.unit, 0));
-        windows.map(|window| (window.start, window.end)).collect()
-    };
-    (0..campaign.rounds.len()).map(|round| (0..units.len()).map(|pack| of_pack(round, pack)).collect()).collect()
 }
 
 /// A round with its effective rules, and its draw once it was held.
@@ -143,6 +119,12 @@ pub struct RoundView {
     pub reservation: Option<Reservation>,
     pub eligibility: Option<Eligibility>,
     pub draw: Option<DrawView>,
+    pub(super) cells: Vec<Cell>,
+    /// A person may win more packs than one may keep: a place under the cutoff is not yet a win.
+    pub capped: bool,
+    release: ReleaseCurve,
+    /// Claim windows with their texts; none when winners are credited without a tap.
+    pub windows: Vec<ClaimWindow>,
 }
 
 impl RoundView {
@@ -152,7 +134,27 @@ impl RoundView {
         let eligibility = campaign.eligibility_of(&round).cloned();
         let state = record.rounds.get(index).cloned().unwrap_or_default();
         let draw = DrawView::new(campaign_id, &round, record, &state, keys);
-        RoundView { index: index as u8, round, record: state, reservation, eligibility, draw }
+        let release = ReleaseCurve::new(round.release.as_ref(), round.opens_at.unwrap_or_default());
+        let windows = ClaimWindow::of(&round, &campaign.zone());
+        let cells = drawn::cells(campaign, &round, &state);
+        let capped = drawn::may_win_too_many(campaign, &round, reservation.as_ref());
+        RoundView {
+            index: index as u8,
+            round,
+            record: state,
+            reservation,
+            eligibility,
+            draw,
+            cells,
+            capped,
+            release,
+            windows,
+        }
+    }
+
+    /// What the round gives, by channel and pack.
+    pub fn cells(&self) -> &[Cell] {
+        &self.cells
     }
 
     /// When the list closes: as the round says, else when reservation ends.
@@ -176,94 +178,8 @@ impl RoundView {
         self.round.lost_at == LostAt::FirstTap
     }
 
-    pub fn curve(&self) -> Curve {
-        let opens_at = self.round.opens_at.unwrap_or_default();
-        let seconds = match (self.round.mode, &self.round.release) {
-            (Mode::Rain, Some(release)) => release.seconds,
-            _ => 0,
-        };
-        Curve { opens_at, length: Ms::from(seconds) * SECOND }
+    /// When what was decided, or what is in stock, comes out.
+    pub fn release(&self) -> &ReleaseCurve {
+        &self.release
     }
-}
-
-/// What a drawn round tells about anybody: seed and cutoffs. It lives in the node's memory only.
-#[derive(Clone)]
-pub struct DrawView {
-    pub seed: Seed,
-    pub groups: Vec<Group>,
-}
-
-/// Winners of one supply.
-#[derive(Clone, Copy)]
-pub struct Group {
-    pub channel: Option<u8>,
-    pub pack: u8,
-    pub cutoff: Cutoff,
-    pub winners: u64,
-}
-
-/// A resident's place in a drawn round.
-#[derive(Clone, Copy)]
-pub struct Place {
-    pub score: Score,
-    pub group: Group,
-    pub won: bool,
-}
-
-impl DrawView {
-    fn new(
-        campaign_id: &str,
-        round: &Round,
-        record: &CampaignRecord,
-        state: &RoundRecord,
-        keys: &KeyRing,
-    ) -> Option<DrawView> {
-        let (ListState::Closed(list), Some(draw)) = (&state.list, &state.draw) else { return None };
-        let seed = seed(campaign_id, &round.round_id, record, &list.root, list.count, keys)?;
-        let groups = draw.cutoffs.iter().filter_map(|cutoff| {
-            Some(Group {
-                channel: cutoff.channel,
-                pack: cutoff.pack,
-                cutoff: Cutoff {
-                    score: Score(hash_of(&cutoff.score)?),
-                    pseudonym: Pseudonym(hash_of(&cutoff.pseudonym)?),
-                },
-                winners: cutoff.winners,
-            })
-        });
-        Some(DrawView { seed, groups: groups.collect() })
-    }
-
-    /// Where an entry stands; `None` when its group drew no winners at all.
-    pub fn place(&self, entry: &Entry, channel: u8) -> Option<Place> {
-        let group = *self.groups.iter().find(|group| group.channel.is_none_or(|own| own == channel))?;
-        let score = self.seed.score(entry);
-        Some(Place { score, group, won: group.cutoff.admits(score, entry.pseudonym) })
-    }
-}
-
-/// The seed of a round from its published commitment and the operator's secret.
-pub fn seed(
-    campaign_id: &str,
-    round_id: &str,
-    record: &CampaignRecord,
-    root: &str,
-    count: u64,
-    keys: &KeyRing,
-) -> Option<Seed> {
-    Some(Seed::of(&Inputs {
-        campaign_id,
-        round_id,
-        rules_hash: hash_of(&record.rules_hash)?,
-        root: hash_of(root)?,
-        count,
-        entropy: &[],
-        secret: keys.draw_secret(campaign_id, round_id),
-    }))
-}
-
-pub fn hash_of(hex: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(hex, &mut bytes).ok()?;
-    Some(bytes)
 }

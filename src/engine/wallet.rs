@@ -5,7 +5,6 @@ use rmpv::Value;
 use sha2::{Digest, Sha256};
 
 use super::Engine;
-use super::issuance::entry_of;
 use super::resident::Resident;
 use super::view::{CampaignView, RoundView};
 use crate::domain::campaign::Unclaimed;
@@ -18,7 +17,7 @@ use crate::domain::voucher::{VoucherRef, WalletState};
 use crate::store::keys::{self, Slot};
 use crate::store::ledger::{Item, LedgerReader, Line};
 use crate::store::orders::PayCodeRecord;
-use crate::store::record::{Entry, PersonRecord};
+use crate::store::record::PersonRecord;
 use crate::store::script::{self, Member, bytes};
 use crate::store::{StoreError, int};
 
@@ -121,31 +120,28 @@ impl Engine {
     ) -> Result<bool, Refusal> {
         let mut credited = false;
         for (view, record) in records {
-            for entry in &record.entries {
-                let Some(round) = view.rounds.get(usize::from(entry.round)) else { continue };
-                let has_pack =
-                    record.packs.iter().any(|pack| pack.round == entry.round && pack.channel == entry.channel);
+            for round in &view.rounds {
                 let swept = round.record.credited_at.is_some() || view.record.stopped;
                 let credits = round.round.unclaimed == Unclaimed::Credit;
-                if !has_pack && !swept && credits && round.draw.is_some() && self.now() >= round.last_close() {
-                    credited |= self.credit_entry(view, round, resident, entry).await;
+                if !swept && credits && round.draw.is_some() && self.now() >= round.last_close() {
+                    credited |= self.credit_owed(view, round, resident, record).await;
                 }
             }
         }
         Ok(credited)
     }
 
-    /// Whether the person has won with an entry and was credited now. A wallet is shown whatever becomes of this; the sweep comes by.
-    async fn credit_entry(&self, view: &CampaignView, round: &RoundView, resident: &Resident, entry: &Entry) -> bool {
-        let person = self.person(view, resident);
-        let Some(place) = round
-            .draw
-            .as_ref()
-            .and_then(|draw| draw.place(&entry_of(view, &person, entry.channel, entry.choice), entry.channel))
-        else {
-            return false;
-        };
-        place.won && self.credit(view, round, &person, entry.channel, &place).await.is_ok()
+    /// Whether the person was credited now for what was won. A wallet is shown whatever becomes of this; the sweep comes by.
+    async fn credit_owed(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        resident: &Resident,
+        record: &PersonRecord,
+    ) -> bool {
+        let pseudonym = resident.root.in_campaign(&view.pseudonym_key);
+        let owed = self.owed(view, round, resident.shard, pseudonym, record, 1);
+        !owed.is_empty() && self.credit_all(view, round, resident.shard, owed).await.is_ok_and(|credited| credited > 0)
     }
 
     fn show(

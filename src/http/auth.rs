@@ -5,10 +5,13 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, dev, web};
 use futures_util::future::LocalBoxFuture;
 
+use super::auth_resident::Verifier;
 use super::auth_till::TillKey;
 use super::error::Problem;
 use super::limit::{Class, Limits, subscriber};
 use super::middleware::Call;
+use crate::domain::pass::Pass;
+use crate::domain::person::MacKey;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::access::{ApiKey, Role};
 
@@ -19,10 +22,10 @@ pub type Lookup<T> = Box<dyn Fn(String) -> LocalBoxFuture<'static, Result<Option
 pub struct Gate {
     pub api_key: Lookup<ApiKey>,
     pub till_key: Lookup<TillKey>,
-    /// Key of the sandbox's own tokens; a live server has none.
-    pub token_key: Option<[u8; 32]>,
+    /// Checks the sandbox's own tokens; a live server has none.
+    pub tokens: Option<Verifier>,
     /// The pass keys that are valid now (two while rotating).
-    pub pass_keys: Vec<[u8; 32]>,
+    pub pass_keys: Vec<MacKey>,
     pub limits: Limits,
 }
 
@@ -41,6 +44,11 @@ impl Gate {
             Call::current().set_standing(standing);
         }
         refusal.map_or(Ok(()), Err)
+    }
+
+    /// Counts a tap by its pass.
+    pub fn admit_tap(&self, pass: &Pass) -> Result<(), Refusal> {
+        self.admit(Class::Claim, (pass.campaign, pass.round, pass.channel, pass.pseudonym))
     }
 
     /// Counts a request without a caller, by the address of the connection; forwarding headers can be written by anybody.

@@ -100,21 +100,32 @@ impl ResidentClaims {
     }
 }
 
-/// Checks a token of the sandbox's issuer: HS256 and nothing else, issuer, audience, and expiry by the wall clock.
-pub fn verify(token: &str, key: &[u8; 32]) -> Result<ResidentClaims, Refusal> {
-    let mut rules = Validation::new(Algorithm::HS256);
-    rules.leeway = 0;
-    rules.validate_nbf = true;
-    rules.set_issuer(&[ISSUER]);
-    rules.set_audience(&[AUDIENCE]);
-    rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    if token.len() > TOKEN_LIMIT {
-        return Err(Refusal::new(Code::TokenInvalid).detail("The token is longer than 4096 characters."));
+/// Checks tokens of the sandbox's issuer: HS256 and nothing else, issuer, audience, and expiry by the wall clock.
+pub struct Verifier {
+    key: DecodingKey,
+    rules: Validation,
+}
+
+impl Verifier {
+    pub fn new(key: &[u8; 32]) -> Verifier {
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.leeway = 0;
+        rules.validate_nbf = true;
+        rules.set_issuer(&[ISSUER]);
+        rules.set_audience(&[AUDIENCE]);
+        rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        Verifier { key: DecodingKey::from_secret(key), rules }
     }
-    let decoded = jsonwebtoken::decode::<ResidentClaims>(token, &DecodingKey::from_secret(key), &rules);
-    let claims = decoded.map_err(|error| refusal(error.kind()))?.claims;
-    claims.judge()?;
-    Ok(claims)
+
+    pub fn verify(&self, token: &str) -> Result<ResidentClaims, Refusal> {
+        if token.len() > TOKEN_LIMIT {
+            return Err(Refusal::new(Code::TokenInvalid).detail("The token is longer than 4096 characters."));
+        }
+        let decoded = jsonwebtoken::decode::<ResidentClaims>(token, &self.key, &self.rules);
+        let claims = decoded.map_err(|error| refusal(error.kind()))?.claims;
+        claims.judge()?;
+        Ok(claims)
+    }
 }
 
 /// What is wrong with a token, without repeating anything of it but the names of claims.
@@ -176,10 +187,10 @@ fn by_token(request: &HttpRequest) -> Result<ResidentClaims, Refusal> {
 }
 
 fn claims(gate: &Gate, token: &str) -> Result<ResidentClaims, Refusal> {
-    let Some(key) = &gate.token_key else {
+    let Some(tokens) = &gate.tokens else {
         return Err(Refusal::new(Code::TokenInvalid).detail("This server has no identity provider."));
     };
-    verify(token, key)
+    tokens.verify(token)
 }
 
 /// Who taps: a pass, or a resident by token. Never limited by address.
@@ -203,7 +214,7 @@ fn tapper(request: &HttpRequest) -> Result<Tapper, Refusal> {
     let text = bearer(request.headers())?;
     if text.starts_with("qp1.") {
         let pass = Pass::decode(text, &gate.pass_keys).map_err(|_| Refusal::from(Code::TokenInvalid))?;
-        gate.admit(Class::Claim, (pass.campaign, pass.round, pass.channel, pass.pseudonym))?;
+        gate.admit_tap(&pass)?;
         return Ok(Tapper::Pass(pass));
     }
     let claims = claims(&gate, text)?;
@@ -216,6 +227,10 @@ mod tests {
     use super::*;
 
     const KEY: [u8; 32] = [7; 32];
+
+    fn verify(token: &str, key: &[u8; 32]) -> Result<ResidentClaims, Refusal> {
+        Verifier::new(key).verify(token)
+    }
     const NUMBER: &str = "11010519491231002X";
 
     /// Claims of a complete token with some replaced; null removes one.

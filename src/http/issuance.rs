@@ -11,7 +11,7 @@ use super::State;
 use super::answer::{self, Answer};
 use super::auth_resident::Tapper;
 use super::body::MaybeBody;
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::Refusal;
 use crate::engine::issuance::{Claimant, CreditedPack, Known, Tap};
 
 pub fn configure(config: &mut ServiceConfig) {
@@ -129,22 +129,21 @@ pub async fn claim(
     body: MaybeBody<ClaimRequest>,
 ) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
-    if body.0.is_some_and(|body| body.pack_id.is_some()) {
-        let refusal = Refusal::new(Code::InvalidRequest);
-        return Err(refusal
-            .field(
-                "/pack_id",
-                "no_choice",
-                "本场次不可选择券包。",
-                "This round offers no choice of packs: leave it out.",
-            )
-            .into());
-    }
-    let tap = state.engine.claim(&campaign_id, &round_id, &claimant(&state, tapper)?).await?;
+    let choice = body.0.and_then(|body| body.pack_id);
+    let tap = state.engine.claim(&campaign_id, &round_id, &claimant(&state, tapper)?, choice.as_deref()).await?;
+    Ok(told(tap, &state.engine.settings.durability))
+}
+
+/// The answer to a tap, whichever way it came.
+pub(super) fn told(tap: Tap, durability: &str) -> Answer {
     let replayed = matches!(tap, Tap::Won { replayed: true, .. });
-    let effect = matches!(tap, Tap::Won { .. } | Tap::Closed { .. });
-    let answer = Answer::ok(&ClaimAnswer::from(tap));
-    Ok(if effect { answer.effect(&state.engine.settings.durability, replayed) } else { answer })
+    let effect = matches!(tap, Tap::Won { .. } | Tap::Closed { pack: Some(_), .. });
+    let answer = match tap {
+        // The one that millions hear in ten minutes.
+        Tap::Lost => Answer::raw(&b"{\"outcome\":\"lost\"}"[..]),
+        tap => Answer::ok(&ClaimAnswer::from(tap)),
+    };
+    if effect { answer.effect(durability, replayed) } else { answer }
 }
 
 /// The caller's result in a round, in every mode.

@@ -3,27 +3,18 @@
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
-use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use arc_swap::ArcSwap;
-use governor::clock::{Clock, DefaultClock};
-use governor::middleware::StateInformationMiddleware;
-use governor::state::keyed::DashMapStateStore;
-use governor::{Quota, RateLimiter};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use crate::config;
 use crate::domain::refusal::{Code, Refusal};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Callers that one meter remembers; more are forgotten, which lets them start afresh but never grows the memory.
-const REMEMBERED: usize = 200_000;
-/// How often a meter looks at its size.
-const LOOK_EVERY: u32 = 4_096;
+/// Callers that one meter can tell apart within a second, a power of two; each costs eight bytes, whether or not it comes.
+const PLACES: usize = 1 << 19;
 
 /// The kinds of callers, each with its own rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +44,11 @@ pub struct Limits {
 impl Limits {
     pub fn new(rates: &config::Limits) -> Limits {
         Limits {
-            office: Meter::new("office", rates.rate_office, REMEMBERED),
-            resident: Meter::new("resident", rates.rate_resident, REMEMBERED),
-            claim: Meter::new("claim", rates.rate_claim, REMEMBERED),
-            till: Meter::new("till", rates.rate_till, REMEMBERED),
-            anonymous: Meter::new("anonymous", rates.rate_anonymous, REMEMBERED),
+            office: Meter::new("office", rates.rate_office),
+            resident: Meter::new("resident", rates.rate_resident),
+            claim: Meter::new("claim", rates.rate_claim),
+            till: Meter::new("till", rates.rate_till),
+            anonymous: Meter::new("anonymous", rates.rate_anonymous),
             hasher: RandomState::new(),
         }
     }
@@ -118,53 +109,52 @@ impl Standing {
     }
 }
 
-type Limiter = RateLimiter<u64, DashMapStateStore<u64>, DefaultClock, StateInformationMiddleware>;
-
+/// The generic cell rate algorithm over a table of fixed size: a place holds, in 20 bits, who came last, and in 44 bits the
+/// microsecond from which its allowance is whole again. A caller that finds another one in its place takes it over and starts afresh,
+/// so a crowd makes the meter lenient and never larger. (A map of callers grows with the crowd and has to be walked to forget.)
 struct Meter {
     name: &'static str,
-    per_second: NonZeroU32,
-    remembered: usize,
-    limiter: ArcSwap<Limiter>,
-    checks: AtomicU32,
+    per_second: u32,
+    places: Box<[AtomicU64]>,
+    started: Instant,
 }
 
+const WHEN_BITS: u32 = 44;
+
 impl Meter {
-    fn new(name: &'static str, per_second: u32, remembered: usize) -> Meter {
-        let per_second = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
-        Meter { name, per_second, remembered, limiter: ArcSwap::new(fresh(per_second)), checks: AtomicU32::new(0) }
+    fn new(name: &'static str, per_second: u32) -> Meter {
+        let places = (0..PLACES).map(|_| AtomicU64::new(0)).collect();
+        Meter { name, per_second: per_second.max(1), places, started: Instant::now() }
     }
 
     fn check(&self, caller: u64) -> Standing {
-        if self.checks.fetch_add(1, Ordering::Relaxed) % LOOK_EVERY == LOOK_EVERY - 1 {
-            self.forget();
-        }
-        let limiter = self.limiter.load();
-        let (remaining, wait_ms) = match limiter.check_key(&caller) {
-            Ok(state) => (state.remaining_burst_capacity(), None),
-            Err(until) => {
-                let wait = until.wait_time_from(DefaultClock::default().now());
-                (0, Some(wait.as_millis() as u64 + 1))
+        self.check_at(caller, self.started.elapsed().as_micros() as u64)
+    }
+
+    fn check_at(&self, caller: u64, now: u64) -> Standing {
+        let interval = 1_000_000 / u64::from(self.per_second);
+        let burst = interval * u64::from(self.per_second);
+        let place = &self.places[caller as usize % PLACES];
+        let who = caller >> WHEN_BITS;
+        let mut held = place.load(Ordering::Relaxed);
+        loop {
+            let whole = held & ((1 << WHEN_BITS) - 1);
+            // A stranger's place, or one that has been whole for long, counts from now.
+            let from = if held >> WHEN_BITS == who && whole <= now + burst { whole.max(now) } else { now };
+            let next = from + interval;
+            if next > now + burst {
+                return self.standing(0, Some((next - now - burst).div_ceil(1_000)));
             }
-        };
-        Standing { name: self.name, per_second: self.per_second.get(), remaining, wait_ms }
-    }
-
-    /// governor keeps every key it has met: those that are back at their full allowance are dropped, and if that does not help
-    /// (a flood of callers within one second) all are.
-    fn forget(&self) {
-        let limiter = self.limiter.load();
-        if limiter.len() <= self.remembered {
-            return;
-        }
-        limiter.retain_recent();
-        if limiter.len() > self.remembered {
-            self.limiter.store(fresh(self.per_second));
+            match place.compare_exchange_weak(held, who << WHEN_BITS | next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return self.standing(((now + burst - next) / interval) as u32, None),
+                Err(other) => held = other,
+            }
         }
     }
-}
 
-fn fresh(per_second: NonZeroU32) -> Arc<Limiter> {
-    Arc::new(RateLimiter::dashmap(Quota::per_second(per_second)).with_middleware())
+    fn standing(&self, remaining: u32, wait_ms: Option<u64>) -> Standing {
+        Standing { name: self.name, per_second: self.per_second, remaining, wait_ms }
+    }
 }
 
 #[cfg(test)]
@@ -173,29 +163,38 @@ mod tests {
 
     #[test]
     fn a_caller_is_refused_above_its_rate_and_others_are_not() {
-        let meter = Meter::new("claim", 20, 100);
+        let meter = Meter::new("claim", 20);
+        let now = 7_000_000;
         for tap in 0..20 {
-            let standing = meter.check(1);
+            let standing = meter.check_at(1, now);
             assert_eq!((standing.remaining, standing.refusal()), (19 - tap, None));
         }
-        let refusal = meter.check(1).refusal().unwrap();
+        let refusal = meter.check_at(1, now).refusal().unwrap();
         assert_eq!(refusal.code, Code::RateLimited);
-        assert!((1..=51).contains(&refusal.retry_after_ms.unwrap()), "{refusal:?}");
-        assert_eq!(meter.check(2).refusal(), None);
+        assert_eq!(refusal.retry_after_ms, Some(50));
+        assert_eq!(meter.check_at(2, now).refusal(), None);
+        assert!(meter.check_at(1, now + 49_999).refusal().is_some());
+        assert_eq!(meter.check_at(1, now + 50_000).refusal(), None);
+        assert!(meter.check_at(1, now + 50_000).refusal().is_some());
+        assert_eq!(meter.check_at(1, now + 10_000_000).remaining, 19);
     }
 
     #[test]
-    fn a_flood_of_callers_does_not_grow_the_memory() {
-        let meter = Meter::new("anonymous", 1, 1_000);
-        for caller in 0..100_000 {
-            meter.check(caller);
+    fn a_flood_of_callers_is_served_and_one_among_them_is_still_held_back() {
+        let meter = Meter::new("claim", 20);
+        let hasher = RandomState::new();
+        let mut passed = 0;
+        for step in 0..10_000_u64 {
+            let now = step * 100;
+            assert_eq!(meter.check_at(hasher.hash_one(step + 1_000), now).refusal(), None);
+            passed += u32::from(meter.check_at(hasher.hash_one(7), now).refusal().is_none());
         }
-        assert!(meter.limiter.load().len() <= 1_000 + LOOK_EVERY as usize);
+        assert!((20..=60).contains(&passed), "{passed} taps of one pass in a second");
     }
 
     #[test]
     fn a_refused_caller_reads_its_limit_from_the_headers() {
-        let meter = Meter::new("till", 1, 10);
+        let meter = Meter::new("till", 1);
         meter.check(1);
         let mut headers = HeaderMap::new();
         meter.check(1).write(&mut headers);

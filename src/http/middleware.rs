@@ -23,6 +23,8 @@ use crate::domain::refusal::{Code, Outcome, Refusal};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const NO_SNIFF: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
 
 /// A request is answered within this time, or its outcome is said to be unknown.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -51,11 +53,9 @@ struct Notes {
 
 impl Call {
     fn of(request: &ServiceRequest) -> Call {
-        let given =
-            request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_request_id(id));
-        let request_id = match given {
+        let request_id = match given_id(request) {
             Some(id) => Rc::from(id),
-            None => Rc::from(uuid::Uuid::now_v7().hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()) as &str),
+            None => Rc::from(new_id(&mut [0; 36])),
         };
         Call { request_id, till: auth_till::is_till_path(request.path()), notes: Rc::default() }
     }
@@ -78,7 +78,43 @@ impl Call {
     }
 }
 
-/// For `App::wrap(actix_web::middleware::from_fn(manners))`, outermost.
+/// The caller's own id of the request, if it is one.
+fn given_id(request: &ServiceRequest) -> Option<&str> {
+    request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_request_id(id))
+}
+
+fn new_id(buffer: &mut [u8; 36]) -> &str {
+    uuid::Uuid::now_v7().hyphenated().encode_lower(buffer)
+}
+
+/// The headers that every answer has, for an answer that did not come through [`manners`].
+pub fn identified(request: &ServiceRequest, mut response: HttpResponse) -> HttpResponse {
+    match given_id(request) {
+        Some(id) => identify(&mut response, id),
+        None => identify(&mut response, new_id(&mut [0; 36])),
+    }
+    response
+}
+
+fn identify(response: &mut HttpResponse, request_id: &str) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response.headers_mut().insert(NO_SNIFF.0, NO_SNIFF.1);
+}
+
+/// A refusal as the problem that it is, for a request that did not come through [`manners`].
+pub fn refused(request: &ServiceRequest, refusal: Refusal) -> HttpResponse {
+    let call = Call::of(request);
+    let mut response = CALL.sync_scope(call.clone(), || Problem::from(refusal).error_response());
+    identify(&mut response, &call.request_id);
+    if let Some(standing) = call.notes.standing.take() {
+        standing.write(response.headers_mut());
+    }
+    response
+}
+
+/// For `App::wrap(actix_web::middleware::from_fn(manners))`, outside the routes.
 pub async fn manners<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -148,12 +184,7 @@ async fn finish(call: &Call, response: HttpResponse) -> HttpResponse {
     } else {
         response
     };
-    if let Ok(id) = HeaderValue::from_str(&call.request_id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    response
-        .headers_mut()
-        .insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    identify(&mut response, &call.request_id);
     if let Some(standing) = call.notes.standing.take() {
         standing.write(response.headers_mut());
     }

@@ -98,8 +98,8 @@ fn gate() -> Gate {
     Gate {
         api_key: Box::new(api_key),
         till_key: Box::new(till_key),
-        token_key: Some(KEY),
-        pass_keys: vec![KEY],
+        tokens: Some(crate::http::auth_resident::Verifier::new(&KEY)),
+        pass_keys: vec![crate::domain::person::MacKey::new(&KEY)],
         limits: Limits::new(&rates),
     }
 }
@@ -202,10 +202,11 @@ async fn a_tap_needs_no_body_and_is_limited_by_its_pass_only() {
             shard: 0,
             channel: 0,
             choice: 255,
+            entries: 1,
             pseudonym: Pseudonym([no; 32]),
             expires_at: 0,
         };
-        bearer(TestRequest::post().uri("/v1/claims"), &pass.encode(&KEY))
+        bearer(TestRequest::post().uri("/v1/claims"), &pass.encode(&crate::domain::person::MacKey::new(&KEY)))
     };
     let mut taps: Vec<TestRequest> = (0..21).map(|_| pass(1)).collect();
     taps.extend((2..40).map(pass));

@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod error;
 pub mod issuance;
 pub mod limit;
+pub mod list;
 pub mod merchant;
 mod merchant_import;
 pub mod middleware;
@@ -19,6 +20,7 @@ pub mod reservation;
 pub mod round;
 pub mod sandbox;
 pub mod settlement;
+mod tap;
 pub mod wallet;
 
 use std::net::{SocketAddr, TcpListener};
@@ -35,6 +37,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::config::Settings;
 use crate::engine::Engine;
 use auth::Gate;
+use auth_resident::Verifier;
 use auth_till::TillKey;
 use limit::Limits;
 use openapi::Document;
@@ -79,6 +82,7 @@ fn routes(config: &mut ServiceConfig, sandbox: bool) {
     campaign::configure(config);
     round::configure(config);
     merchant::configure(config);
+    list::configure(config);
     settlement::configure(config);
     if sandbox {
         sandbox::configure(config);
@@ -95,6 +99,8 @@ pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::
     let document = web::Data::new(Document::collect(|config| routes(config, sandbox)));
     let state = web::Data::new(state);
     let server = HttpServer::new(move || {
+        // This runs once on each worker's own thread, where its lane to the store belongs.
+        actix_web::rt::spawn(lane(state.engine.clone()));
         let (app, _) = App::new()
             .into_utoipa_app()
             .app_data(state.clone())
@@ -103,7 +109,9 @@ pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::
             .app_data(document.clone())
             .configure(|config| routes(config, sandbox))
             .split_for_parts();
-        app.default_service(web::to(openapi::unmatched)).wrap(from_fn(middleware::manners))
+        app.default_service(web::to(openapi::unmatched))
+            .wrap(from_fn(middleware::manners))
+            .wrap(tap::ShortWay { state: state.clone(), gate: gate.clone() })
     });
     let server = server
         .workers(settings.workers())
@@ -118,6 +126,13 @@ pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::
     Ok((server, address))
 }
 
+/// Until a worker has its lane, and if it gets none, its calls go over the common one.
+async fn lane(engine: Arc<Engine>) {
+    if let Err(error) = engine.store.open_lane().await {
+        tracing::warn!(%error, "a worker has no lane of its own to the store");
+    }
+}
+
 fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: [u8; 32]) -> Gate {
     let (for_office, for_tills) = (engine.clone(), engine.clone());
     Gate {
@@ -129,7 +144,7 @@ fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: [u8; 32]) -> Gate 
             let engine = for_tills.clone();
             Box::pin(async move { Ok(engine.till(&key_id).await?.map(|key| TillKey::of(&key))) })
         }),
-        token_key: settings.sandbox.then_some(token_key),
+        tokens: settings.sandbox.then(|| Verifier::new(&token_key)),
         pass_keys: engine.keys.pass.clone(),
         limits: Limits::new(&settings.limits),
     }

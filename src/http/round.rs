@@ -3,17 +3,24 @@
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpResponse, get, post};
 
+use serde::Deserialize;
+use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
 use super::auth::{Anyone, Officer};
+use super::body::MaybeBody;
 use super::error::Problem;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Failure;
 use crate::engine::campaign::may;
-use crate::engine::lists;
+use crate::engine::entropy::Entered;
+use crate::engine::proof::{self, Published};
 use crate::engine::view::CampaignView;
+
+/// Entries in one part of a stream.
+const PART: usize = 4_096;
 
 pub fn configure(config: &mut ServiceConfig) {
     config
@@ -41,18 +48,44 @@ pub async fn close_list(state: Data<State>, officer: Officer, path: Path<(String
     commitment_of(&view, &round_id)
 }
 
-/// Draw a closed round now, from its draw time on.
-#[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200)))]
+/// What a draw may be waiting for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrawRequest {
+    /// Digits as the notary has drawn them, 4 to 128 of them.
+    notary_digits: Option<String>,
+    /// Hex of the signature of the drand round that the commitment names.
+    drand_signature: Option<String>,
+}
+
+/// Draw a closed round now, from its draw time on; an approver enters the public values that it waits for.
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
+    request_body(content = Option<DrawRequest>), responses((status = 200)))]
 #[post("/v1/campaigns/{campaign_id}/rounds/{round_id}/draw")]
-pub async fn draw_round(state: Data<State>, officer: Officer, path: Path<(String, String)>) -> answer::Result {
+pub async fn draw_round(
+    state: Data<State>,
+    officer: Officer,
+    path: Path<(String, String)>,
+    body: MaybeBody<DrawRequest>,
+) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
-    let view = state.engine.own_view(officer.require(may::OPERATE)?, &campaign_id)?;
+    let entered =
+        body.0.map(|body| Entered { notary_digits: body.notary_digits, drand_signature: body.drand_signature });
+    let key = officer.require(if entered.is_some() { may::APPROVE } else { may::OPERATE })?;
+    let view = state.engine.own_view(key, &campaign_id)?;
     let round = view.round(&round_id).ok_or(Code::RoundNotFound)?;
     let at = round.round.draw.as_ref().map(|draw| draw.at).ok_or(Code::RoundNotFound)?;
     if state.engine.now() < at {
         return Err(Refusal::new(Code::RoundNotDrawn).with("draw_at", view.zone.rfc3339(at)).into());
     }
-    state.engine.draw_round(&campaign_id, &round_id).await.map_err(refusal)?;
+    if let Some(entered) = &entered {
+        state.engine.enter_entropy(&campaign_id, &round_id, entered).await.map_err(refusal)?;
+    }
+    // One of several values may have come; the draw is held when the last one does.
+    let drawn = state.engine.draw_round(&campaign_id, &round_id).await.map_err(refusal);
+    drawn.or_else(
+        |refusal| if entered.is_some() && refusal.code == Code::RoundNotDrawn { Ok(()) } else { Err(refusal) },
+    )?;
     let view = state.engine.campaign(&campaign_id)?;
     commitment_of(&view, &round_id)
 }
@@ -73,7 +106,7 @@ pub async fn get_proof(state: Data<State>, _: Anyone, path: Path<(String, String
     let (campaign_id, round_id) = path.into_inner();
     let view = state.engine.published(&campaign_id)?;
     let round = ended(&state, &view, &round_id)?;
-    let proof = lists::proof(&state.engine, &view, &view.rounds[round]).ok_or(Code::RoundNotDrawn)?;
+    let proof = proof::proof(&state.engine, &view, &view.rounds[round]).ok_or(Code::RoundNotDrawn)?;
     Ok(Answer::ok(&proof))
 }
 
@@ -81,19 +114,19 @@ pub async fn get_proof(state: Data<State>, _: Anyone, path: Path<(String, String
 #[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200, content_type = "application/x-ndjson")))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/entries")]
 pub async fn get_entries(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
-    list(&state, path.into_inner(), false).await
+    stream(&state, path.into_inner(), Published::Entries).await
 }
 
 /// The winners, one a line, sorted as in the tree.
 #[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200, content_type = "application/x-ndjson")))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/winners")]
 pub async fn get_winners(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
-    list(&state, path.into_inner(), true).await
+    stream(&state, path.into_inner(), Published::Winners).await
 }
 
 fn commitment_of(view: &CampaignView, round_id: &str) -> answer::Result {
     let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
-    let commitment = lists::commitment(view, round).ok_or(Code::ListNotClosed)?;
+    let commitment = proof::commitment(view, round).ok_or(Code::ListNotClosed)?;
     Ok(Answer::ok(&commitment))
 }
 
@@ -106,31 +139,24 @@ fn ended(state: &State, view: &CampaignView, round_id: &str) -> Result<usize, Pr
     Ok(usize::from(round.index))
 }
 
-/// Streams a list in chunks of some thousand lines; the list itself is held once, compactly.
-async fn list(
+/// Streams a list some thousand lines at a time; the list itself is held once, compactly, for all who read it.
+async fn stream(
     state: &Data<State>,
     (campaign_id, round_id): (String, String),
-    only_winners: bool,
+    published: Published,
 ) -> Result<HttpResponse, Problem> {
     let view = state.engine.published(&campaign_id)?;
     let round = ended(state, &view, &round_id)?;
-    let entries = state.engine.entries(&view, round as u8).await.map_err(refusal)?;
-    let chunks = entries.chunks(4_096).map(<[_]>::to_vec).collect::<Vec<_>>().into_iter();
-    let lines = chunks.map(move |chunk| {
-        let round = &view.rounds[round];
-        let mut text = String::with_capacity(chunk.len() * 128);
-        for entry in &chunk {
-            let place =
-                round.draw.as_ref().and_then(|draw| draw.place(&lists::draw_entry(&view, entry), entry.channel));
-            let won = place.filter(|place| place.won);
-            if only_winners && won.is_none() {
-                continue;
-            }
-            let pack = won.filter(|_| only_winners).map(|place| place.group.pack);
-            text.push_str(&lists::list_line(&view, entry, pack));
-            text.push('\n');
-        }
-        Ok::<Bytes, actix_web::Error>(Bytes::from(text))
+    let list = state.engine.entries(&view, round as u8).await.map_err(refusal)?;
+    let mut begin = 0;
+    let lines = std::iter::from_fn(move || {
+        let rest = list.get(begin..).filter(|rest| !rest.is_empty())?;
+        // The entries of a person stay together.
+        let least = rest.len().min(PART);
+        let more = rest[least..].iter().take_while(|entry| entry.pseudonym == rest[least - 1].pseudonym).count();
+        begin += least + more;
+        let text = proof::lines(&view, &view.rounds[round], published, &rest[..least + more]);
+        Some(Ok::<Bytes, actix_web::Error>(Bytes::from(text)))
     });
     Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(futures_util::stream::iter(lines)))
 }

@@ -2,17 +2,21 @@
 //! answer. While the connections are busy the next batch fills by itself; a full queue sheds.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use rmpv::Value;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot};
 
+use super::StoreError;
 use super::keys::Slot;
-use super::script::{Member, Reply, Script};
-use super::{Store, StoreError};
+use super::lane::Wire;
+use super::script::{Args, Member, Reply, Script};
 
 /// Members per call: larger batches cost more per member and block the store longer.
 const BATCH: usize = 64;
+/// From this many on a call is worth sending while another one is on its way; fewer wait for its answer and meanwhile become more.
+const WORTHWHILE: usize = 32;
 
 struct Waiting {
     script: &'static Script,
@@ -23,44 +27,39 @@ struct Waiting {
 /// The bounded queue of one shard.
 pub(super) struct Queue {
     sender: mpsc::Sender<Waiting>,
-    receiver: Mutex<Option<mpsc::Receiver<Waiting>>>,
 }
 
 impl Queue {
-    pub(super) fn new(capacity: usize) -> Queue {
-        let (sender, receiver) = mpsc::channel(capacity.max(1));
-        Queue { sender, receiver: Mutex::new(Some(receiver)) }
-    }
-
     pub(super) async fn call(&self, script: &'static Script, member: Member) -> Result<Reply, StoreError> {
         let (answer, reply) = oneshot::channel();
         self.sender.try_send(Waiting { script, member, answer }).map_err(|_| StoreError::Overloaded)?;
         reply.await.unwrap_or_else(|_| Err(StoreError::Unknown("the batcher ended".into())))
     }
-
-    fn take_receiver(&self) -> Option<mpsc::Receiver<Waiting>> {
-        self.receiver.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
-    }
 }
 
-/// Starts the batcher of a shard; it ends when the store is dropped.
-pub(super) fn run(store: Store, slot: Slot) {
-    let Slot::Shard(shard) = slot else { return };
-    let Some(mut receiver) = store.0.queues[usize::from(shard)].take_receiver() else { return };
-    let in_flight = Arc::new(Semaphore::new(store.0.hot.len()));
-    tokio::spawn(async move {
-        let mut waiting = Vec::with_capacity(BATCH * 4);
-        while receiver.recv_many(&mut waiting, BATCH * 4).await > 0 {
-            for group in groups(waiting.drain(..)) {
-                let Ok(permit) = in_flight.clone().acquire_owned().await else { return };
-                let (store, slot) = (store.clone(), slot.clone());
-                tokio::spawn(async move {
-                    send(&store, &slot, group).await;
-                    drop(permit);
-                });
-            }
+/// Starts the batcher of a shard on the runtime that calls; it ends when its queue is dropped.
+pub(super) fn start(wire: Arc<Wire>, shard: u8, capacity: usize) -> Queue {
+    let (sender, receiver) = mpsc::channel(capacity.max(1));
+    tokio::spawn(run(wire, Slot::Shard(shard), receiver));
+    Queue { sender }
+}
+
+async fn run(wire: Arc<Wire>, slot: Slot, mut receiver: mpsc::Receiver<Waiting>) {
+    const ROOM: usize = BATCH * 4;
+    let mut waiting = Vec::with_capacity(ROOM);
+    let mut on_the_way = FuturesUnordered::new();
+    let mut open = true;
+    while open || !waiting.is_empty() || !on_the_way.is_empty() {
+        let room = ROOM - waiting.len();
+        tokio::select! {
+            received = receiver.recv_many(&mut waiting, room), if open && room > 0 => open = received > 0,
+            _ = on_the_way.next(), if !on_the_way.is_empty() => {}
         }
-    });
+        let worthwhile = waiting.len() >= WORTHWHILE && on_the_way.len() < wire.width();
+        if on_the_way.is_empty() || worthwhile {
+            on_the_way.extend(groups(waiting.drain(..)).into_iter().map(|group| send(&wire, &slot, group)));
+        }
+    }
 }
 
 /// What the members of one call share: the script and the views they were judged by.
@@ -82,31 +81,44 @@ fn groups(waiting: impl Iterator<Item = Waiting>) -> Vec<Vec<Waiting>> {
     full
 }
 
-async fn send(store: &Store, slot: &Slot, mut group: Vec<Waiting>) {
+async fn send(wire: &Wire, slot: &Slot, mut group: Vec<Waiting>) {
     // Who has stopped waiting was told that the outcome is unknown; what was never sent need not happen any more.
     group.retain(|one| !one.answer.is_closed());
     let Some(first) = group.first() else { return };
     let script = first.script;
-    let members: Vec<Member> = group.iter().map(|one| one.member.clone()).collect();
-    let replies = match store.batch(script, slot, members).await {
+    let mut members = Vec::with_capacity(group.len());
+    let mut answers = Vec::with_capacity(group.len());
+    for one in group {
+        members.push(one.member);
+        answers.push(one.answer);
+    }
+    let replies = match wire.batch(script, slot, &members).await {
         Ok(replies) => replies,
-        Err(StoreError::Broken(_)) if group.len() > 1 => return resend_singly(store, slot, group).await,
-        Err(error) => group.iter().map(|_| Err(error.clone())).collect(),
+        Err(StoreError::Broken(_)) if members.len() > 1 => {
+            return resend_singly(wire, slot, script, members, answers).await;
+        }
+        Err(error) => members.iter().map(|_| Err(error.clone())).collect(),
     };
-    for (one, reply) in group.into_iter().zip(replies) {
+    for (answer, reply) in answers.into_iter().zip(replies) {
         // The caller may have gone; the effect stands and its repeat is answered from the record.
-        let _ = one.answer.send(reply);
+        let _ = answer.send(reply);
     }
 }
 
 /// A script that fails has written nothing yet; its members run alone, so that one broken record fails nobody else.
-async fn resend_singly(store: &Store, slot: &Slot, group: Vec<Waiting>) {
-    for one in group {
-        let reply = match store.batch(one.script, slot, vec![one.member]).await {
+async fn resend_singly(
+    wire: &Wire,
+    slot: &Slot,
+    script: &Script,
+    members: Vec<Member>,
+    answers: Vec<oneshot::Sender<Result<Reply, StoreError>>>,
+) {
+    for (member, answer) in members.into_iter().zip(answers) {
+        let reply = match wire.batch(script, slot, &[member]).await {
             Ok(mut replies) => replies.pop().unwrap_or_else(|| Err(StoreError::malformed("batch"))),
             Err(error) => Err(error),
         };
-        let _ = one.answer.send(reply);
+        let _ = answer.send(reply);
     }
 }
 
@@ -123,43 +135,25 @@ pub(super) fn encode(slot: &Slot, members: &[Member], now: i64, clock_guard: boo
     views.sort_unstable();
     views.dedup();
     let views =
-        views.iter().flat_map(|(campaign, rev)| [Value::from(*campaign), Value::from(rev.to_string())]).collect();
-    let env = Value::Array(vec![Value::from(now), Value::from(u8::from(clock_guard)), Value::Array(views)]);
-    let mut args = vec![packed(&env)];
+        |list: Args| views.iter().fold(list, |list, (campaign, rev)| list.int(*campaign).bytes(rev.to_string()));
+    let env = Args::default().list(|env| env.int(now).int(i64::from(clock_guard)).list(views));
+    let mut args = vec![env.bytes];
     for member in members {
-        let indexes = member.keys.iter().map(|key| {
-            Value::from(*index.entry(key).or_insert_with(|| {
-                keys.push(key.clone());
-                keys.len()
-            }))
+        let mut own = Args::with_capacity(member.args.bytes.len() + 8);
+        rmp::encode::write_array_len(&mut own.bytes, member.args.count + 1).expect("writing to memory cannot fail");
+        own = own.list(|list| {
+            member.keys.iter().fold(list, |list, key| {
+                let place = *index.entry(key).or_insert_with(|| {
+                    keys.push(key.clone());
+                    keys.len()
+                });
+                list.int(place as i64)
+            })
         });
-        let mut fields = vec![Value::Array(indexes.collect())];
-        fields.extend(member.args.iter().cloned());
-        args.push(packed(&Value::Array(fields)));
+        own.bytes.extend_from_slice(&member.args.bytes);
+        args.push(own.bytes);
     }
     Call { keys, args }
-}
-
-fn packed(value: &Value) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64);
-    write(&mut out, value);
-    out
-}
-
-/// The store's msgpack knows no binary type, so bytes go as a string, which it never reads as text.
-fn write(out: &mut Vec<u8>, value: &Value) {
-    const INFALLIBLE: &str = "writing to memory cannot fail";
-    match value {
-        Value::Array(items) => {
-            rmp::encode::write_array_len(out, items.len() as u32).expect(INFALLIBLE);
-            items.iter().for_each(|item| write(out, item));
-        }
-        Value::Binary(bytes) => {
-            rmp::encode::write_str_len(out, bytes.len() as u32).expect(INFALLIBLE);
-            out.extend_from_slice(bytes);
-        }
-        other => rmpv::encode::write_value(out, other).expect(INFALLIBLE),
-    }
 }
 
 /// `{epoch, seq, reply...}`, or the word that nothing was judged.

@@ -1,7 +1,10 @@
 //! Stored form of a campaign: the file as the city wrote it, its life, and what its rounds have become.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::list::PinnedList;
 pub use crate::domain::pool::CellSupply;
 use crate::domain::time::Ms;
 
@@ -28,6 +31,9 @@ pub struct CampaignRecord {
     /// No further issue; issued vouchers stay valid.
     pub stopped: bool,
     pub rounds: Vec<RoundRecord>,
+    /// The version of each list that the file names, fixed when the campaign was published.
+    #[serde(default)]
+    pub lists: BTreeMap<String, PinnedList>,
 }
 
 /// What people decided; `open`, `ended` and `settled` follow from the clock.
@@ -68,6 +74,28 @@ pub struct RoundRecord {
     /// Fen of packs that nobody got, which went to the pool when the round was over.
     #[serde(default)]
     pub returned: Option<i64>,
+    /// Later claim windows, in order, from the moment in which the window before was frozen.
+    #[serde(default)]
+    pub waves: Vec<WaveRecord>,
+    /// Hex of the public values that have arrived, in the order in which the file names their sources; empty while one is awaited.
+    #[serde(default)]
+    pub entropy: Vec<String>,
+    /// Hex of the signature by which a beacon's value was checked.
+    #[serde(default)]
+    pub drand_signature: Option<String>,
+    /// When the list began to close: what happened to a person later does not change the list.
+    #[serde(default)]
+    pub closing_at: Option<Ms>,
+}
+
+/// A wave passes on what the window before left unclaimed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WaveRecord {
+    /// From here on nothing of the window before is issued.
+    pub frozen_at: Ms,
+    /// The next scores; absent until they are decided.
+    #[serde(default)]
+    pub cutoffs: Option<Vec<CutoffRecord>>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -105,6 +133,9 @@ pub struct ClosedList {
     pub root: String,
     pub secret_commitment: String,
     pub closed_at: Ms,
+    /// The beacon that will go into the seed, when the file names drand.
+    #[serde(default)]
+    pub drand_round: Option<u64>,
 }
 
 /// The result of a draw: cutoffs, from which every node knows every winner.
@@ -114,11 +145,23 @@ pub struct DrawRecord {
     pub cutoffs: Vec<CutoffRecord>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CutoffRecord {
     /// Position of the channel when the supply is divided by channel.
     pub channel: Option<u8>,
-    /// Position of the pack that the winners get.
+    /// Position of the pack that the winners get; 255 when chance decides, see `tiers`.
+    pub pack: u8,
+    pub score: String,
+    pub pseudonym: String,
+    pub winners: u64,
+    /// Who of the winners gets which pack, by their second score; empty where all get the same.
+    #[serde(default)]
+    pub tiers: Vec<TierRecord>,
+}
+
+/// The last winner of a pack, by second score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TierRecord {
     pub pack: u8,
     pub score: String,
     pub pseudonym: String,

@@ -17,6 +17,10 @@ pub enum Kind {
     TillKey,
     ApiKey,
     Settlement,
+    /// Uploaded lists, by program and id.
+    List,
+    /// Versions of areas, by program, id and number.
+    Area,
     Clock,
 }
 
@@ -29,6 +33,8 @@ impl Kind {
             Kind::TillKey => "till-keys",
             Kind::ApiKey => "api-keys",
             Kind::Settlement => "settlements",
+            Kind::List => "lists",
+            Kind::Area => "areas",
             Kind::Clock => "clock",
         }
     }
@@ -105,6 +111,11 @@ impl Store {
         let number: u64 = self.query(redis::cmd("HINCRBY").arg(Slot::Config.header()).arg("campaigns").arg(1)).await?;
         u16::try_from(number)
             .map_err(|_| StoreError::Unavailable("an installation has at most 65,535 campaigns".into()))
+    }
+
+    /// The number of the next upload of a list (from 1): it names the keys of the members and is never used twice.
+    pub async fn next_list_number(&self) -> Result<u64, StoreError> {
+        self.query(redis::cmd("HINCRBY").arg(Slot::Config.header()).arg("lists").arg(1)).await
     }
 
     /// Writes the layout version at first start and refuses a store that another layout wrote.

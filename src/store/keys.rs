@@ -2,16 +2,18 @@
 //!
 //! | key | type | what | lifetime |
 //! |---|---|---|---|
-//! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` winners | installation |
+//! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` winners, `cur:…` cursors | installation |
 //! | `{s000}:l` | stream | the shard's ledger, id = first seq | until archived |
 //! | `{s000}:c<c>:p:<bucket>` | hash | person records of a campaign, field = 9 bytes of the pseudonym | campaign + retention |
 //! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window |
 //! | `{s000}:x` | hash | lapsing holds, field = order key, value = until | while held |
 //! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
-//! | `{m.<merchant>}:h` | hash | header of a merchant: state, enrolments, caps | installation |
+//! | `{s000}:list:<n>:<bucket>` | hash | persons of the n-th uploaded list, field = root pseudonym | installation |
+//! | `{m.<merchant>}:h` | hash | header of a merchant: `state`, `e:<c>` enrolments, `u:…` caps used | installation |
 //! | `{m.<merchant>}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
 //! | `{m.<merchant>}:d:<bucket>` | hash | directory: order -> shard and attempt | campaign + refund window |
 //! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, stream of changes | installation |
+//! | `{cfg}:list:<n>:<bucket>` | hash | merchants of the n-th uploaded list, field = merchant id | installation |
 //! | `{cfg}:<kind>`, `{cfg}:<kind>:v` | hash | configuration records and their versions | installation |
 //!
 //! LAYOUT is written into the configuration header at first start; a binary refuses a store with another layout.
@@ -54,6 +56,11 @@ impl Slot {
     }
 }
 
+/// What is used of a merchant's cap in a period: a counter in the merchant's header.
+pub fn cap_counter(campaign: u16, limit: u8, entity: &[u8], period: i64) -> String {
+    format!("u:{campaign}:{limit}:{}:{period}", hex::encode(entity))
+}
+
 pub fn person_bucket(shard: u8, campaign: u16, bucket: u32) -> String {
     format!("{{s{shard:03}}}:c{campaign}:p:{bucket}")
 }
@@ -73,6 +80,11 @@ pub fn lapsing_holds(shard: u8) -> String {
 
 pub fn pay_code(shard: u8, code: &str) -> String {
     format!("{{s{shard:03}}}:pc:{code}")
+}
+
+/// Members of an uploaded list: persons on their shards, merchants with the configuration.
+pub fn list_bucket(slot: &Slot, list: u64, bucket: u32) -> String {
+    format!("{}:list:{list}:{bucket}", slot.tag())
 }
 
 pub fn directory_bucket(merchant: &str, order_key: &[u8; 12]) -> String {
@@ -104,6 +116,11 @@ pub fn winners_field(campaign: u16, round: u8, channel: u8, pack: u8) -> String 
     format!("w:{campaign}:{round}:{channel}:{pack}")
 }
 
+/// Header field that holds the first bucket that the crediting of a round has not done yet.
+pub fn credit_cursor_field(campaign: u16, round: u8) -> String {
+    format!("cur:{campaign}:{round}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +132,8 @@ mod tests {
         assert_eq!(person_bucket(0, 7, 12), "{s000}:c7:p:12");
         assert_eq!(order_bucket(1, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{s001}:o:564");
         assert_eq!(directory_bucket("m1", &[0, 65, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{m.m1}:d:1");
+        assert_eq!(list_bucket(&Slot::Shard(3), 7, 12), "{s003}:list:7:12");
+        assert_eq!(list_bucket(&Slot::Config, 8, 0), "{cfg}:list:8:0");
         assert_eq!(pay_code(2, "970020000000000000"), "{s002}:pc:970020000000000000");
         assert_eq!(config("campaigns"), ["{cfg}:campaigns".to_owned(), "{cfg}:campaigns:v".to_owned()]);
         assert_eq!(cell(7, 0, 1, 2), "n:7:0:1:2");

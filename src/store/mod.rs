@@ -5,7 +5,9 @@ pub mod campaign;
 pub mod config;
 pub mod embedded;
 pub mod keys;
+mod lane;
 pub mod ledger;
+pub mod list;
 pub mod merchant;
 pub mod orders;
 pub mod probe;
@@ -15,10 +17,8 @@ pub mod script;
 pub mod snapshot;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use rmpv::Value;
@@ -26,7 +26,8 @@ use rmpv::Value;
 use crate::clock::Clock;
 use crate::domain::refusal::{Code, Outcome, Refusal};
 use keys::Slot;
-pub use script::{Member, Reply, Script};
+use lane::{Lane, Wire};
+pub use script::{Args, Member, Reply, Script};
 
 /// How a store is reached and how much is in flight to it.
 #[derive(Clone, Debug)]
@@ -143,9 +144,9 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     options: Options,
     clock: Clock,
-    hot: Vec<ConnectionManager>,
-    next: AtomicUsize,
-    queues: Vec<batch::Queue>,
+    client: redis::Client,
+    /// For whoever has no lane of its own: jobs and commands.
+    common: Arc<Lane>,
     admin: deadpool_redis::Pool,
 }
 
@@ -154,24 +155,10 @@ impl Store {
     pub async fn open(options: Options, clock: Clock) -> Result<Store, StoreError> {
         let info = connection_info(&options.url)?;
         let client = redis::Client::open(info.clone()).map_err(|error| StoreError::from_client(&error))?;
-        let mut hot = Vec::new();
-        for _ in 0..options.connections.max(4) {
-            let config = ConnectionManagerConfig::new()
-                .set_connection_timeout(Some(Duration::from_secs(2)))
-                .set_response_timeout(None)
-                .set_max_delay(Duration::from_millis(500))
-                .set_pipeline_buffer_size(1024);
-            let connection = client.get_connection_manager_with_config(config).await;
-            hot.push(connection.map_err(|error| StoreError::from_client(&error))?);
-        }
-        let shards = options.shards;
-        let queues = (0..shards).map(|_| batch::Queue::new(options.queue)).collect();
+        let common = Arc::new(Lane::open(&client, &options, &clock, options.connections.max(4)).await?);
         let admin = admin_pool(info, options.deadline)?;
-        let store = Store(Arc::new(Inner { options, clock, hot, next: AtomicUsize::new(0), queues, admin }));
+        let store = Store(Arc::new(Inner { options, clock, client, common, admin }));
         store.load_scripts().await?;
-        for shard in 0..shards {
-            batch::run(store.clone(), Slot::Shard(shard));
-        }
         Ok(store)
     }
 
@@ -186,7 +173,7 @@ impl Store {
     /// One member through the slot's batcher. Safe to repeat: every transition is idempotent by its caller's id.
     pub async fn call(&self, script: &'static Script, slot: &Slot, member: Member) -> Result<Reply, StoreError> {
         match slot {
-            Slot::Shard(shard) => self.0.queues[usize::from(*shard)].call(script, member).await,
+            Slot::Shard(shard) => self.lane().queues[usize::from(*shard)].call(script, member).await,
             _ => {
                 let mut replies = self.batch(script, slot, vec![member]).await?;
                 replies.pop().unwrap_or_else(|| Err(StoreError::malformed("batch")))
@@ -201,35 +188,17 @@ impl Store {
         slot: &Slot,
         members: Vec<Member>,
     ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
-        let call = batch::encode(slot, &members, self.0.clock.now(), self.0.options.clock_guard);
-        let reply = self.eval(script, &call.keys, &call.args).await?;
-        batch::decode(reply, members.len())
-    }
-
-    /// Runs a script by its hash; a node without the script gets it and runs it then, for NOSCRIPT means nothing ran.
-    pub async fn eval(&self, script: &Script, keys: &[String], args: &[Vec<u8>]) -> Result<redis::Value, StoreError> {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(script.hash()).arg(keys.len()).arg(keys).arg(args);
-        match self.send(&command).await {
-            Err(error) if error.code() == Some("NOSCRIPT") => {
-                self.send(redis::cmd("SCRIPT").arg("LOAD").arg(script.text))
-                    .await
-                    .map_err(|error| StoreError::from_client(&error))?;
-                self.send(&command).await.map_err(|error| StoreError::from_client(&error))
-            }
-            answer => answer.map_err(|error| StoreError::from_client(&error)),
-        }
+        self.lane().wire.batch(script, slot, &members).await
     }
 
     /// One command over a hot connection, bounded by our own deadline, never sent twice.
     pub async fn send(&self, command: &redis::Cmd) -> Result<redis::Value, redis::RedisError> {
-        let index = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.hot.len();
-        let mut connection = self.0.hot[index].clone();
-        match tokio::time::timeout(self.0.options.deadline, connection.req_packed_command(command)).await {
-            // A server error arrives as a value at this level of the client; it becomes an error here, once.
-            Ok(answer) => answer.and_then(redis::Value::extract_error),
-            Err(_) => Err(redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))),
-        }
+        self.lane().wire.send(command).await
+    }
+
+    /// The caller's own lane, else the common one.
+    fn lane(&self) -> Arc<Lane> {
+        Lane::here().unwrap_or_else(|| self.0.common.clone())
     }
 
     /// A typed read over a hot connection.
@@ -250,6 +219,35 @@ impl Store {
                 .map_err(|error| StoreError::Unavailable(format!("{}: {error}", script.name)))?;
         }
         Ok(())
+    }
+}
+
+impl Wire {
+    /// A batch in one script call.
+    async fn batch(
+        &self,
+        script: &Script,
+        slot: &Slot,
+        members: &[Member],
+    ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
+        let call = batch::encode(slot, members, self.clock.now(), self.clock_guard);
+        let reply = self.eval(script, &call.keys, &call.args).await?;
+        batch::decode(reply, members.len())
+    }
+
+    /// Runs a script by its hash; a node without the script gets it and runs it then, for NOSCRIPT means nothing ran.
+    async fn eval(&self, script: &Script, keys: &[String], args: &[Vec<u8>]) -> Result<redis::Value, StoreError> {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(script.hash()).arg(keys.len()).arg(keys).arg(args);
+        match self.send(&command).await {
+            Err(error) if error.code() == Some("NOSCRIPT") => {
+                self.send(redis::cmd("SCRIPT").arg("LOAD").arg(script.text))
+                    .await
+                    .map_err(|error| StoreError::from_client(&error))?;
+                self.send(&command).await.map_err(|error| StoreError::from_client(&error))
+            }
+            answer => answer.map_err(|error| StoreError::from_client(&error)),
+        }
     }
 }
 

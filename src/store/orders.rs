@@ -77,6 +77,14 @@ impl Store {
         value.map(|bytes| StoredOrder::decode(&bytes)).transpose()
     }
 
+    /// How much of a merchant's caps is used, in the order of the counters named.
+    pub async fn caps_used(&self, merchant: &str, counters: &[String]) -> Result<Vec<i64>, StoreError> {
+        let mut command = redis::cmd("HMGET");
+        command.arg(Slot::Merchant(merchant.to_owned()).header()).arg(counters);
+        let used: Vec<Option<i64>> = self.query(&command).await?;
+        Ok(used.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
     /// Orders whose holds are on the list of a shard, with the instants at which they run out.
     pub async fn lapsing_holds(&self, shard: u8) -> Result<Vec<(OrderKey, Ms)>, StoreError> {
         let mut command = redis::cmd("HGETALL");
@@ -142,6 +150,8 @@ fn order(mut bytes: &[u8]) -> Option<Order> {
             terminal: text(part(extra, 1)),
             category: text(part(extra, 2)),
             merchant: raw(part(extra, 3)).try_into().unwrap_or_default(),
+            key_terminal: text(part(extra, 4)),
+            merchant_id: text(part(extra, 5)),
         },
     };
     Some(Order {

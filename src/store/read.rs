@@ -28,6 +28,15 @@ impl Store {
         self.query(redis::cmd("HGETALL").arg(slot.header())).await
     }
 
+    /// Some fields of a slot's header as numbers; what is not there is 0.
+    pub async fn header_numbers(&self, slot: &Slot, fields: &[String]) -> Result<Vec<i64>, StoreError> {
+        if fields.is_empty() {
+            return Ok(Vec::new());
+        }
+        let values: Vec<Option<i64>> = self.query(redis::cmd("HMGET").arg(slot.header()).arg(fields)).await?;
+        Ok(values.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
     /// The records of some buckets of a shard. The buckets are read one after another: a record written meanwhile is seen or not.
     pub async fn people(
         &self,

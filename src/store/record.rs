@@ -19,7 +19,7 @@ pub struct PersonRecord {
 }
 
 /// A place on a round's list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     pub round: u8,
     pub channel: u8,
@@ -27,6 +27,20 @@ pub struct Entry {
     pub choice: u8,
     /// Whole seconds since the epoch.
     pub at: i64,
+    /// Eight bytes for each identity key of the reservation but the person, in the order of the file; 0 = not known.
+    pub digests: [u64; 3],
+    pub mark: Mark,
+}
+
+/// What became of an entry after it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mark {
+    #[default]
+    None,
+    /// Taken off the list when it closed: an earlier entry had its phone, or the person has won before.
+    Struck,
+    /// A decided winner who has tapped before the release came to the score: no wave passes over this one.
+    Present,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +109,17 @@ fn bytes_at(value: &Value, index: usize) -> Vec<u8> {
 }
 
 fn entry(value: &Value) -> Entry {
-    Entry { round: at(value, 0) as u8, channel: at(value, 1) as u8, choice: at(value, 2) as u8, at: at(value, 3) }
+    let mut digests = [0; 3];
+    for (digest, bytes) in digests.iter_mut().zip(bytes_at(value, 4).chunks_exact(8)) {
+        *digest = bytes.iter().fold(0, |digest, byte| digest << 8 | u64::from(*byte));
+    }
+    let mark = match at(value, 5) {
+        1 => Mark::Struck,
+        2 => Mark::Present,
+        _ => Mark::None,
+    };
+    let (round, channel, choice) = (at(value, 0) as u8, at(value, 1) as u8, at(value, 2) as u8);
+    Entry { round, channel, choice, at: at(value, 3), digests, mark }
 }
 
 fn pack(value: &Value) -> Pack {

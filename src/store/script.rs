@@ -38,11 +38,15 @@ macro_rules! scripts {
 }
 
 scripts! {
+    ALLOWANCE_PUT "allowance_put",
     CONFIG_PUT "config_put",
+    CURSOR_PUT "cursor_put",
+    ENTRY_MARK "entry_mark",
     HEADER_PUT "header_put",
     MERCHANT_VIEW "merchant_view",
     MONEY_CARRY "money_carry",
     MONEY_EXPIRE "money_expire",
+    ORDER_CAP "order_cap",
     ORDER_CANCEL "order_cancel" after "order",
     ORDER_CLOSE "order_close" after "order",
     ORDER_CONFIRM "order_confirm" after "order",
@@ -66,19 +70,83 @@ scripts! {
 #[derive(Clone, Debug)]
 pub struct Member {
     pub keys: Vec<String>,
-    pub args: Vec<Value>,
+    pub(super) args: Args,
     /// The node's view of a campaign, checked against the shard's before anything is judged.
     pub views: Vec<(u16, u64)>,
 }
 
 impl Member {
     pub fn new(keys: Vec<String>, args: Vec<Value>) -> Member {
+        Member::packed(keys, args.iter().fold(Args::default(), Args::value))
+    }
+
+    /// For the hot transitions, which write their arguments without building values first.
+    pub fn packed(keys: Vec<String>, args: Args) -> Member {
         Member { keys, args, views: Vec::new() }
     }
 
     pub fn view(mut self, campaign: u16, rev: u64) -> Member {
         self.views.push((campaign, rev));
         self
+    }
+}
+
+/// Arguments as the scripts read them: msgpack, one after another.
+#[derive(Clone, Debug, Default)]
+pub struct Args {
+    pub(super) bytes: Vec<u8>,
+    pub(super) count: u32,
+}
+
+const INFALLIBLE: &str = "writing to memory cannot fail";
+
+impl Args {
+    pub fn with_capacity(bytes: usize) -> Args {
+        Args { bytes: Vec::with_capacity(bytes), count: 0 }
+    }
+
+    pub fn int(mut self, n: impl Into<i64>) -> Args {
+        rmp::encode::write_sint(&mut self.bytes, n.into()).expect(INFALLIBLE);
+        self.count += 1;
+        self
+    }
+
+    /// A text, or bytes: the store's msgpack knows no binary type, so bytes go as a string, which it never reads as text.
+    pub fn bytes(mut self, bytes: impl AsRef<[u8]>) -> Args {
+        write_str(&mut self.bytes, bytes.as_ref());
+        self.count += 1;
+        self
+    }
+
+    /// A list of what `fill` appends.
+    pub fn list(mut self, fill: impl FnOnce(Args) -> Args) -> Args {
+        let inner = fill(Args::default());
+        rmp::encode::write_array_len(&mut self.bytes, inner.count).expect(INFALLIBLE);
+        self.bytes.extend_from_slice(&inner.bytes);
+        self.count += 1;
+        self
+    }
+
+    pub fn value(mut self, value: &Value) -> Args {
+        write(&mut self.bytes, value);
+        self.count += 1;
+        self
+    }
+}
+
+fn write_str(out: &mut Vec<u8>, bytes: &[u8]) {
+    rmp::encode::write_str_len(out, bytes.len() as u32).expect(INFALLIBLE);
+    out.extend_from_slice(bytes);
+}
+
+fn write(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Array(items) => {
+            rmp::encode::write_array_len(out, items.len() as u32).expect(INFALLIBLE);
+            items.iter().for_each(|item| write(out, item));
+        }
+        Value::Binary(bytes) => write_str(out, bytes),
+        other => rmpv::encode::write_value(out, other).expect(INFALLIBLE),
     }
 }
 

@@ -24,10 +24,13 @@ pub struct Line {
     pub pack_id: Option<String>,
     #[serde(default)]
     pub k: u16,
+    /// Of winners: the wave in which the place won, absent for the draw itself.
+    #[serde(default)]
+    pub wave: usize,
 }
 
 /// 32 bytes, 64 lower-case hex digits in the files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "std::borrow::Cow<'_, str>")]
 pub struct Pseudonym(pub [u8; 32]);
 

@@ -1,13 +1,13 @@
-//! The groups that compete for the same packs, and the N lowest of each.
+//! The groups that compete for the same packs, and the lowest of each: in the draw, and after it in each wave.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::Value;
 use sha2::Sha256;
 
 use super::entries::{Line, Pseudonym, entry_bytes};
-use super::proof::Proof;
+use super::proof::{Cutoff, Proof};
+use super::supply::{self, Part};
 use super::tree::Hash;
 
 /// One (person, channel, pack_id) with its lowest score; ordered as the rule orders: score, then pseudonym.
@@ -20,14 +20,15 @@ pub struct Candidate {
     pub k: u16,
 }
 
-pub struct Group {
+struct Group {
     /// None when one group runs over all channels.
-    pub channel: Option<String>,
+    channel: Option<String>,
     /// Empty when the persons choose nothing.
-    pub pack_id: String,
-    /// Packs that the winners share: one, or the tiers of `chance` in file order.
-    pub tiers: Vec<(String, u64)>,
-    pub supply: u64,
+    pack_id: String,
+    /// For the draw and each wave the packs that its winners share: one, or the tiers of `chance` in file order.
+    windows: Vec<Vec<(String, u64)>>,
+    /// As many as may matter.
+    most: u64,
     /// The lowest seen so far, the highest of them on top.
     lowest: BinaryHeap<Candidate>,
 }
@@ -36,49 +37,54 @@ pub struct Group {
 pub struct Decided {
     pub channel: Option<String>,
     pub pack_id: String,
+    /// The draw, then each wave.
+    pub windows: Vec<Window>,
+}
+
+pub struct Window {
     pub cutoff: Option<Candidate>,
     /// Winner and the pack it gets.
     pub winners: Vec<(Candidate, String)>,
+    /// Where chance gives the packs: each with its last winner and that one's second score.
+    pub tiers: Vec<(String, Hash, Pseudonym, u64)>,
 }
 
 pub struct Groups {
     groups: Vec<Group>,
     channels: Vec<String>,
-    split: bool,
-    chosen: bool,
+    chance: bool,
+    /// How many packs a person may keep, where the entries of one may win more.
+    cap: Option<u64>,
     /// The candidate whose `k` are still arriving: the list is sorted, so they are neighbours.
     pending: Option<(usize, Candidate)>,
 }
 
 impl Groups {
     pub fn of_round(proof: &Proof) -> Result<Groups, String> {
-        let channels: Vec<String> = strings(&proof.campaign["channels"]);
+        let channels = supply::channels(proof);
         let assignment = proof.round["assignment"].as_str().unwrap_or("single");
         let chosen = matches!(assignment, "choice" | "each");
-        let supply = if proof.supply_from_file() { supply_of_file(proof, &channels)? } else { supply_of_proof(proof) };
-        let split = supply.iter().any(|part| part.channel.is_some());
+        let cap = supply::cap(proof, &channels);
         let mut groups: Vec<Group> = Vec::new();
-        for part in supply {
-            let pack_id = if chosen { part.pack_id.clone() } else { String::new() };
-            let tier = (part.pack_id, part.count);
-            match groups.iter_mut().find(|group| group.channel == part.channel && group.pack_id == pack_id) {
-                Some(group) => {
-                    group.supply += part.count;
-                    group.tiers.push(tier);
+        for Part { channel, pack_id: pack, count } in supply::parts(proof, &channels)? {
+            let pack_id = if chosen { pack.clone() } else { String::new() };
+            match groups.iter_mut().find(|group| group.channel == channel && group.pack_id == pack_id) {
+                Some(group) => group.windows[0].push((pack, count)),
+                None => {
+                    let windows = vec![vec![(pack, count)]];
+                    groups.push(Group { channel, pack_id, windows, most: 0, lowest: BinaryHeap::new() });
                 }
-                None => groups.push(Group {
-                    channel: part.channel,
-                    pack_id,
-                    tiers: vec![tier],
-                    supply: part.count,
-                    lowest: BinaryHeap::new(),
-                }),
             }
         }
-        if assignment == "single" && groups.iter().any(|group| group.tiers.len() > 1) {
+        if assignment == "single" && groups.iter().any(|group| group.windows[0].len() > 1) {
             return Err("the round gives several packs without saying who gets which (assignment single)".to_owned());
         }
-        Ok(Groups { groups, channels, split, chosen, pending: None })
+        for group in &mut groups {
+            group.take_waves(proof)?;
+            let matter = group.windows.iter().flatten().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+            group.most = if cap.is_some() { u64::MAX } else { matter };
+        }
+        Ok(Groups { groups, channels, chance: assignment == "chance", cap, pending: None })
     }
 
     /// Takes the next entry of the sorted list.
@@ -111,15 +117,14 @@ impl Groups {
 
     fn group_of(&self, line: &Line) -> Option<usize> {
         self.groups.iter().position(|group| {
-            group.pack_id == line.pack_id()
-                && (!self.split || group.channel.as_deref().unwrap_or_default() == line.channel())
+            group.pack_id == line.pack_id() && group.channel.as_deref().is_none_or(|channel| channel == line.channel())
         })
     }
 
     fn settle(&mut self) {
         let Some((index, candidate)) = self.pending.take() else { return };
         let group = &mut self.groups[index];
-        if (group.lowest.len() as u64) < group.supply {
+        if (group.lowest.len() as u64) < group.most {
             group.lowest.push(candidate);
         } else if let Some(mut highest) = group.lowest.peek_mut()
             && candidate < *highest
@@ -131,74 +136,111 @@ impl Groups {
     /// After the last entry: who won what.
     pub fn decide(mut self, seed: &Hash) -> Vec<Decided> {
         self.settle();
-        let (channels, chosen) = (self.channels, self.chosen);
-        let decide = |group: Group| {
-            let cutoff = group.lowest.peek().copied();
-            let mut ranked = group.lowest.into_vec();
-            if group.tiers.len() > 1 {
-                ranked.sort_unstable_by_key(|winner| (tier_rank(seed, winner, &channels), winner.pseudonym));
-            }
-            let packs = group.tiers.iter().flat_map(|(pack_id, count)| {
-                std::iter::repeat_n(pack_id, usize::try_from(*count).unwrap_or(usize::MAX))
+        let mut ranked: Vec<Vec<Candidate>> =
+            self.groups.iter_mut().map(|group| std::mem::take(&mut group.lowest).into_sorted_vec()).collect();
+        if let Some(cap) = self.cap {
+            let supply: Vec<u64> = self.groups.iter().map(|group| total(&group.windows[0])).collect();
+            ranked = capped(ranked, supply, cap);
+        }
+        let tiers = Tiers { seed, channels: &self.channels, chance: self.chance };
+        let decide = |(group, ranked): (Group, Vec<Candidate>)| {
+            let mut rest = ranked.as_slice();
+            let windows = group.windows.iter().map(|packs| {
+                let won = usize::try_from(total(packs)).unwrap_or(usize::MAX).min(rest.len());
+                let (own, others) = rest.split_at(won);
+                rest = others;
+                tiers.give(own, packs)
             });
-            let winners = ranked.into_iter().zip(packs.cloned()).collect();
-            let pack_id = if chosen { group.pack_id } else { String::new() };
-            Decided { channel: group.channel, pack_id, cutoff, winners }
+            let windows = windows.collect();
+            Decided { channel: group.channel, pack_id: group.pack_id, windows }
         };
-        self.groups.into_iter().map(decide).collect()
+        self.groups.into_iter().zip(ranked).map(decide).collect()
     }
 }
 
-/// Which winner of a `chance` group gets the better tier: a second HMAC, so that a lucky score is not a good tier too.
-fn tier_rank(seed: &Hash, winner: &Candidate, channels: &[String]) -> Hash {
-    let channel = winner.channel.map_or("", |index| channels[usize::from(index)].as_str());
-    let entry = entry_bytes(&winner.pseudonym, channel, "", winner.k);
-    let keyed = Hmac::<Sha256>::new_from_slice(seed).expect("HMAC takes a key of any length");
-    keyed.chain_update(b"quanyu.tier.v1\0").chain_update(entry).finalize().into_bytes().into()
+impl Group {
+    /// How many a wave passed on is not in the files: it is read from the proof, and can never be more than the group had.
+    fn take_waves(&mut self, proof: &Proof) -> Result<(), String> {
+        let supply = total(&self.windows[0]);
+        for (n, wave) in proof.windows.iter().enumerate().skip(1) {
+            let here = |cutoff: &&Cutoff| cutoff.channel == self.channel;
+            let of_tiers = wave.tiers.iter().flatten().filter(here);
+            let tiers: Vec<_> = of_tiers.map(|tier| (tier.pack_id.clone().unwrap_or_default(), tier.winners)).collect();
+            let only = &self.windows[0][0].0;
+            let own = wave.cutoffs.iter().filter(here).find(|cutoff| {
+                let pack = cutoff.pack_id.as_deref().unwrap_or_default();
+                pack == self.pack_id || self.pack_id.is_empty() && pack == only
+            });
+            let winners = own.map_or(0, |cutoff| cutoff.winners);
+            let packs = if tiers.is_empty() { vec![(only.clone(), winners)] } else { tiers };
+            if total(&packs) > supply {
+                return Err(format!("wave {n} gives more packs than the round has"));
+            }
+            self.windows.push(packs);
+        }
+        Ok(())
+    }
 }
 
-struct Part {
-    channel: Option<String>,
-    pack_id: String,
-    count: u64,
+fn total(packs: &[(String, u64)]) -> u64 {
+    packs.iter().map(|(_, count)| count).sum()
 }
 
-/// `packs` of the round, in the order of the campaign's `packs`.
-fn supply_of_file(proof: &Proof, channels: &[String]) -> Result<Vec<Part>, String> {
-    let mut parts = Vec::new();
-    let known = proof.campaign["packs"].as_array().into_iter().flatten().filter_map(|pack| pack["pack_id"].as_str());
-    for pack_id in known {
-        let supply = &proof.round["packs"][pack_id];
-        let Some(count) = supply.as_u64().or(supply["count"].as_u64()) else { continue };
-        let part =
-            |channel: Option<&String>, count| Part { channel: channel.cloned(), pack_id: pack_id.to_owned(), count };
-        match &supply["by_channel"] {
-            Value::String(word) if word == "equal" => {
-                let share = count / channels.len().max(1) as u64;
-                let rest = count % channels.len().max(1) as u64;
-                parts.extend((0..).zip(channels).map(|(n, channel)| part(Some(channel), share + u64::from(n < rest))));
-            }
-            Value::Object(counts) => {
-                parts.extend(
-                    channels.iter().filter_map(|channel| Some(part(Some(channel), counts.get(channel)?.as_u64()?))),
-                );
-            }
-            _ => parts.push(part(None, count)),
+/// A person keeps the lowest scores over all groups, and what one may not keep goes to the next on the list of its group.
+fn capped(ranked: Vec<Vec<Candidate>>, mut supply: Vec<u64>, cap: u64) -> Vec<Vec<Candidate>> {
+    let mut all: Vec<(Candidate, usize)> = Vec::new();
+    for (group, candidates) in ranked.iter().enumerate() {
+        all.extend(candidates.iter().map(|candidate| (*candidate, group)));
+    }
+    all.sort_unstable();
+    let mut kept: HashMap<Pseudonym, u64> = HashMap::new();
+    let mut winners = vec![Vec::new(); supply.len()];
+    for (candidate, group) in all {
+        let kept = kept.entry(candidate.pseudonym).or_default();
+        if supply[group] > 0 && *kept < cap {
+            *kept += 1;
+            supply[group] -= 1;
+            winners[group].push(candidate);
         }
     }
-    if parts.is_empty() { Err("the round sets no packs apart".to_owned()) } else { Ok(parts) }
+    winners
 }
 
-/// For a `money` supply the counts were fixed at the draw: the proof says them.
-fn supply_of_proof(proof: &Proof) -> Vec<Part> {
-    let part = |cutoff: &super::proof::Cutoff| Part {
-        channel: cutoff.channel.clone(),
-        pack_id: cutoff.pack_id.clone().unwrap_or_default(),
-        count: cutoff.winners,
-    };
-    proof.cutoffs.iter().map(part).collect()
+struct Tiers<'a> {
+    seed: &'a Hash,
+    channels: &'a [String],
+    chance: bool,
 }
 
-fn strings(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+impl Tiers<'_> {
+    /// The winners of a window, lowest score first, and what each of them gets.
+    fn give(&self, winners: &[Candidate], packs: &[(String, u64)]) -> Window {
+        let cutoff = winners.last().copied();
+        if !self.chance {
+            let pack = packs.first().map(|(pack, _)| pack.clone()).unwrap_or_default();
+            let winners = winners.iter().map(|winner| (*winner, pack.clone())).collect();
+            return Window { cutoff, winners, tiers: Vec::new() };
+        }
+        let mut second: Vec<(Hash, Pseudonym, Candidate)> =
+            winners.iter().map(|winner| (self.rank(winner), winner.pseudonym, *winner)).collect();
+        second.sort_unstable();
+        let (mut given, mut tiers, mut rest) = (Vec::with_capacity(winners.len()), Vec::new(), second.as_slice());
+        for (pack, count) in packs {
+            let (own, others) = rest.split_at(rest.len().min(usize::try_from(*count).unwrap_or(usize::MAX)));
+            given.extend(own.iter().map(|(_, _, winner)| (*winner, pack.clone())));
+            if let Some((score, pseudonym, _)) = own.last() {
+                tiers.push((pack.clone(), *score, *pseudonym, own.len() as u64));
+            }
+            rest = others;
+        }
+        Window { cutoff, winners: given, tiers }
+    }
+
+    /// Which winner of a `chance` group gets the better tier: a second HMAC, so that a lucky score is not a good tier too.
+    fn rank(&self, winner: &Candidate) -> Hash {
+        let channel = winner.channel.map_or("", |index| self.channels[usize::from(index)].as_str());
+        let entry = entry_bytes(&winner.pseudonym, channel, "", winner.k);
+        let keyed = Hmac::<Sha256>::new_from_slice(self.seed).expect("HMAC takes a key of any length");
+        keyed.chain_update(b"quanyu.tier.v1\0").chain_update(entry).finalize().into_bytes().into()
+    }
 }

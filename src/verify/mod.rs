@@ -13,15 +13,21 @@
 //! - `"equal"` gives every channel floor(count / channels), the first `count mod channels` channels of the file one more.
 //! - A group with fewer candidates than packs takes them all; its cutoff is the last of them. An empty group has no cutoff, or one
 //!   with `winners` 0.
-//! - Counts of a `money` supply are fixed at the draw, not in the file: they are read from the cutoffs and printed as `supply=proof`.
+//! - Where a person's entries may win more packs than `max_packs_per_person`, all entries of the round are taken in the order of score
+//!   and pseudonym, over all groups; one wins if its group has a pack left and its person has won fewer than the maximum.
+//! - Counts of a `money` supply are fixed at the draw, not in the file: they are read from the proof and printed as `supply=proof`.
+//! - A wave gives the next scores after those that won before. How many is left over is not in the files; it is read from the proof.
 //! - `chance` ranks a group's winners by HMAC-SHA256(seed, "quanyu.tier.v1\0" ‖ entry), ties by pseudonym; packs in file order.
 //!
-//! What it cannot show: that a public value really is the beacon's or the notary's (compare `entropy_values` with the source), and,
-//! with the operator's secret as the only entropy, that the operator did not try many secrets.
+//! A drand value is checked against the network's key. What it cannot show: that digits really are the notary's (compare
+//! `entropy_values` with the record), that a wave passed on no more than was left, and, with the operator's secret as the only entropy,
+//! that the operator did not try many secrets.
 
+mod beacon;
 mod entries;
 mod groups;
 mod proof;
+mod supply;
 mod tree;
 mod winners;
 

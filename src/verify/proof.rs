@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Faults;
+use super::{Faults, beacon};
 
 /// Said before anybody could know the result.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,9 +28,30 @@ struct Reveal {
     #[serde(default)]
     entropy_values: Vec<String>,
     cutoffs: Vec<Cutoff>,
+    /// Where chance gives the packs: the last winner of each by second score.
+    tiers: Option<Vec<Cutoff>>,
+    #[serde(default)]
+    waves: Vec<Wave>,
+    /// Packs as they were fixed at the draw, for a `money` supply.
+    supply: Option<Vec<Fixed>>,
+    drand_signature: Option<String>,
 }
 
-/// The last winner of a group.
+/// A window after the round's own, in which packs that nobody had claimed went to the next scores.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Wave {
+    pub cutoffs: Vec<Cutoff>,
+    pub tiers: Option<Vec<Cutoff>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Fixed {
+    pub channel: Option<String>,
+    pub pack_id: String,
+    pub count: u64,
+}
+
+/// The last winner of a group, or of a pack within it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Cutoff {
     pub channel: Option<String>,
@@ -45,7 +66,9 @@ pub struct Proof {
     /// The campaign's entry for this round.
     pub round: Value,
     pub commitment: Commitment,
-    pub cutoffs: Vec<Cutoff>,
+    /// The draw, then each wave.
+    pub windows: Vec<Wave>,
+    pub supply: Option<Vec<Fixed>>,
     reveal: Reveal,
     /// The proof as it is, to compare what it repeats with the commitment.
     raw_proof: Value,
@@ -68,7 +91,10 @@ impl Proof {
             .find(|round| round["round_id"].as_str() == Some(&commitment.round_id))
             .cloned()
             .ok_or_else(|| vec![format!("campaign.json has no round {}", commitment.round_id)])?;
-        Ok(Proof { campaign, round, commitment, cutoffs: reveal.cutoffs.clone(), reveal, raw_proof, raw_commitment })
+        let drawn = Wave { cutoffs: reveal.cutoffs.clone(), tiers: reveal.tiers.clone() };
+        let windows = std::iter::once(drawn).chain(reveal.waves.iter().cloned()).collect();
+        let supply = reveal.supply.clone();
+        Ok(Proof { campaign, round, commitment, windows, supply, reveal, raw_proof, raw_commitment })
     }
 
     /// Whether the campaign file alone says how many win.
@@ -146,6 +172,14 @@ impl Proof {
                 "{public} public entropy values were named, the proof has {}",
                 self.reveal.entropy_values.len()
             ));
+        }
+        let mut public = self.commitment.entropy.iter().filter(|source| *source != "operator");
+        if let Some(beacon) = public.position(|source| source == "drand") {
+            let value = self.reveal.entropy_values.get(beacon).map_or("", String::as_str);
+            let signature = self.reveal.drand_signature.as_deref().unwrap_or_default();
+            if let Err(fault) = beacon::check(self.commitment.drand_round, signature, value) {
+                faults.add(fault);
+            }
         }
         if self.commitment.entropy.iter().any(|source| source == "operator") && self.reveal.secret.is_empty() {
             faults.add("the operator's secret was named and is missing from the proof".to_owned());

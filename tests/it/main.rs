@@ -13,6 +13,7 @@ mod campaign;
 mod conservation;
 mod contention;
 mod issuance;
+mod list;
 mod merchant;
 mod pool;
 mod redemption;

@@ -12,7 +12,8 @@ const FUNCTION_LINES: usize = 70;
 const FILE_BYTES: u64 = 512 * 1024;
 
 /// Refusals that a script gives to the node itself: the engine acts on them and nobody sees them.
-const TO_THE_NODE: &[&str] = &["attempt_void", "hold_runs", "pay_code_taken", "plan_stale", "sold_out"];
+const TO_THE_NODE: &[&str] =
+    &["attempt_void", "empty", "excluded", "hold_runs", "max_packs", "pay_code_taken", "plan_stale"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

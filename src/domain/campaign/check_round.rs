@@ -3,6 +3,7 @@
 use super::check_terms::*;
 use super::findings::Findings;
 use super::schema::*;
+use crate::domain::beacon;
 use crate::domain::time::{DAY, Ms, SECOND, Zone};
 
 /// One round under judgement.
@@ -214,6 +215,22 @@ impl Case<'_> {
                 "entropy_missing",
                 "entropy 中没有 drand。",
                 "The entropy does not list drand.",
+            );
+        }
+        self.check_beacon(found);
+    }
+
+    /// A beacon proves something only if nobody can know its value while the list can still change.
+    fn check_beacon(&self, found: &mut Findings) {
+        let Some(draw) = &self.round.draw else { return };
+        let reservation = self.campaign.reservation_of(self.round).map(|terms| terms.closes_at);
+        let (Some(beacon), Some(list)) = (draw.drand_round, draw.close_list_at.or(reservation)) else { return };
+        if beacon::due_at(beacon) < list + beacon::LEAD {
+            found.fault(
+                self.at("draw/drand_round"),
+                "beacon_too_early",
+                "该轮信标须在名单关闭至少 60 秒之后。",
+                "This beacon must be due at least 60 seconds after the list has closed.",
             );
         }
     }

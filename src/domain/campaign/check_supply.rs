@@ -107,6 +107,17 @@ impl Case<'_> {
                 "With several packs, say choice, chance or each.",
             );
         }
+        if let (Assignment::Chance, Supply::Packs(supplies)) = (round.assignment, &round.supply) {
+            let divided = supplies.iter().filter(|supply| supply.by_channel.is_some()).count();
+            if divided != 0 && divided != supplies.len() {
+                found.fault(
+                    self.at("packs"),
+                    "mixed_by_channel",
+                    "chance 的礼包须都分渠道，或都不分。",
+                    "With chance, divide all packs by channel or none.",
+                );
+            }
+        }
         if round.assignment == Assignment::Each && (round.max_packs_per_person as usize) < packs {
             let (zh, en) = (
                 format!("each 有 {packs} 个礼包，每人上限却更少。"),

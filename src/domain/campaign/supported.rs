@@ -4,6 +4,8 @@
 
 use super::findings::Fault;
 use super::schema::*;
+use crate::domain::claim_limit;
+use crate::domain::limit::keeper;
 
 struct Missing(Vec<Fault>);
 
@@ -30,7 +32,9 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     row.unless(campaign.merchant_enrolment.by_list.is_none(), "/merchant_enrolment/by_list".into(), "by_list");
     for (i, pack) in campaign.packs.iter().enumerate() {
         let at = format!("/packs/{i}");
-        row.unless(pack.use_rule.is_none(), format!("{at}/use_rule"), "use_rule of a pack");
+        if let Some(rule) = &pack.use_rule {
+            use_rule(row, rule, &format!("{at}/use_rule"));
+        }
         for (j, kind) in pack.vouchers.iter().enumerate() {
             voucher(row, kind, &format!("{at}/vouchers/{j}"));
         }
@@ -40,10 +44,12 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
         one_round(row, campaign, round, &at);
         own_terms(row, round, &at);
     }
+    let limits = campaign.limits.len() + campaign.rounds.iter().map(|round| round.limits.len()).sum::<usize>();
+    row.unless(limits <= 255, "/limits".into(), "more than 255 limits in all");
     for (i, limit) in campaign.limits.iter().enumerate() {
         one_limit(row, limit, &format!("/limits/{i}"));
     }
-    terms(row, campaign.reservation.as_ref(), campaign.eligibility.as_ref(), campaign.validity.as_ref(), "");
+    terms(row, campaign.reservation.as_ref(), campaign.eligibility.as_ref(), "");
     if let Some(rule) = &campaign.use_rule {
         use_rule(row, rule, "/use_rule");
     }
@@ -52,64 +58,44 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
 
 fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
     row.unless(matches!(kind.face, Face::Save { .. }), format!("{at}/kind"), "kind percent");
-    row.unless(kind.use_rule.is_none(), format!("{at}/use_rule"), "use_rule of a voucher");
-    row.unless(kind.validity.is_none(), format!("{at}/validity"), "validity of a voucher");
+    if let Some(rule) = &kind.use_rule {
+        use_rule(row, rule, &format!("{at}/use_rule"));
+    }
     row.unless(kind.after_kind.is_none(), format!("{at}/after_kind"), "after_kind");
 }
 
 fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     let drawn = matches!(round.mode, Mode::Ballot | Mode::Rain);
     row.unless(drawn, format!("{at}/mode"), "modes first_come, grant");
-    let claimed_ballot = round.mode == Mode::Ballot && round.opens_at.is_some();
-    row.unless(!claimed_ballot, format!("{at}/opens_at"), "claim window of a ballot");
     let walk_in = drawn && campaign.reservation_of(round).is_none();
     row.unless(
         round.reservation != RoundReservation::WalkIn && !walk_in,
         format!("{at}/reservation"),
         "rounds without reservation",
     );
-    match &round.supply {
-        Supply::Packs(packs) => {
-            row.unless(packs.len() == 1, format!("{at}/packs"), "several packs in a round");
-            for pack in packs {
-                row.unless(pack.by_channel.is_none(), format!("{at}/packs/{}/by_channel", pack.pack_id), "by_channel");
-            }
-        }
-        Supply::Money { weights, by_channel, .. } => {
-            row.unless(weights.len() == 1, format!("{at}/money"), "several packs in a round");
-            row.unless(by_channel.is_none(), format!("{at}/money/by_channel"), "by_channel");
-        }
-    }
-    row.unless(round.assignment == Assignment::Single, format!("{at}/assignment"), "assignment choice, chance, each");
+    let each = if round.assignment == Assignment::Each { round.supply.pack_ids().count() } else { 1 };
+    let by_channel = campaign.reservation_of(round).is_some_and(|terms| terms.one_per.contains(&OnePer::Channel));
+    let most = if by_channel { campaign.channels.len() } else { 1 } * each;
     row.unless(
-        round.max_packs_per_person == 1,
-        format!("{at}/max_packs_per_person"),
-        "more than one pack per person and round",
+        round.waves.is_empty() || round.max_packs_per_person as usize >= most,
+        format!("{at}/waves"),
+        "waves where a person may win more packs than one may keep",
     );
-    row.unless(round.exclude_winners_of.is_empty(), format!("{at}/exclude_winners_of"), "exclude_winners_of");
     row.unless(round.entries_list.is_none(), format!("{at}/entries_list"), "entries_list");
-    let operator = round.draw.as_ref().is_none_or(|draw| draw.entropy == [Entropy::Operator]);
-    row.unless(operator, format!("{at}/draw/entropy"), "entropy drand, notary");
-    row.unless(round.unclaimed != Unclaimed::Release, format!("{at}/unclaimed"), "unclaimed release");
-    row.unless(round.waves.is_empty(), format!("{at}/waves"), "waves");
-    row.unless(round.limits.is_empty(), format!("{at}/limits"), "limits of a round");
+    for (i, limit) in round.limits.iter().enumerate() {
+        one_limit(row, limit, &format!("{at}/limits/{i}"));
+    }
 }
 
 fn own_terms(row: &mut Missing, round: &Round, at: &str) {
     let own = if let RoundReservation::Own(own) = &round.reservation { Some(own.as_ref()) } else { None };
-    terms(row, own, round.eligibility.as_ref(), round.validity.as_ref(), at);
+    terms(row, own, round.eligibility.as_ref(), at);
     if let Some(rule) = &round.use_rule {
         use_rule(row, rule, &format!("{at}/use_rule"));
     }
 }
 
-fn terms(
-    row: &mut Missing,
-    reservation: Option<&Reservation>,
-    eligibility: Option<&Eligibility>,
-    validity: Option<&Validity>,
-    at: &str,
-) {
+fn terms(row: &mut Missing, reservation: Option<&Reservation>, eligibility: Option<&Eligibility>, at: &str) {
     if let Some(terms) = reservation {
         let at = format!("{at}/reservation");
         row.unless(terms.one_per == [OnePer::Person], format!("{at}/one_per"), "one_per channel");
@@ -135,49 +121,20 @@ fn terms(
         row.unless(terms.deny_list.is_none(), format!("{at}/deny_list"), "deny_list");
         row.unless(terms.attributes.is_empty(), format!("{at}/attributes"), "attributes");
     }
-    if let Some(terms) = validity {
-        let at = format!("{at}/validity");
-        let absolute = terms.available_begin_time.is_some() && terms.available_end_time.is_some();
-        row.unless(absolute, at.clone(), "validity without fixed begin and end");
-        row.unless(
-            terms.available_day_after_receive.is_none(),
-            format!("{at}/available_day_after_receive"),
-            "validity relative to receipt",
-        );
-        row.unless(terms.wait_days_after_receive == 0, format!("{at}/wait_days_after_receive"), "wait after receipt");
-    }
 }
 
 fn use_rule(row: &mut Missing, rule: &UseRule, at: &str) {
-    row.unless(rule.category_codes.is_empty(), format!("{at}/category_codes"), "category_codes");
     row.unless(rule.merchants_list.is_none(), format!("{at}/merchants_list"), "merchants_list");
-    row.unless(rule.scenes.is_empty(), format!("{at}/scenes"), "scenes");
-    row.unless(rule.hours.is_empty(), format!("{at}/hours"), "hours");
-    row.unless(rule.dates_excluded.is_empty(), format!("{at}/dates_excluded"), "dates_excluded");
-    row.unless(rule.eligible_items.is_empty(), format!("{at}/eligible_items"), "eligible_items");
-    row.unless(rule.excluded_items.is_empty(), format!("{at}/excluded_items"), "excluded_items");
-    row.unless(
-        rule.threshold_on == ThresholdOn::AfterMerchantDiscount,
-        format!("{at}/threshold_on"),
-        "threshold_on initial",
-    );
-    row.unless(!rule.combine_with_campaigns, format!("{at}/combine_with_campaigns"), "combine_with_campaigns");
-    row.unless(
-        rule.max_vouchers_per_payment == 1,
-        format!("{at}/max_vouchers_per_payment"),
-        "several vouchers in a payment",
-    );
     row.unless(rule.location.is_none(), format!("{at}/location"), "location");
-    row.unless(!rule.require_items, format!("{at}/require_items"), "require_items");
 }
 
 fn one_limit(row: &mut Missing, limit: &Limit, at: &str) {
-    use LimitEntity::{Merchant, Person};
-    row.unless(limit.action == LimitAction::Redeem, format!("{at}/action"), "limits of other actions than redeem");
-    let mut entities = limit.entities.clone();
-    entities.sort_unstable();
-    let known = entities == [Person] || entities == [Person, Merchant];
-    row.unless(known, format!("{at}/entities"), "limits by other than person, or person and merchant");
-    row.unless(limit.period == Period::Day, format!("{at}/period"), "limits by other periods than a day");
-    row.unless(matches!(limit.max, LimitMax::Count(_)), format!("{at}/max_amount"), "max_amount");
+    if limit.action == LimitAction::Claim {
+        let personal = claim_limit::is_personal(limit);
+        row.unless(personal, format!("{at}/entities"), "limits on claims by other than person, channel and pack");
+        return;
+    }
+    row.unless(limit.action == LimitAction::Redeem, format!("{at}/action"), "limits on reserve, refund");
+    let kept = limit.action != LimitAction::Redeem || keeper(limit).is_some();
+    row.unless(kept, format!("{at}/entities"), "limits on redeeming that name no person, merchant, store or terminal");
 }

@@ -145,6 +145,24 @@ impl UseRule {
             require_items: false,
         }
     }
+
+    /// The categories that the rule names, in its list or, when it has none, by their industry codes.
+    pub fn allowed_categories(&self) -> impl Iterator<Item = &str> {
+        let by_code = self.category_codes.keys().filter(|_| self.categories.is_empty());
+        self.categories.iter().chain(by_code).map(String::as_str)
+    }
+
+    /// Whether goods of a category count; a rule that names none restricts nothing.
+    pub fn allows_category(&self, category: &str) -> bool {
+        self.allowed_categories().next().is_none() || self.allowed_categories().any(|allowed| allowed == category)
+    }
+}
+
+impl Scene {
+    /// Whether a sale of this scene is one of `other` too: who dines in buys offline.
+    pub fn is(self, other: Scene) -> bool {
+        self == other || (self == Scene::DineIn && other == Scene::Offline)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

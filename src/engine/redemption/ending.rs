@@ -1,5 +1,6 @@
 //! How a hold ends at the till: confirm after the payment, cancel without one.
 
+use super::limits::{Capped, caps_of, place_of_order};
 use super::moves::Moves;
 use super::plan::till_value;
 use super::redeem::refused;
@@ -82,14 +83,39 @@ impl Engine {
         let order = &stored.order;
         let transaction = transaction_id(&till.merchant_id, order_id, order.attempt);
         let receipt = &order.receipt;
-        let named = till_value(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category);
+        let named =
+            till_value(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category, None);
+        self.cap_again(till, key, order).await?;
         let moves = Moves::of_order(&self.view(), shard, key, order, limit_entity(&till.merchant_id))?;
         let member = moves.into_member(key, &stored.bytes, vec![int(LATE_CONFIRM), named]);
         let reply = self.store.call(&script::ORDER_CONFIRM, &Slot::Shard(shard), member).await?;
         match reply.refused() {
             Some(code) => Err(refused(code)),
             None if reply.is("ok") => Ok(Some(StoredOrder::decode(reply.bytes(0))?.order)),
-            None => Ok(None),
+            None => {
+                let now = StoredOrder::decode(reply.bytes(0))?.order;
+                if matches!(now.state, OrderState::Cancelled | OrderState::Reversed) {
+                    self.release_ended(&till.merchant_id, key, &now, None).await?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// A late confirm takes the merchant's caps once more: they were given back when the hold ran out. If its vouchers turn out to be
+    /// taken, they stay until the order is cancelled or reversed, for another confirm of it may be on its way.
+    async fn cap_again(&self, till: &Till, key: &OrderKey, order: &Order) -> Result<(), Failure> {
+        if order.state != OrderState::Expired {
+            return Ok(());
+        }
+        let place = place_of_order(order, limit_entity(&till.merchant_id));
+        let caps = caps_of(&self.view(), &order.units, &place, order.t0);
+        if caps.is_empty() {
+            return Ok(());
+        }
+        match self.take_caps(&till.merchant_id, key, order.attempt, &caps, true).await? {
+            Capped::Held => Ok(()),
+            Capped::Full | Capped::Void => Err(Code::HoldExpired.into()),
         }
     }
 
@@ -103,6 +129,7 @@ impl Engine {
                     return Err(Code::OrderAlreadyRedeemed.into());
                 }
                 if stored.order.state == OrderState::Cancelled {
+                    self.release_ended(&till.merchant_id, &key, &stored.order, None).await?;
                     let value = self.order_view(&till.merchant_id, order_id, shard, stored.order)?;
                     return Ok(Answered { value, replayed: true });
                 }
@@ -114,6 +141,7 @@ impl Engine {
                 }
                 if reply.is("ok") {
                     let order = StoredOrder::decode(reply.bytes(0))?.order;
+                    self.release_ended(&till.merchant_id, &key, &stored.order, None).await?;
                     return Ok(Answered {
                         value: self.order_view(&till.merchant_id, order_id, shard, order)?,
                         replayed: false,

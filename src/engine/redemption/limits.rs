@@ -1,51 +1,124 @@
-//! Limits on redeeming: which of them a voucher of a person meets at a merchant, and how a script counts them.
+//! Limits on redeeming as the store counts them: a person's in the person's record, a merchant's as counters of its slot.
+
+use std::collections::HashMap;
 
 use rmpv::Value;
 
-use crate::domain::campaign::schema::{Campaign, LimitMax, Round};
-use crate::domain::campaign::terms::{Limit, LimitAction, LimitEntity, Period};
+use super::redeem::refused;
+use super::{Ask, Till};
+use crate::domain::campaign::schema::LimitMax;
+use crate::domain::limit::{Keeper, LimitFact, OfPack, Place, facts, needs_place};
 use crate::domain::money::Fen;
-use crate::domain::order::LimitEntityKey;
-use crate::domain::rules::LimitFact;
-use crate::domain::time::{Ms, Zone};
+use crate::domain::order::{LimitEntityKey, Order, OrderKey, OrderUnit, limit_entity};
+use crate::domain::time::Ms;
 use crate::domain::voucher::PersonField;
-use crate::store::int;
-use crate::store::script::bytes;
+use crate::engine::view::{CampaignView, Snapshot};
+use crate::engine::{Engine, Failure};
+use crate::store::keys::{self, Slot};
+use crate::store::record::PersonRecord;
+use crate::store::script::{self, Member, bytes};
+use crate::store::{StoreError, int};
 
-/// The limits on redeeming that hold for a voucher of this round, nothing used so far.
-pub(super) fn limit_facts<'a>(
-    campaign: &'a Campaign,
-    round: &'a Round,
-    zone: &'a Zone,
-    merchant: LimitEntityKey,
-    at: Ms,
-) -> impl Iterator<Item = LimitFact<'a>> {
-    campaign.limits_of(round).enumerate().filter(|(_, limit)| limit.action == LimitAction::Redeem).map(
-        move |(index, limit)| {
-            let entity =
-                if limit.entities.contains(&LimitEntity::Merchant) { merchant } else { LimitEntityKey::default() };
-            LimitFact {
-                limit,
-                index: index as u8,
-                entity,
-                period: period_number(limit, zone, at),
-                count: 0,
-                amount: Fen::ZERO,
-            }
-        },
-    )
+/// What is used of each of a merchant's caps, by the name of its counter.
+pub(super) type Caps = HashMap<String, i64>;
+
+/// A cap that an order takes: how much more of it, and how much there is at most.
+pub(super) struct Cap {
+    pub name: String,
+    pub n: i64,
+    pub most: i64,
 }
 
-/// Number of a limit's period at an instant: days since 1970, ISO weeks (1970-01-01 was a Thursday), months, years.
-fn period_number(limit: &Limit, zone: &Zone, at: Ms) -> i64 {
-    let date = zone.civil_date(at);
-    match limit.period {
-        Period::Day => zone.day_number(at),
-        Period::Week => (zone.day_number(at) + 3).div_euclid(7),
-        Period::Month => i64::from(date.year()) * 12 + i64::from(date.month()),
-        Period::Year => i64::from(date.year()),
-        Period::Payment | Period::Round | Period::Campaign => 0,
+/// Where a new payment is made.
+pub(super) fn place_of(till: &Till, ask: &Ask) -> Place {
+    Place {
+        merchant: limit_entity(&till.merchant_id),
+        store: ask.store.clone(),
+        terminal: if till.terminal_id.is_empty() { ask.terminal.clone() } else { till.terminal_id.clone() },
+        category: ask.category.clone(),
     }
+}
+
+/// Where an order was made, as far as its record keeps it: as far as its limits ask.
+pub(super) fn place_of_order(order: &Order, merchant: LimitEntityKey) -> Place {
+    let receipt = &order.receipt;
+    let terminal = if receipt.key_terminal.is_empty() { &receipt.terminal } else { &receipt.key_terminal };
+    Place { merchant, store: receipt.store.clone(), terminal: terminal.clone(), category: receipt.category.clone() }
+}
+
+/// The limits of a voucher of this pack with what the person has used of them and what the merchant's slot has counted.
+pub(super) fn facts_used<'a>(
+    view: &'a CampaignView,
+    of: OfPack,
+    place: &Place,
+    at: Ms,
+    record: &PersonRecord,
+    caps: &Caps,
+) -> Vec<LimitFact<'a>> {
+    let mut facts = facts(&view.campaign, &view.zone, of, place, at);
+    for fact in &mut facts {
+        match fact.keeper {
+            Keeper::Person => {
+                let mine = record
+                    .usage
+                    .iter()
+                    .find(|used| used.limit == fact.number && used.entity == fact.entity && used.period == fact.period);
+                (fact.count, fact.amount) = mine.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();
+            }
+            Keeper::Merchant => {
+                let used = caps.get(&cap_name(view, fact)).copied().unwrap_or_default();
+                match fact.limit.max {
+                    LimitMax::Count(_) => fact.count = used,
+                    LimitMax::Amount(_) => fact.amount = Fen(used),
+                }
+            }
+            Keeper::Payment => {}
+        }
+    }
+    facts
+}
+
+fn cap_name(view: &CampaignView, fact: &LimitFact) -> String {
+    keys::cap_counter(view.number, fact.number, &fact.entity, fact.period)
+}
+
+/// The counters of a merchant that vouchers of a person's packs may meet.
+pub(super) fn cap_names(view: &CampaignView, record: &PersonRecord, place: &Place, at: Ms) -> Vec<String> {
+    let packs = record.packs.iter().map(|pack| OfPack { round: pack.round, channel: pack.channel, pack: pack.pack });
+    let mut names: Vec<String> = Vec::new();
+    for of in packs {
+        let facts = facts(&view.campaign, &view.zone, of, place, at);
+        names.extend(facts.iter().filter(|fact| fact.keeper == Keeper::Merchant).map(|fact| cap_name(view, fact)));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// What an order takes of its merchant's caps.
+pub(super) fn caps_of(snapshot: &Snapshot, units: &[OrderUnit], place: &Place, at: Ms) -> Vec<Cap> {
+    let mut caps: Vec<Cap> = Vec::new();
+    for unit in units {
+        let Some(view) = snapshot.by_number.get(&unit.c) else { continue };
+        let of_merchant = facts(&view.campaign, &view.zone, unit.of_pack(), place, at);
+        for fact in of_merchant.iter().filter(|fact| fact.keeper == Keeper::Merchant) {
+            let (n, most) = match fact.limit.max {
+                LimitMax::Count(most) => (1, i64::from(most)),
+                LimitMax::Amount(most) => (unit.discount.0, most.0),
+            };
+            let name = cap_name(view, fact);
+            match caps.iter_mut().find(|known| known.name == name) {
+                Some(known) => known.n += n,
+                None => caps.push(Cap { name, n, most }),
+            }
+        }
+    }
+    caps
+}
+
+/// Whether the order of these vouchers must remember its till beyond what a settlement needs.
+pub(super) fn keeps_place(snapshot: &Snapshot, units: &[OrderUnit]) -> bool {
+    units.iter().filter_map(|unit| snapshot.by_number.get(&unit.c)).any(|view| needs_place(&view.campaign))
 }
 
 /// A use of a limit as the scripts take it: the n-th key of the member is the person's bucket.
@@ -57,7 +130,7 @@ pub(super) fn use_value(key: usize, field: &PersonField, fact: &LimitFact, count
     Value::Array(vec![
         int(key as i64),
         bytes(field),
-        int(fact.index),
+        int(fact.number),
         bytes(&fact.entity),
         int(fact.period),
         int(count),
@@ -65,4 +138,66 @@ pub(super) fn use_value(key: usize, field: &PersonField, fact: &LimitFact, count
         int(most_count),
         int(most_amount),
     ])
+}
+
+/// What came of taking caps.
+pub(super) enum Capped {
+    Held,
+    /// Another order was faster.
+    Full,
+    /// The attempt was refused and given up meanwhile.
+    Void,
+}
+
+impl Engine {
+    /// Takes an attempt's caps before its vouchers. Taking them twice holds them once; `again` is for a late confirm, whose caps were
+    /// given back when the hold ran out.
+    pub(super) async fn take_caps(
+        &self,
+        merchant_id: &str,
+        key: &OrderKey,
+        attempt: u32,
+        caps: &[Cap],
+        again: bool,
+    ) -> Result<Capped, Failure> {
+        let caps = caps.iter().map(|cap| Value::Array(vec![cap.name.as_str().into(), int(cap.n), int(cap.most)]));
+        let args = vec![bytes(key), int(attempt), Value::Array(caps.collect()), int(u8::from(again))];
+        let member = Member::new(vec![keys::directory_bucket(merchant_id, key)], args);
+        let reply = self.store.call(&script::ORDER_CAP, &Slot::Merchant(merchant_id.to_owned()), member).await?;
+        match reply.refused() {
+            None => Ok(Capped::Held),
+            Some("limit_reached") => Ok(Capped::Full),
+            Some("attempt_void") => Ok(Capped::Void),
+            Some(code) => Err(refused(code)),
+        }
+    }
+
+    /// Gives an attempt's caps back, once; of a later generation than the one named they stay.
+    pub(super) async fn release_caps(
+        &self,
+        merchant_id: &str,
+        key: &OrderKey,
+        attempt: u32,
+        generation: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let args = vec![bytes(key), int(attempt), int(generation.unwrap_or(-1))];
+        let member = Member::new(vec![keys::directory_bucket(merchant_id, key)], args);
+        self.store.call(&script::ORDER_RELEASE, &Slot::Merchant(merchant_id.to_owned()), member).await?;
+        Ok(())
+    }
+
+    /// Gives back the caps of an order that has ended without a use, where its campaigns have any.
+    pub(super) async fn release_ended(
+        &self,
+        merchant_id: &str,
+        key: &OrderKey,
+        order: &Order,
+        generation: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let place = place_of_order(order, limit_entity(merchant_id));
+        if merchant_id.is_empty() || caps_of(&self.view(), &order.units, &place, order.t0).is_empty() {
+            return Ok(());
+        }
+        self.release_caps(merchant_id, key, order.attempt, generation).await
+    }
 }

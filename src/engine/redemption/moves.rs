@@ -3,7 +3,8 @@
 
 use rmpv::Value;
 
-use super::limits::{limit_facts, use_value};
+use super::limits::{place_of_order, use_value};
+use crate::domain::limit::{Keeper, LimitFact, Place, facts};
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, Order, OrderKey, OrderUnit};
 use crate::domain::person::bucket_of;
@@ -23,14 +24,12 @@ pub(super) struct Moves {
     views: Vec<(u16, u64)>,
 }
 
-struct Use {
+struct Use<'a> {
     key: usize,
     field: PersonField,
-    index: u8,
+    fact: LimitFact<'a>,
     count: i64,
     amount: Fen,
-    round: u8,
-    c: u16,
 }
 
 impl Moves {
@@ -40,7 +39,7 @@ impl Moves {
         shard: u8,
         key: &OrderKey,
         units: &[OrderUnit],
-        merchant: LimitEntityKey,
+        place: &Place,
         at: Ms,
     ) -> Result<Moves, Failure> {
         let mut keys = vec![keys::order_bucket(shard, key), keys::lapsing_holds(shard)];
@@ -49,7 +48,7 @@ impl Moves {
         for unit in units {
             let view = view_of(snapshot, unit)?;
             let bucket = keys::person_bucket(shard, unit.c, bucket_of(&unit.f, view.record.buckets));
-            let place = keys.iter().position(|known| *known == bucket).unwrap_or_else(|| {
+            let bucket_place = keys.iter().position(|known| *known == bucket).unwrap_or_else(|| {
                 keys.push(bucket);
                 keys.len() - 1
             });
@@ -60,13 +59,13 @@ impl Moves {
                 unit.received_s * 1_000,
             );
             let end = window.ok_or_else(|| broken("a unit has no window"))?.end;
-            values.push(unit_value(place + 1, unit, end));
+            values.push(unit_value(bucket_place + 1, unit, end));
             if !views.contains(&(unit.c, view.rev)) {
                 views.push((unit.c, view.rev));
             }
-            add_uses(&mut uses, view, unit, place + 1, merchant, at);
+            add_uses(&mut uses, view, unit, bucket_place + 1, place, at);
         }
-        let uses = uses.iter().filter_map(|one| one.value(snapshot, merchant, at)).collect();
+        let uses = uses.iter().map(|one| use_value(one.key, &one.field, &one.fact, one.count, one.amount)).collect();
         Ok(Moves { keys, units: Value::Array(values), uses: Value::Array(uses), views })
     }
 
@@ -78,7 +77,7 @@ impl Moves {
         order: &Order,
         merchant: LimitEntityKey,
     ) -> Result<Moves, Failure> {
-        Moves::new(snapshot, shard, key, &order.units, merchant, order.t0)
+        Moves::new(snapshot, shard, key, &order.units, &place_of_order(order, merchant), order.t0)
     }
 
     /// A member over these keys, checked against the views of the campaigns.
@@ -98,34 +97,17 @@ impl Moves {
     }
 }
 
-fn add_uses(uses: &mut Vec<Use>, view: &CampaignView, unit: &OrderUnit, key: usize, merchant: LimitEntityKey, at: Ms) {
-    let Some(round) = view.campaign.rounds.get(usize::from(unit.round)) else { return };
-    for fact in limit_facts(&view.campaign, round, &view.zone, merchant, at) {
-        match uses.iter_mut().find(|known| known.key == key && known.field == unit.f && known.index == fact.index) {
+/// Only what the person's record counts; the merchant's caps are taken on its own slot.
+fn add_uses<'a>(uses: &mut Vec<Use<'a>>, view: &'a CampaignView, unit: &OrderUnit, key: usize, place: &Place, at: Ms) {
+    let of_person = facts(&view.campaign, &view.zone, unit.of_pack(), place, at);
+    for fact in of_person.into_iter().filter(|fact| fact.keeper == Keeper::Person) {
+        match uses.iter_mut().find(|known| known.key == key && known.field == unit.f && known.fact.same(&fact)) {
             Some(known) => {
                 known.count += 1;
                 known.amount = known.amount + unit.discount;
             }
-            None => uses.push(Use {
-                key,
-                field: unit.f,
-                index: fact.index,
-                count: 1,
-                amount: unit.discount,
-                round: unit.round,
-                c: unit.c,
-            }),
+            None => uses.push(Use { key, field: unit.f, fact, count: 1, amount: unit.discount }),
         }
-    }
-}
-
-impl Use {
-    fn value(&self, snapshot: &Snapshot, merchant: LimitEntityKey, at: Ms) -> Option<Value> {
-        let view = snapshot.by_number.get(&self.c)?;
-        let round = view.campaign.rounds.get(usize::from(self.round))?;
-        let fact =
-            limit_facts(&view.campaign, round, &view.zone, merchant, at).find(|fact| fact.index == self.index)?;
-        Some(use_value(self.key, &self.field, &fact, self.count, self.amount))
     }
 }
 

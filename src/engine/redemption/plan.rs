@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use rmpv::Value;
 
-use super::limits::limit_facts;
+use super::limits::{Caps, cap_names, facts_used};
 use super::{Ask, Payer, Till};
 use crate::domain::basket::{self, Basket};
+use crate::domain::limit::{OfPack, Place};
 use crate::domain::merchant::EnrolState;
-use crate::domain::money::Fen;
 use crate::domain::order::{OrderKey, OrderUnit, limit_entity};
 use crate::domain::paycode::{self, PayCode};
 use crate::domain::person::bucket_of;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::rules::{Candidate, LimitFact, Payment};
+use crate::domain::rules::{Candidate, Payment};
 use crate::domain::time::Ms;
 use crate::domain::voucher::{PersonField, VoucherIds, VoucherRef};
 use crate::engine::Engine;
@@ -50,6 +50,16 @@ pub(super) struct Seen {
     pub code: Option<PayCodeRecord>,
     /// One for each of the payer's people.
     pub records: Vec<Option<PersonRecord>>,
+}
+
+/// Where and by whom a payment is made, beside its payer.
+pub(super) struct Counter<'a> {
+    pub merchant: &'a MerchantView,
+    pub place: Place,
+    /// Campaigns whose merchants' lists have this one.
+    pub enrolled: &'a [u16],
+    /// What is used of the merchant's caps.
+    pub caps: Caps,
 }
 
 /// What a payment takes and counts.
@@ -179,6 +189,27 @@ impl Engine {
         Ok(Seen { now, order, code, records: records.collect::<Result<_, _>>()? })
     }
 
+    /// What is used of the merchant's caps that these vouchers may meet, without what the order itself holds already.
+    pub(super) async fn caps_seen(
+        &self,
+        payer: &PayerView,
+        seen: &Seen,
+        merchant_id: &str,
+        place: &Place,
+        held: &[(String, i64)],
+    ) -> Result<Caps, Refusal> {
+        let people = payer.people.iter().zip(&seen.records);
+        let names =
+            people.filter_map(|(person, record)| Some(cap_names(&person.view, record.as_ref()?, place, seen.now)));
+        let names: Vec<String> = names.flatten().collect();
+        if names.is_empty() {
+            return Ok(Caps::new());
+        }
+        let used = self.store.caps_used(merchant_id, &names).await?;
+        let own = |name: &String| held.iter().filter(|(known, _)| known == name).map(|(_, n)| n).sum::<i64>();
+        Ok(names.into_iter().zip(used).map(|(name, used)| (name.clone(), used - own(&name))).collect())
+    }
+
     /// Ends the payer's holds that have run out and reads again, so that their vouchers can be taken.
     pub(super) async fn without_lapsed(
         &self,
@@ -242,14 +273,15 @@ fn usable(view: &CampaignView, merchant: &MerchantView) -> bool {
     view.is_published() && view.record.program == merchant.program
 }
 
-/// Chooses vouchers, or judges the named ones; `enrolled` are the campaigns whose merchants' lists have this one.
+/// Chooses vouchers, or judges the named ones; a quote also asks for advice.
 pub(super) fn basket(
     payer: &PayerView,
     seen: &Seen,
-    merchant: &MerchantView,
+    counter: &Counter,
     ask: &Ask,
-    enrolled: &[u16],
+    advise: bool,
 ) -> Result<Planned, Refusal> {
+    let merchant = counter.merchant;
     let payment = Payment {
         amount: ask.amount,
         merchant_discount: ask.merchant_discount,
@@ -263,13 +295,14 @@ pub(super) fn basket(
     };
     let (mut candidates, mut units) = (Vec::new(), Vec::new());
     for (person, record) in payer.people.iter().zip(&seen.records) {
-        let found = record.as_ref().map(|record| candidates_of(payer, person, record, merchant, enrolled, seen.now));
+        let found = record.as_ref().map(|record| candidates_of(payer, person, record, counter, seen.now));
         for (candidate, unit) in found.into_iter().flatten() {
             candidates.push(candidate);
             units.push(unit);
         }
     }
     let basket = match &payer.named {
+        None if advise => basket::choose_and_advise(&payment, &candidates),
         None => basket::choose(&payment, &candidates),
         Some(named) => {
             let positions =
@@ -291,8 +324,7 @@ fn candidates_of<'a>(
     payer: &PayerView,
     person: &'a PersonAt,
     record: &PersonRecord,
-    merchant: &MerchantView,
-    enrolled: &[u16],
+    counter: &Counter,
     now: Ms,
 ) -> Vec<(Candidate<'a>, OrderUnit)> {
     let view = &*person.view;
@@ -301,16 +333,8 @@ fn candidates_of<'a>(
         let round = view.campaign.rounds.get(usize::from(pack.round));
         let definition = view.campaign.packs.get(usize::from(pack.pack));
         let (Some(round), Some(definition)) = (round, definition) else { continue };
-        let facts: Vec<LimitFact> =
-            limit_facts(&view.campaign, round, &view.zone, limit_entity(&merchant.merchant_id), now)
-                .map(|mut fact| {
-                    let used = record.usage.iter().find(|used| {
-                        used.limit == fact.index && used.entity == fact.entity && used.period == fact.period
-                    });
-                    (fact.count, fact.amount) = used.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();
-                    fact
-                })
-                .collect();
+        let of = OfPack { round: pack.round, channel: pack.channel, pack: pack.pack };
+        let facts = facts_used(view, of, &counter.place, now, record, &counter.caps);
         for unit in &view.units[usize::from(pack.pack)] {
             let kind = &definition.vouchers[unit.kind_index];
             let Some(window) =
@@ -331,7 +355,7 @@ fn candidates_of<'a>(
                 state: pack.unit(unit.unit),
                 held_until: hold.map(|hold| hold.until).unwrap_or_default(),
                 running: !view.is_paused(Scope::Redeem),
-                enrolled: enrolled.contains(&view.number),
+                enrolled: counter.enrolled.contains(&view.number),
                 limits: facts.clone(),
             };
             let order_unit = OrderUnit {
@@ -359,10 +383,13 @@ pub(super) fn till_value(
     store: &str,
     terminal: &str,
     category: &str,
+    kept: Option<&Place>,
 ) -> Value {
     let terminal = if terminal.is_empty() { &till.terminal_id } else { terminal };
     let mut named: Vec<Value> =
         [&till.merchant_id, order_id, transaction_id, store, terminal, category].map(Value::from).into();
     named.push(bytes(&limit_entity(&till.merchant_id)));
+    named.push(Value::from(u8::from(kept.is_some())));
+    named.push(kept.map(|place| place.terminal.as_str()).unwrap_or_default().into());
     Value::Array(named)
 }

@@ -2,10 +2,11 @@
 
 use rmpv::Value;
 
+use super::limits::{Capped, caps_of, keeps_place, place_of};
 use super::moves::Moves;
 use super::plan::{self, PayerView, Seen, shard_hint, till_value};
 use super::{Answered, Ask, OrderView, TRIES, Till, contended};
-use crate::domain::order::{Order, OrderKey, OrderState, limit_entity, order_key, transaction_id};
+use crate::domain::order::{Order, OrderKey, OrderState, order_key, transaction_id};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::voucher::VoucherRef;
 use crate::engine::merchant::MerchantView;
@@ -42,6 +43,8 @@ struct Opened {
     enrolled: Vec<u16>,
     /// Nobody can have sent this attempt to its shard yet.
     fresh: bool,
+    /// What the attempt holds of the merchant's caps.
+    held: Vec<(String, i64)>,
 }
 
 /// What came of an attempt.
@@ -137,10 +140,13 @@ impl Engine {
         if opened.fresh {
             return Err(refusal.into());
         }
-        match self.close(till, key, opened.attempt, opened.shard).await? {
-            Some(stored) => self.standing(till, order_id, ask, key, opened.shard, stored).await,
-            None => Err(refusal.into()),
+        if let Some(stored) = self.close(till, key, opened.attempt, opened.shard).await? {
+            return self.standing(till, order_id, ask, key, opened.shard, stored).await;
         }
+        if !opened.held.is_empty() {
+            self.release_caps(&till.merchant_id, key, opened.attempt, None).await?;
+        }
+        Err(refusal.into())
     }
 
     async fn open(
@@ -155,13 +161,16 @@ impl Engine {
         let campaigns =
             snapshot.by_number.values().filter(|view| view.is_published() && view.record.program == merchant.program);
         let campaigns = campaigns.map(|view| int(view.number)).collect();
-        let args = vec![bytes(key), bytes(fingerprint), int(shard), Value::Array(campaigns), Value::Array(vec![])];
+        let args = vec![bytes(key), bytes(fingerprint), int(shard), Value::Array(campaigns)];
         let member = Member::new(vec![keys::directory_bucket(merchant_id, key)], args);
         let reply = self.store.call(&script::ORDER_OPEN, &Slot::Merchant(merchant_id.to_owned()), member).await?;
         if let Some(code) = reply.refused() {
             return Err(refused(code));
         }
-        let enrolled = reply.value(5).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let list = |index: usize| reply.value(index).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let held = list(6).iter().filter_map(Value::as_array);
+        let held = held.filter_map(|cap| Some((cap.first()?.as_str()?.to_owned(), cap.get(1)?.as_i64()?)));
+        let enrolled = list(5);
         Ok(Opened {
             attempt: reply.int(0) as u32,
             shard: reply.int(1) as u8,
@@ -170,6 +179,7 @@ impl Engine {
             frozen: reply.text(4) == "frozen",
             enrolled: enrolled.iter().filter_map(Value::as_u64).map(|campaign| campaign as u16).collect(),
             fresh: reply.is("ok"),
+            held: held.collect(),
         })
     }
 
@@ -189,6 +199,16 @@ impl Engine {
                 Ok(planned) => planned,
                 Err(refusal) => return self.refuse(call, opened, sent, refusal).await,
             };
+            let caps = caps_of(call.snapshot, &planned.0.units, &place_of(call.till, call.ask), planned.1.now);
+            if !caps.is_empty() {
+                // From here on a refusal gives back what is held, so it closes the attempt first.
+                sent = true;
+                match self.take_caps(&call.till.merchant_id, &call.key, opened.attempt, &caps, false).await? {
+                    Capped::Held => {}
+                    Capped::Full => continue,
+                    Capped::Void => return Ok(Step::Next),
+                }
+            }
             let reply = self.apply(call, opened.attempt, &planned).await?;
             sent = true;
             match (reply.word.as_str(), reply.refused()) {
@@ -215,7 +235,10 @@ impl Engine {
         }
         call.payer.require_code(&seen, Some(&call.key))?;
         let seen = self.without_lapsed(call.payer, seen, Some(&call.key)).await?;
-        let planned = plan::basket(call.payer, &seen, call.merchant, call.ask, &opened.enrolled)?;
+        let place = place_of(call.till, call.ask);
+        let caps = self.caps_seen(call.payer, &seen, &call.till.merchant_id, &place, &opened.held).await?;
+        let counter = plan::Counter { merchant: call.merchant, place, enrolled: &opened.enrolled, caps };
+        let planned = plan::basket(call.payer, &seen, &counter, call.ask, false)?;
         if planned.units.is_empty() {
             return Err(crate::domain::basket::nothing_fits(&planned.basket));
         }
@@ -225,14 +248,8 @@ impl Engine {
     async fn apply(&self, call: &Call<'_>, attempt: u32, planned: &(plan::Planned, Seen)) -> Result<Reply, StoreError> {
         let (plan, seen) = planned;
         let payer = call.payer;
-        let moves = Moves::new(
-            call.snapshot,
-            payer.shard,
-            &call.key,
-            &plan.units,
-            limit_entity(&call.till.merchant_id),
-            seen.now,
-        );
+        let moves =
+            Moves::new(call.snapshot, payer.shard, &call.key, &plan.units, &place_of(call.till, call.ask), seen.now);
         let mut moves = moves.map_err(|failure| match failure {
             Failure::Store(error) => error,
             Failure::Refusal(refusal) => StoreError::Broken(refusal.code.as_str().to_owned()),
@@ -241,6 +258,8 @@ impl Engine {
         all_keys.extend(payer.code.as_ref().map(|code| keys::pay_code(payer.shard, code.as_str())));
         let code_key = if payer.code.is_some() { all_keys.len() } else { 0 };
         let ask = call.ask;
+        let place = place_of(call.till, ask);
+        let kept = keeps_place(call.snapshot, &plan.units).then_some(&place);
         let transaction = transaction_id(&call.till.merchant_id, call.order_id, attempt);
         let args = vec![
             bytes(&call.key),
@@ -252,7 +271,7 @@ impl Engine {
             std::mem::replace(&mut moves.units, Value::Nil),
             std::mem::replace(&mut moves.uses, Value::Nil),
             int(code_key as i64),
-            till_value(call.till, call.order_id, &transaction, &ask.store, &ask.terminal, &ask.category),
+            till_value(call.till, call.order_id, &transaction, &ask.store, &ask.terminal, &ask.category, kept),
         ];
         let member = Moves::member(all_keys, args, moves.take_views());
         self.store.call(&script::ORDER_REDEEM, &Slot::Shard(payer.shard), member).await
@@ -264,11 +283,7 @@ impl Engine {
             if let Some(stored) = self.close(call.till, &call.key, opened.attempt, opened.shard).await? {
                 return self.stands(call, stored).await;
             }
-            let member = Member::new(
-                vec![keys::directory_bucket(&call.till.merchant_id, &call.key)],
-                vec![bytes(&call.key), int(opened.attempt)],
-            );
-            self.store.call(&script::ORDER_RELEASE, &Slot::Merchant(call.till.merchant_id.clone()), member).await?;
+            self.release_caps(&call.till.merchant_id, &call.key, opened.attempt, None).await?;
         }
         Err(refusal.into())
     }
@@ -298,13 +313,7 @@ impl Engine {
         if let Some(stored) = self.close(call.till, &call.key, opened.attempt, opened.shard).await? {
             return Ok(Some(self.standing(call.till, call.order_id, call.ask, &call.key, opened.shard, stored).await?));
         }
-        let args = vec![
-            bytes(&call.key),
-            int(opened.attempt),
-            bytes(&call.fingerprint),
-            int(call.payer.shard),
-            Value::Array(vec![]),
-        ];
+        let args = vec![bytes(&call.key), int(opened.attempt), bytes(&call.fingerprint), int(call.payer.shard)];
         let member = Member::new(vec![keys::directory_bucket(&call.till.merchant_id, &call.key)], args);
         let slot = Slot::Merchant(call.till.merchant_id.clone());
         let reply = self.store.call(&script::ORDER_REPLAN, &slot, member).await?;
@@ -314,6 +323,7 @@ impl Engine {
         opened.attempt = reply.int(0) as u32;
         opened.shard = reply.int(1) as u8;
         opened.released = false;
+        opened.held.clear();
         opened.fresh = reply.is("ok");
         opened.fingerprint = if reply.is("ok") { call.fingerprint.to_vec() } else { reply.bytes(2).to_vec() };
         Ok(None)

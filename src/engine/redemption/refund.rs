@@ -104,7 +104,8 @@ impl Engine {
         let by_voucher = refund::shares_by_voucher(&discounts, before, shares.to_issuer);
         let restore = refund::restores(campaign.refund_policy, order.net(), refunded, amount);
         let mut moves = Moves::of_order(&snapshot, shard, key, order, limit_entity(&till.merchant_id))?;
-        if !(campaign.refund_restores_limits && refunded + amount == order.net()) {
+        let limits_restored = campaign.refund_restores_limits && refunded + amount == order.net();
+        if !limits_restored {
             moves.uses = Value::Array(Vec::new());
         }
         let named = [&till.merchant_id, order_id, "", &till.terminal_id].map(Value::from);
@@ -120,7 +121,12 @@ impl Engine {
         let reply = self.store.call(&script::ORDER_REFUND, &Slot::Shard(shard), member).await?;
         match reply.refused() {
             Some(code) => Err(refused(code)),
-            None if reply.is("ok") => Ok(Some(StoredOrder::decode(reply.bytes(0))?.order)),
+            None if reply.is("ok") => {
+                if limits_restored {
+                    self.release_ended(&till.merchant_id, key, order, None).await?;
+                }
+                Ok(Some(StoredOrder::decode(reply.bytes(0))?.order))
+            }
             None => Ok(None),
         }
     }

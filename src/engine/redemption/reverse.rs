@@ -110,7 +110,8 @@ impl Engine {
         let moves = Moves::of_order(&snapshot, entry.shard, key, &order, limit_entity(&till.merchant_id))?;
         let transaction = transaction_id(&till.merchant_id, order_id, entry.attempt);
         let receipt = &order.receipt;
-        let named = till_value(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category);
+        let named =
+            till_value(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category, None);
         let member = moves.into_member(key, seen, vec![int(entry.attempt), named]);
         let reply = self.store.call(&script::ORDER_UNDO, &Slot::Shard(entry.shard), member).await?;
         if let Some(code) = reply.refused() {

@@ -41,7 +41,11 @@ impl Engine {
             match reply.refused() {
                 Some("hold_runs") => return Ok(Some(stored)),
                 Some(code) => return Err(refused(code)),
-                None if reply.is("ok") => return Ok(Some(StoredOrder::decode(reply.bytes(0))?)),
+                None if reply.is("ok") => {
+                    // A late confirm may take the caps again; then they are of a later generation and stay.
+                    self.release_ended(&stored.order.receipt.merchant_id, key, &stored.order, Some(0)).await?;
+                    return Ok(Some(StoredOrder::decode(reply.bytes(0))?));
+                }
                 None => {}
             }
         }

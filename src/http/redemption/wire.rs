@@ -16,7 +16,7 @@ use crate::domain::rules;
 use crate::engine::redemption::{
     Ask, OrderView, Payer, Quote, RefundView, ReversedView, Till, TransactionPage, VoucherView,
 };
-use crate::http::auth_till::Till as Caller;
+use crate::http::auth_till::{Till as Caller, TillKind};
 
 /// The longest text that a receipt or category may have.
 const TEXT: usize = 64;
@@ -33,7 +33,7 @@ pub struct QuoteRequest {
     #[serde(default)]
     merchant_discount: i64,
     category: String,
-    /// `dine_in`, `takeaway`, `offline` or `online`.
+    /// `dine_in`, `takeaway`, `offline` or `online`; without it a terminal sells offline.
     scene: Option<String>,
     items: Option<Vec<ItemBody>>,
     /// For platform keys.
@@ -153,10 +153,18 @@ struct Parts {
     items: Option<Vec<ItemBody>>,
     receipt: ReceiptBody,
     capture: bool,
+    /// What a till that names no scene is taken for.
+    usual_scene: Option<Scene>,
+}
+
+/// The key of one terminal or one merchant sells over its counter; where a platform sells is not known.
+fn usual_scene(caller: &Caller) -> Option<Scene> {
+    (caller.kind != TillKind::Platform).then_some(Scene::Offline)
 }
 
 impl QuoteRequest {
     pub fn ask(self, caller: Caller) -> Result<(Till, Ask), Refusal> {
+        let usual_scene = usual_scene(&caller);
         let till = till(caller, self.merchant_id, self.terminal_id)?;
         let parts = Parts {
             pay_code: self.pay_code,
@@ -168,6 +176,7 @@ impl QuoteRequest {
             items: self.items,
             receipt: ReceiptBody::default(),
             capture: false,
+            usual_scene,
         };
         Ok((till, parts.ask()?))
     }
@@ -176,6 +185,7 @@ impl QuoteRequest {
 impl RedemptionRequest {
     pub fn ask(self, caller: Caller) -> Result<(Till, String, Ask), Refusal> {
         let order_id = caller_id("/order_id", &self.order_id)?;
+        let usual_scene = usual_scene(&caller);
         let till = till(caller, self.merchant_id, self.terminal_id)?;
         let parts = Parts {
             pay_code: self.pay_code,
@@ -187,6 +197,7 @@ impl RedemptionRequest {
             items: self.items,
             receipt: self.receipt.unwrap_or_default(),
             capture: self.capture,
+            usual_scene,
         };
         Ok((till, order_id, parts.ask()?))
     }
@@ -207,7 +218,7 @@ impl Parts {
             }
         };
         let scene = match self.scene {
-            None => None,
+            None => self.usual_scene,
             Some(word) => Some(Scene::from_word(&word).ok_or_else(|| {
                 invalid(
                     "/scene",

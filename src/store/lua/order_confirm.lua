@@ -27,7 +27,8 @@ local function judge(m)
     line({ still_held and 'K' or 'D', unit[2], unit[3], unit[4], unit[5], unit[6], till[1], till[2], till[3], till[4], till[5],
       order[5], till[6] })
   end
-  order[2], order[9], order[13] = REDEEMED, now - order[8], { order[13][1], order[13][2] }
+  order[2], order[9] = REDEEMED, now - order[8]
+  if #order[13] == 4 then order[13] = { order[13][1], order[13][2] } end
   unlist(m, ok)
   return { 'ok', put_order(m, ok, order) }
 end

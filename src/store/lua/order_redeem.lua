@@ -2,7 +2,7 @@
 -- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, lapsing holds, person buckets, pay code (hashes)
 -- ARGV member {{order bucket, lapsing holds, person bucket, ..., pay code?}, order key, attempt, fingerprint, amount, merchant discount,
 --   hold seconds (0 = redeem in one call), units, uses, n-th key of the pay code or 0, {merchant, order, transaction, store, terminal,
---   category, merchant as limits count it}}
+--   category, merchant as limits count it, place kept 0|1, terminal as limits count it}}
 -- Replies: refused order_reversed; refused attempt_void; refused order_conflict {order}; replay {order}; refused plan_stale; ok {order}
 -- Keeps: an order has at most one effect; a unit has at most one live hold or redemption; uses <= limits; one code pays one order;
 --   outstanding falls by what held or redeemed grows.
@@ -67,8 +67,9 @@ local function judge(m)
     get(m[1][2], ok)
     put(m[1][2], ok, string.format('%.0f', now + hold_seconds * 1000))
   end
-  -- Store and terminal stay with the order, so that what comes back is booked where it was redeemed.
+  -- Store and terminal stay with the order, so that what comes back is booked where it was redeemed; the rest where limits need it.
   local extra = hold_seconds > 0 and { till[4], till[5], till[6], till[7] } or { till[4], till[5] }
+  if till[8] == 1 then extra = { till[4], till[5], till[6], till[7], till[9], till[1] } end
   local state = hold_seconds > 0 and HELD or REDEEMED
   local order = { 1, state, m[3], m[4], m[5], m[6], discount, now, 0, hold_seconds, kept_units(units), {}, extra }
   return { 'ok', put_order(m, ok, order) }

@@ -1,43 +1,102 @@
--- Credits a decided winner's pack, whole or not at all; a repeat answers the pack that is there.
+-- Credits a pack in any mode, whole or not at all, while the shard's allowance lasts; a repeat answers the pack that is there.
 -- KEYS 1 header hash, 2 ledger stream, 3.. person buckets (hash)
--- ARGV member {{person bucket}, field, campaign, round, channel, pack, cell, winners counter, {expiry hour, fen, expiry hour, fen, ...}, shard, shards}
--- Replies: refused not_eligible; refused sold_out; replay {pack number, at, index}; ok {pack number, at, index}
--- Keeps: packs issued of a supply, over all its channels <= decided winners of this shard; one pack per person, round and channel.
-local function issue(m, record, entry)
-  local bucket, field, campaign, round, channel, pack, cell = m[1][1], m[2], m[3], m[4], m[5], m[6], m[7]
-  local at = math.floor(now / 1000)
-  local number = counter('no:' .. campaign) * m[11] + m[10] + 1
+-- ARGV member {{person bucket}, field, tail, campaign, round, channel, pack, cell, allowance field, {expiry hour, fen, ...}, shard, shards,
+--   needs entry 0|1, key by pack 0|1, most packs in the round or 0, {excluded round, ...},
+--   {limit, entity, period, most count or -1, most amount or -1, fen, ...}, seconds from which hours and periods hold, seconds until they do
+--   (0 = always)}
+-- Replies: refused plan_stale; refused not_eligible; refused excluded; refused max_packs; refused limit_reached {limit}; refused empty;
+--   replay {pack number, at, index, pack}; ok {pack number, at, index, pack}
+-- Keeps: packs issued of a supply, over all its channels <= this shard's allowance; one pack per person, round and channel (and pack,
+--   where a person names it); packs of a person in a round <= most packs; claims of a limit in its period <= its maximum.
+local function repeated(m, record)
+  for i, pack in ipairs(record[3]) do
+    if pack[1] == m[5] and pack[2] == m[6] and (m[14] == 0 or pack[3] == m[7]) then
+      return { 'replay', pack[4], pack[5], i - 1, pack[3] }
+    end
+  end
+end
+
+local function has_entry(m, record)
+  for _, entry in ipairs(record[2]) do
+    if entry[1] == m[5] and entry[2] == m[6] and entry[6] ~= 1 then return true end
+  end
+  return m[13] == 0
+end
+
+local function packs_of(record, round)
+  local n = 0
+  for _, pack in ipairs(record[3]) do
+    if pack[1] == round then n = n + 1 end
+  end
+  return n
+end
+
+-- What a person has used of the limit that starts at i, in its period.
+local function used(record, limits, i)
+  for _, use in ipairs(record[4] or {}) do
+    if use[1] == limits[i] and use[2] == limits[i + 1] and use[3] == limits[i + 2] then return use end
+  end
+  return { limits[i], limits[i + 1], limits[i + 2], 0, 0 }
+end
+
+-- The first limit that one more pack would pass.
+local function passed(record, limits)
+  for i = 1, #limits, 6 do
+    local use = used(record, limits, i)
+    local count_fits = limits[i + 3] < 0 or use[4] + 1 <= limits[i + 3]
+    local amount_fits = limits[i + 4] < 0 or use[5] + limits[i + 5] <= limits[i + 4]
+    if not (count_fits and amount_fits) then return limits[i] end
+  end
+end
+
+-- Counts one more pack; older periods of a counted limit leave the record, so that it stays small.
+local function count(record, limits)
+  for i = 1, #limits, 6 do
+    local use = used(record, limits, i)
+    local kept = {}
+    for _, other in ipairs(record[4] or {}) do
+      local older = other[1] == limits[i] and other[3] < limits[i + 2]
+      if not older and other ~= use then kept[#kept + 1] = other end
+    end
+    use[4], use[5] = use[4] + 1, use[5] + limits[i + 5]
+    kept[#kept + 1] = use
+    record[4], record[5] = kept, record[5] or {}
+  end
+end
+
+local function issue(m, record, at)
+  local campaign, cell, allowance, hours = m[4], m[8], m[9], m[10]
+  local number = counter('no:' .. campaign) * m[12] + m[11] + 1
   local packs = record[3]
-  packs[#packs + 1] = { round, channel, pack, number, at, '' }
+  packs[#packs + 1] = { m[5], m[6], m[7], number, at, '' }
+  count(record, m[17])
   add('no:' .. campaign, 1)
   add(cell .. ':pk', 1)
-  add(m[8] .. ':issued', 1)
-  for i = 1, #m[9], 2 do
-    add(cell .. ':out:' .. m[9][i], m[9][i + 1])
+  add(allowance .. ':issued', 1)
+  for i = 1, #hours, 2 do
+    add(cell .. ':out:' .. hours[i], hours[i + 1])
   end
-  line({ 'P', campaign, field, round, channel, pack, number })
-  put(bucket, field, cmsgpack.pack(record))
-  return { 'ok', number, at, #packs - 1 }
+  line({ 'P', campaign, m[2], m[5], m[6], m[7], number })
+  put(m[1][1], m[2], cmsgpack.pack(record))
+  return { 'ok', number, at, #packs - 1, m[7] }
 end
 
 local function judge(m)
-  local bucket, field, round, channel, cell, winners = m[1][1], m[2], m[4], m[5], m[7], m[8]
-  local record = unpacked(bucket, field)
-  if not record then return { 'refused', 'not_eligible' } end
-  for i, pack in ipairs(record[3]) do
-    if pack[1] == round and pack[2] == channel then
-      return { 'replay', pack[4], pack[5], i - 1 }
-    end
+  local record = unpacked(m[1][1], m[2]) or { m[3], {}, {} }
+  local replay = repeated(m, record)
+  if replay then return replay end
+  -- Hours of expiry and periods of limits were computed for an instant a moment ago; across a midnight they are computed again.
+  local at = math.floor(now / 1000)
+  if m[19] > 0 and (at < m[18] or at >= m[19]) then return { 'refused', 'plan_stale' } end
+  if not has_entry(m, record) then return { 'refused', 'not_eligible' } end
+  for _, round in ipairs(m[16]) do
+    if packs_of(record, round) > 0 then return { 'refused', 'excluded' } end
   end
-  for _, entry in ipairs(record[2]) do
-    if entry[1] == round and entry[2] == channel then
-      if counter(winners .. ':issued') >= tonumber(get(1, winners) or 0) then
-        return { 'refused', 'sold_out' }
-      end
-      return issue(m, record, entry)
-    end
-  end
-  return { 'refused', 'not_eligible' }
+  if m[15] > 0 and packs_of(record, m[5]) >= m[15] then return { 'refused', 'max_packs' } end
+  local limit = passed(record, m[17])
+  if limit then return { 'refused', 'limit_reached', limit } end
+  if counter(m[9] .. ':issued') >= counter(m[9]) then return { 'refused', 'empty' } end
+  return issue(m, record, at)
 end
 
 local replies = {}

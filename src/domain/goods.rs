@@ -1,0 +1,83 @@
+//! Which goods of a receipt a voucher is for, and how much money they are. Without a list of goods the receipt is one line that every
+//! voucher is for.
+
+use crate::domain::campaign::schema::Face;
+use crate::domain::campaign::terms::{ThresholdOn, UseRule};
+use crate::domain::money::Fen;
+use crate::domain::rules::{Candidate, Item, Payment};
+
+/// The goods that a voucher is for: the same bits are the same lines of the receipt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Goods {
+    lines: Vec<u64>,
+    /// Whether the threshold is judged before the merchant's own offer.
+    pub before_offer: bool,
+}
+
+impl Goods {
+    pub fn of(payment: &Payment, candidate: &Candidate) -> Goods {
+        let rules = &candidate.rules;
+        let before_offer = !rules.is_empty() && rules.iter().all(|rule| rule.threshold_on == ThresholdOn::Initial);
+        let fits = |item: &Item| rules.iter().all(|rule| item_fits(rule, item)) && price_fits(candidate, item);
+        let mut goods = Goods { lines: Vec::new(), before_offer };
+        if payment.items.is_empty() {
+            goods.add(0);
+        }
+        payment.items.iter().enumerate().filter(|(_, item)| fits(item)).for_each(|(line, _)| goods.add(line));
+        goods
+    }
+
+    fn add(&mut self, line: usize) {
+        if self.lines.len() <= line / 64 {
+            self.lines.resize(line / 64 + 1, 0);
+        }
+        self.lines[line / 64] |= 1 << (line % 64);
+    }
+
+    fn has(&self, line: usize) -> bool {
+        self.lines.get(line / 64).is_some_and(|bits| bits >> (line % 64) & 1 == 1)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lines.iter().all(|bits| *bits == 0)
+    }
+
+    /// The goods that either is for. Thresholds that are not judged alike are judged after the offer, which is never more money.
+    pub fn with(&self, other: &Goods) -> Goods {
+        let at = |goods: &Goods, index: usize| goods.lines.get(index).copied().unwrap_or_default();
+        let length = self.lines.len().max(other.lines.len());
+        let lines = (0..length).map(|index| at(self, index) | at(other, index)).collect();
+        Goods { lines, before_offer: self.before_offer && other.before_offer }
+    }
+
+    /// What the threshold is judged on.
+    pub fn base(&self, payment: &Payment) -> Fen {
+        if self.before_offer { self.sum(payment, |amount, _| amount) } else { self.net(payment) }
+    }
+
+    /// What is left of these goods after the merchant's own offer: no voucher takes off more.
+    pub fn net(&self, payment: &Payment) -> Fen {
+        self.sum(payment, |amount, offer| amount - offer)
+    }
+
+    fn sum(&self, payment: &Payment, count: impl Fn(Fen, Fen) -> Fen) -> Fen {
+        if payment.items.is_empty() {
+            return if self.is_empty() { Fen::ZERO } else { count(payment.amount, payment.merchant_discount) };
+        }
+        let mine = payment.items.iter().enumerate().filter(|(line, _)| self.has(*line));
+        mine.map(|(_, item)| count(item.amount, item.merchant_discount)).sum()
+    }
+}
+
+/// An item is named in a rule by its sku or by its category: Shanghai excludes `prepaid_card`, whatever its bar code.
+fn item_fits(rule: &UseRule, item: &Item) -> bool {
+    let category_fits = item.category.as_ref().is_none_or(|category| rule.allows_category(category));
+    let named = |list: &[String]| list.contains(&item.sku) || item.category.as_ref().is_some_and(|c| list.contains(c));
+    category_fits && (rule.eligible_items.is_empty() || named(&rule.eligible_items)) && !named(&rule.excluded_items)
+}
+
+/// Trade-in 2026: a digital product of at most 6,000 yuan a piece, after the merchant's offer.
+fn price_fits(candidate: &Candidate, item: &Item) -> bool {
+    let Face::Percent { item_price_max: Some(most), .. } = candidate.kind.face else { return true };
+    item.amount.0 - item.merchant_discount.0 <= most.0.saturating_mul(i64::from(item.quantity.max(1)))
+}

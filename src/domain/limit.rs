@@ -1,0 +1,234 @@
+//! Limits on redeeming: which of them a voucher meets at a till, who keeps count of each, and how much of one is left.
+//!
+//! A limit that names the person is kept in the person's record, one that names merchant, store or terminal on the merchant's slot,
+//! and one for each payment needs no keeping. What spans persons and merchants has no single keeper and is refused when published.
+
+use serde_json::Value;
+
+use crate::domain::campaign::schema::{Campaign, Limit, LimitAction, LimitEntity, LimitMax, Period};
+use crate::domain::money::Fen;
+use crate::domain::order::{LimitEntityKey, digest_of};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::time::{Ms, Zone};
+
+/// Where something is bought, as limits count it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Place {
+    pub merchant: LimitEntityKey,
+    pub store: String,
+    /// The terminal of the till's key; only a key without one is believed what its receipt says.
+    pub terminal: String,
+    pub category: String,
+}
+
+/// Who counts what is used of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    Person,
+    Merchant,
+    /// Nobody: it is judged within one payment.
+    Payment,
+}
+
+/// A limit on redemption and how much of it is used in its current period.
+#[derive(Clone, Debug)]
+pub struct LimitFact<'a> {
+    pub limit: &'a Limit,
+    /// The campaign's limits come first, then those of its rounds in the order of the file.
+    pub number: u8,
+    pub keeper: Keeper,
+    /// Short digest of the entities other than the person.
+    pub entity: LimitEntityKey,
+    pub period: i64,
+    pub count: i64,
+    pub amount: Fen,
+}
+
+impl LimitFact<'_> {
+    /// Whether `count` more vouchers over `amount` still fit.
+    pub fn admits(&self, count: i64, amount: Fen) -> bool {
+        match self.limit.max {
+            LimitMax::Count(max) => self.count + count <= i64::from(max),
+            LimitMax::Amount(max) => self.amount + amount <= max,
+        }
+    }
+
+    /// Whether both count the same uses; limits of two campaigns never do.
+    pub fn same(&self, other: &LimitFact) -> bool {
+        (self.number, self.entity, self.period) == (other.number, other.entity, other.period)
+    }
+
+    pub fn reached(&self) -> Refusal {
+        Refusal::new(Code::LimitReached).with("limit", serde_json::to_value(self.limit).unwrap_or(Value::Null))
+    }
+}
+
+/// A pack of which a voucher is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct OfPack {
+    pub round: u8,
+    pub channel: u8,
+    pub pack: u8,
+}
+
+/// The limits on redeeming that hold for a voucher of this pack, nothing used so far.
+pub fn facts<'a>(campaign: &'a Campaign, zone: &Zone, of: OfPack, place: &Place, at: Ms) -> Vec<LimitFact<'a>> {
+    let Some(round) = campaign.rounds.get(usize::from(of.round)) else { return Vec::new() };
+    let before: usize = campaign.rounds[..usize::from(of.round)].iter().map(|round| round.limits.len()).sum();
+    let own = round.limits.iter().enumerate().map(|(index, limit)| (campaign.limits.len() + before + index, limit));
+    let redeeming =
+        campaign.limits.iter().enumerate().chain(own).filter(|(_, limit)| limit.action == LimitAction::Redeem);
+    let facts = redeeming.filter_map(|(number, limit)| {
+        Some(LimitFact {
+            limit,
+            number: number as u8,
+            keeper: keeper(limit)?,
+            entity: entity(limit, of, place),
+            period: period_number(limit, zone, at),
+            count: 0,
+            amount: Fen::ZERO,
+        })
+    });
+    facts.collect()
+}
+
+/// `None` for a limit that nobody can keep.
+pub fn keeper(limit: &Limit) -> Option<Keeper> {
+    use LimitEntity::{Account, Device, Merchant, Person, Phone, Store, Terminal};
+    let names = |entities: &[LimitEntity]| limit.entities.iter().any(|entity| entities.contains(entity));
+    if names(&[Account, Phone, Device]) {
+        return None;
+    }
+    match limit.period {
+        Period::Payment => Some(Keeper::Payment),
+        _ if names(&[Person]) => Some(Keeper::Person),
+        _ if names(&[Merchant, Store, Terminal]) => Some(Keeper::Merchant),
+        _ => None,
+    }
+}
+
+/// Whether an order must remember more of its till than usual, so that what it used can be given back later.
+pub fn needs_place(campaign: &Campaign) -> bool {
+    use LimitEntity::{Category, Terminal};
+    let limits = campaign.limits.iter().chain(campaign.rounds.iter().flat_map(|round| &round.limits));
+    limits.filter(|limit| limit.action == LimitAction::Redeem).any(|limit| {
+        let place = limit.entities.iter().any(|entity| matches!(entity, Category | Terminal));
+        keeper(limit) == Some(Keeper::Merchant) || (keeper(limit) == Some(Keeper::Person) && place)
+    })
+}
+
+fn entity(limit: &Limit, of: OfPack, place: &Place) -> LimitEntityKey {
+    let mut entities: Vec<LimitEntity> = limit.entities.clone();
+    entities.retain(|entity| *entity != LimitEntity::Person);
+    entities.sort_unstable();
+    let by_round = limit.period == Period::Round;
+    match entities.as_slice() {
+        [] if !by_round => return LimitEntityKey::default(),
+        [LimitEntity::Merchant] if !by_round => return place.merchant,
+        _ => {}
+    }
+    let merchant = hex::encode(place.merchant);
+    let mut parts: Vec<String> = vec!["limit".into()];
+    for entity in entities {
+        match entity {
+            LimitEntity::Merchant => parts.extend(["merchant".into(), merchant.clone()]),
+            // Numbers of stores and terminals are the merchant's own.
+            LimitEntity::Store => parts.extend(["store".into(), merchant.clone(), place.store.clone()]),
+            LimitEntity::Terminal => parts.extend(["terminal".into(), merchant.clone(), place.terminal.clone()]),
+            LimitEntity::Category => parts.extend(["category".into(), place.category.clone()]),
+            LimitEntity::Channel => parts.extend(["channel".into(), of.channel.to_string()]),
+            LimitEntity::Pack => parts.extend(["pack".into(), of.pack.to_string()]),
+            LimitEntity::Person | LimitEntity::Account | LimitEntity::Phone | LimitEntity::Device => {}
+        }
+    }
+    // Vouchers of two rounds are used side by side, so a round is no period that ends when the next begins.
+    if by_round {
+        parts.extend(["round".into(), of.round.to_string()]);
+    }
+    digest_of(&parts)
+}
+
+/// Number of a limit's period at an instant: days since 1970, ISO weeks (1970-01-01 was a Thursday), months, years.
+fn period_number(limit: &Limit, zone: &Zone, at: Ms) -> i64 {
+    let date = zone.civil_date(at);
+    match limit.period {
+        Period::Day => zone.day_number(at),
+        Period::Week => (zone.day_number(at) + 3).div_euclid(7),
+        Period::Month => i64::from(date.year()) * 12 + i64::from(date.month()),
+        Period::Year => i64::from(date.year()),
+        Period::Payment | Period::Round | Period::Campaign => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(entities: &[LimitEntity], period: Period) -> Limit {
+        Limit { action: LimitAction::Redeem, entities: entities.to_vec(), period, max: LimitMax::Count(1) }
+    }
+
+    fn place() -> Place {
+        Place { merchant: [7; 6], store: "s1".into(), terminal: "t1".into(), category: "catering".into() }
+    }
+
+    const OF: OfPack = OfPack { round: 0, channel: 0, pack: 0 };
+
+    #[test]
+    fn every_entity_and_round_counts_apart() {
+        use LimitEntity::*;
+        let of_place = |entities: &[LimitEntity], place: &Place| entity(&limit(entities, Period::Day), OF, place);
+        for (one, changed) in [
+            (Merchant, Place { merchant: [8; 6], ..place() }),
+            (Store, Place { store: "s2".into(), ..place() }),
+            (Store, Place { merchant: [8; 6], ..place() }),
+            (Terminal, Place { terminal: "t2".into(), ..place() }),
+            (Category, Place { category: "culture".into(), ..place() }),
+        ] {
+            assert_ne!(of_place(&[Person, one], &place()), of_place(&[Person, one], &changed), "{one:?}");
+            assert_eq!(of_place(&[Person], &place()), of_place(&[Person], &changed), "{one:?}");
+        }
+        let of = |period, of| entity(&limit(&[Person, Channel, Pack], period), of, &place());
+        for other in [OfPack { channel: 1, ..OF }, OfPack { pack: 1, ..OF }] {
+            assert_ne!(of(Period::Day, OF), of(Period::Day, other));
+        }
+        let second = OfPack { round: 1, ..OF };
+        assert_eq!(of(Period::Campaign, OF), of(Period::Campaign, second));
+        assert_ne!(of(Period::Round, OF), of(Period::Round, second));
+    }
+
+    #[test]
+    fn the_order_of_entities_in_a_file_does_not_matter() {
+        use LimitEntity::*;
+        let of = |entities: &[LimitEntity]| entity(&limit(entities, Period::Day), OF, &place());
+        assert_eq!(of(&[Person, Store, Category]), of(&[Category, Person, Store]));
+    }
+
+    #[test]
+    fn weeks_begin_on_monday_and_days_months_and_years_at_the_citys_midnight() {
+        let zone = Zone::named("Asia/Shanghai").unwrap();
+        let at = |text: &str| crate::domain::time::parse_rfc3339(&format!("{text}+08:00")).unwrap();
+        let same = |period, one: &str, other: &str| {
+            let number = |text| period_number(&limit(&[LimitEntity::Person], period), &zone, at(text));
+            number(one) == number(other)
+        };
+        assert!(same(Period::Week, "2020-07-20T00:00:00", "2020-07-26T23:59:59"));
+        assert!(!same(Period::Week, "2020-07-26T23:59:59", "2020-07-27T00:00:00"));
+        assert!(!same(Period::Day, "2020-07-26T23:59:59", "2020-07-27T00:00:00"));
+        assert!(!same(Period::Month, "2020-07-31T23:59:59", "2020-08-01T00:00:00"));
+        assert!(!same(Period::Month, "2019-07-31T12:00:00", "2020-07-31T12:00:00"));
+        assert!(same(Period::Year, "2020-01-01T00:00:00", "2020-12-31T23:59:59"));
+        assert!(!same(Period::Year, "2020-12-31T23:59:59", "2021-01-01T00:00:00"));
+    }
+
+    #[test]
+    fn what_spans_persons_and_merchants_has_no_keeper() {
+        use LimitEntity::*;
+        assert_eq!(keeper(&limit(&[Person, Category], Period::Day)), Some(Keeper::Person));
+        assert_eq!(keeper(&limit(&[Store, Category], Period::Day)), Some(Keeper::Merchant));
+        assert_eq!(keeper(&limit(&[Category], Period::Payment)), Some(Keeper::Payment));
+        for entities in [vec![Category], vec![Channel, Pack], vec![Person, Phone]] {
+            assert_eq!(keeper(&limit(&entities, Period::Day)), None, "{entities:?}");
+        }
+    }
+}

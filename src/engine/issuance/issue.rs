@@ -1,0 +1,190 @@
+//! What the store is asked for a would-be winner of any mode, and what its answer means.
+
+use rmpv::Value;
+
+use super::judge::{names_pack, not_on_list};
+use super::{CreditedPack, credited};
+use crate::domain::campaign::schema::Round;
+use crate::domain::claim_limit;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::time::Ms;
+use crate::engine::reservation::NO_CHOICE;
+use crate::engine::resident::Person;
+use crate::engine::view::{CampaignView, Place, RoundView};
+use crate::engine::{Engine, Failure};
+use crate::store::keys;
+use crate::store::script::{self, Member, bytes};
+use crate::store::{Reply, int, text};
+
+/// A plan may meet a midnight on its way to the store; then it is made once more.
+const PLANS: usize = 3;
+
+/// What became of a would-be winner.
+pub(in crate::engine) enum Issued {
+    Pack {
+        pack: CreditedPack,
+        replayed: bool,
+    },
+    /// The shard has issued all that it was allowed.
+    Empty,
+    /// The person may not have it, with the reason.
+    Refused(Box<Refusal>),
+    /// The plan was made for another day: make it again.
+    Stale,
+}
+
+impl Engine {
+    /// Credits a decided winner's pack; a repeat answers the pack that is there.
+    pub(in crate::engine) async fn credit(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        person: &Person,
+        channel: u8,
+        place: &Place,
+    ) -> Result<(CreditedPack, bool), Failure> {
+        let supply = place.group.channel.unwrap_or(NO_CHOICE);
+        match self.issue(view, round, person, channel, place.group.pack, supply).await? {
+            Issued::Pack { pack, replayed } => Ok((pack, replayed)),
+            Issued::Refused(refusal) => Err(Failure::Refusal(refusal)),
+            Issued::Empty | Issued::Stale => Err(more_than_drawn().into()),
+        }
+    }
+
+    /// Asks the store for a pack out of one supply, the channel's own or the one that all channels share (255).
+    pub(in crate::engine) async fn issue(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        person: &Person,
+        channel: u8,
+        pack: u8,
+        supply: u8,
+    ) -> Result<Issued, Failure> {
+        for _ in 0..PLANS {
+            let member = issue_member(self, view, round, person, channel, pack, supply, self.now());
+            let reply = self.store.call(&script::PACK_ISSUE, &person.slot(), member).await?;
+            match issued(view, round, pack, &reply) {
+                Issued::Stale => continue,
+                issued => return Ok(issued),
+            }
+        }
+        Err(Refusal::new(Code::StoreUnavailable).retry_after_ms(1_000).into())
+    }
+}
+
+/// What `pack_issue` is asked for one decided winner.
+pub(in crate::engine) fn credit_member(
+    engine: &Engine,
+    view: &CampaignView,
+    round: &RoundView,
+    person: &Person,
+    channel: u8,
+    pack: u8,
+    group_channel: Option<u8>,
+) -> Member {
+    let supply = group_channel.unwrap_or(NO_CHOICE);
+    issue_member(engine, view, round, person, channel, pack, supply, engine.now())
+}
+
+#[allow(clippy::too_many_arguments)]
+fn issue_member(
+    engine: &Engine,
+    view: &CampaignView,
+    round: &RoundView,
+    person: &Person,
+    channel: u8,
+    pack: u8,
+    supply: u8,
+    at: Ms,
+) -> Member {
+    let by_hour = view.outstanding_by_hour(round.index, pack, at);
+    let hours = by_hour.into_iter().flat_map(|(hour, fen)| [Value::from(hour), Value::from(fen.0)]).collect();
+    let holds = view.plan_holds(round.index, pack, at);
+    let args = vec![
+        bytes(&person.pseudonym.field()),
+        bytes(person.pseudonym.tail()),
+        int(view.number),
+        int(round.index),
+        int(channel),
+        int(pack),
+        text(keys::cell(view.number, round.index, channel, pack)),
+        text(keys::winners_field(view.number, round.index, supply, pack)),
+        Value::Array(hours),
+        int(person.shard),
+        int(engine.store.shards()),
+        int(u8::from(round.reservation.is_some())),
+        int(u8::from(names_pack(&round.round))),
+        int(round.round.max_packs_per_person),
+        Value::Array(excluded_rounds(view, &round.round).map(Value::from).collect()),
+        limits(view, round.index, channel, pack, at),
+        int(holds.from),
+        int(holds.until),
+    ];
+    Member::new(vec![person.bucket_key.clone()], args).view(view.number, view.rev)
+}
+
+/// Rounds whose winners do not take part in this one; a drawn round has struck them off its list when that closed.
+pub(in crate::engine) fn excluded_rounds(view: &CampaignView, round: &Round) -> impl Iterator<Item = u8> {
+    let undrawn = round.draw.is_none();
+    let excluded = round.exclude_winners_of.iter().filter(move |_| undrawn);
+    excluded.filter_map(|round_id| view.round(round_id).map(|round| round.index))
+}
+
+fn limits(view: &CampaignView, round: u8, channel: u8, pack: u8, at: Ms) -> Value {
+    let fen = view.pack_value(pack).0;
+    let uses = claim_limit::uses(&view.campaign, &view.zone, round, channel, pack, at);
+    let flat = uses.into_iter().flat_map(|one| {
+        let entity = bytes(&one.entity);
+        [int(one.number), entity, int(one.period), int(one.most_count), int(one.most_amount), int(fen)]
+    });
+    Value::Array(flat.collect())
+}
+
+/// A reply of `pack_issue` about this pack; a repeat tells the pack that is there.
+pub(in crate::engine) fn issued(view: &CampaignView, round: &RoundView, pack: u8, reply: &Reply) -> Issued {
+    let refused = |refusal| Issued::Refused(Box::new(refusal));
+    match reply.refused() {
+        None if reply.is("replay") => {
+            let pack = credited(view, reply.int(3) as u8, reply.int(0) as u32, reply.int(1));
+            Issued::Pack { pack, replayed: true }
+        }
+        None => {
+            let pack = credited(view, pack, reply.int(0) as u32, reply.int(1));
+            Issued::Pack { pack, replayed: false }
+        }
+        Some("plan_stale") => Issued::Stale,
+        Some("empty") => Issued::Empty,
+        Some("limit_reached") => refused(claim_limit::reached(&view.campaign, round.index, reply.int(1) as u8)),
+        Some("max_packs") => refused(too_many_packs(round.round.max_packs_per_person)),
+        Some("excluded") => refused(won_before(&round.round)),
+        Some(_) => refused(not_on_list()),
+    }
+}
+
+/// The same for the sweep, which goes on with the next winner: whether a pack was credited now.
+pub(in crate::engine) fn swept(view: &CampaignView, round: &RoundView, reply: &Reply) -> Result<bool, Failure> {
+    match issued(view, round, 0, reply) {
+        Issued::Pack { replayed, .. } => Ok(!replayed),
+        // Somebody who may not have the pack is passed over, and the sweep must not stop at him.
+        Issued::Refused(_) => Ok(false),
+        Issued::Empty => Err(more_than_drawn().into()),
+        Issued::Stale => Err(Refusal::new(Code::StoreUnavailable).detail("The day has changed; again.").into()),
+    }
+}
+
+fn more_than_drawn() -> Refusal {
+    Refusal::new(Code::Internal).detail("More winners than were drawn.")
+}
+
+fn too_many_packs(most: u32) -> Refusal {
+    let limit = serde_json::json!({"action": "claim", "entities": ["person"], "period": "round", "max_count": most});
+    Refusal::new(Code::LimitReached).with("limit", limit)
+}
+
+fn won_before(round: &Round) -> Refusal {
+    let message = serde_json::json!({"zh": "已在较早的场次中领到。", "en": "Who got a pack in an earlier round does not take part."});
+    let reason =
+        serde_json::json!({"rule": "exclude_winners_of", "rounds": round.exclude_winners_of, "message": message});
+    Refusal::new(Code::NotEligible).with("reasons", vec![reason])
+}

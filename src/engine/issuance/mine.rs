@@ -1,0 +1,76 @@
+//! The result of a round for whoever asks, in every mode; it never takes part by itself.
+
+use super::judge::standing_of;
+use super::{Claimant, CreditedPack, Known, credited};
+use crate::domain::campaign::schema::{Mode, Unclaimed};
+use crate::domain::pass::Pass;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::time::Ms;
+use crate::engine::view::{CampaignView, RoundView};
+use crate::engine::{Engine, Failure};
+use crate::store::record::{Pack, PersonRecord};
+
+impl Engine {
+    /// The caller's result; after the close of a crediting round it credits at once.
+    pub async fn my_claim(&self, campaign_id: &str, round_id: &str, claimant: &Claimant) -> Result<Known, Refusal> {
+        self.with_view(|| async move {
+            let view = self.published(campaign_id)?;
+            let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
+            let pass = self.pass_of(&view, round, claimant).await?;
+            let person = pass.person(&view);
+            let record = self.person_record(&person).await?.unwrap_or_default();
+            if let Some(pack) = held_pack(&view, &record, round.index, pass.channel, None) {
+                return Ok(Known::Won { credited: true, pack: Some(pack) });
+            }
+            let known_at = known_at(round);
+            if round.draw.is_none() || known_at.is_some_and(|known_at| self.now() < known_at) {
+                return Ok(Known::Pending { known_at: known_at.map(|known_at| view.zone.rfc3339(known_at)) });
+            }
+            match self.credit_late(&view, round, &pass).await? {
+                Some(pack) => Ok(Known::Won { credited: true, pack: Some(pack) }),
+                None => Ok(Known::Lost),
+            }
+        })
+        .await
+    }
+
+    /// Credits a decided winner after the last close, if the round credits who never tapped.
+    async fn credit_late(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        pass: &Pass,
+    ) -> Result<Option<CreditedPack>, Failure> {
+        let place = round.place(view, &standing_of(pass, None));
+        let Some(place) = place.filter(|place| place.won) else { return Ok(None) };
+        if round.round.unclaimed != Unclaimed::Credit || view.record.stopped {
+            return Ok(None);
+        }
+        match self.credit(view, round, &pass.person(view), pass.channel, &place).await {
+            Ok((pack, _)) => Ok(Some(pack)),
+            Err(Failure::Refusal(refusal)) if refusal.code != Code::Internal => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// When everybody's result is final.
+fn known_at(round: &RoundView) -> Option<Ms> {
+    match round.round.mode {
+        Mode::Ballot => round.round.credit_at.or(round.round.opens_at),
+        _ => round.round.closes_at,
+    }
+}
+
+/// The pack that a person has of a round on a channel; of the named kind when a person may have several.
+pub(super) fn held_pack(
+    view: &CampaignView,
+    record: &PersonRecord,
+    round: u8,
+    channel: u8,
+    named: Option<u8>,
+) -> Option<CreditedPack> {
+    let is_it =
+        |pack: &&Pack| pack.round == round && pack.channel == channel && named.is_none_or(|named| pack.pack == named);
+    record.packs.iter().find(is_it).map(|pack| credited(view, pack.pack, pack.number, pack.at))
+}

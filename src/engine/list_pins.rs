@@ -1,0 +1,121 @@
+//! Which versions of lists a campaign uses: fixed when it is published, so that its rules cannot change under it.
+
+use std::collections::BTreeMap;
+
+use super::Engine;
+use super::campaign_file::faults;
+use super::person_list::newest;
+use crate::domain::campaign::schema::{Campaign, Eligibility, UseRule};
+use crate::domain::campaign::{Fault, Round};
+use crate::domain::refusal::{Code, Refusal};
+use crate::store::list::{ListKind, ListVersion, PinnedList};
+
+/// One place of a campaign file that names a list.
+struct Named<'a> {
+    pointer: String,
+    list_id: &'a str,
+    kind: ListKind,
+    /// Channels and packs of the members mean something here.
+    with_names: bool,
+}
+
+impl Engine {
+    /// The newest version of every list that a campaign names; a list that is missing or of another kind is a fault.
+    pub(super) async fn pin_lists(
+        &self,
+        program: &str,
+        campaign: &Campaign,
+    ) -> Result<BTreeMap<String, PinnedList>, Refusal> {
+        let mut pinned = BTreeMap::new();
+        let mut found = Vec::new();
+        for named in named(campaign) {
+            let record = self.list_record(program, named.list_id).await?;
+            match record.as_ref().and_then(newest) {
+                None => found.push(fault(&named, "unknown_list", "没有这个名单。", "There is no such list.")),
+                Some((_, held)) if held.kind != named.kind => {
+                    let (zh, en) = match named.kind {
+                        ListKind::Persons => ("须为人员名单。", "A list of persons is needed here."),
+                        ListKind::Merchants => ("须为商户名单。", "A list of merchants is needed here."),
+                    };
+                    found.push(fault(&named, "wrong_kind_of_list", zh, en));
+                }
+                Some((version, held)) => {
+                    let list = pin(campaign, version, held);
+                    let lost = list.channels.iter().chain(&list.packs).any(Option::is_none);
+                    if named.with_names && lost {
+                        let zh = "名单中的渠道或券包不在活动中。";
+                        let en = "The list names a channel or a pack that the campaign does not have.";
+                        found.push(fault(&named, "unknown_name_in_list", zh, en));
+                    }
+                    pinned.insert(named.list_id.to_owned(), list);
+                }
+            }
+        }
+        if found.is_empty() { Ok(pinned) } else { Err(faults(Code::CampaignInvalid, found)) }
+    }
+}
+
+fn pin(campaign: &Campaign, version: u32, held: &ListVersion) -> PinnedList {
+    let position = |found: Option<usize>| found.map(|position| position as u8);
+    let channel = |name: &String| position(campaign.channels.iter().position(|channel| channel == name));
+    let pack = |name: &String| position(campaign.packs.iter().position(|pack| pack.pack_id == *name));
+    PinnedList {
+        version,
+        kind: held.kind,
+        count: held.count,
+        number: held.number,
+        buckets: held.buckets,
+        channels: held.channels.iter().map(channel).collect(),
+        packs: held.packs.iter().map(pack).collect(),
+    }
+}
+
+fn fault(named: &Named, code: &'static str, zh: &str, en: &str) -> Fault {
+    Fault { pointer: named.pointer.clone(), code, zh: zh.into(), en: en.into() }
+}
+
+/// Every place that names a list.
+fn named(campaign: &Campaign) -> Vec<Named<'_>> {
+    let mut all = Vec::new();
+    of_eligibility(&mut all, campaign.eligibility.as_ref(), "");
+    of_rule(&mut all, campaign.use_rule.as_ref(), "");
+    add(
+        &mut all,
+        "/merchant_enrolment/by_list".into(),
+        campaign.merchant_enrolment.by_list.as_ref(),
+        ListKind::Merchants,
+    );
+    for (i, pack) in campaign.packs.iter().enumerate() {
+        of_rule(&mut all, pack.use_rule.as_ref(), &format!("/packs/{i}"));
+        for (j, kind) in pack.vouchers.iter().enumerate() {
+            of_rule(&mut all, kind.use_rule.as_ref(), &format!("/packs/{i}/vouchers/{j}"));
+        }
+    }
+    for (i, round) in campaign.rounds.iter().enumerate() {
+        of_round(&mut all, round, &format!("/rounds/{i}"));
+    }
+    all
+}
+
+fn of_round<'a>(all: &mut Vec<Named<'a>>, round: &'a Round, at: &str) {
+    of_eligibility(all, round.eligibility.as_ref(), at);
+    of_rule(all, round.use_rule.as_ref(), at);
+    if let Some(list_id) = &round.entries_list {
+        all.push(Named { pointer: format!("{at}/entries_list"), list_id, kind: ListKind::Persons, with_names: true });
+    }
+}
+
+fn of_eligibility<'a>(all: &mut Vec<Named<'a>>, terms: Option<&'a Eligibility>, at: &str) {
+    let Some(terms) = terms else { return };
+    add(all, format!("{at}/eligibility/allow_list"), terms.allow_list.as_ref(), ListKind::Persons);
+    add(all, format!("{at}/eligibility/deny_list"), terms.deny_list.as_ref(), ListKind::Persons);
+}
+
+fn of_rule<'a>(all: &mut Vec<Named<'a>>, rule: Option<&'a UseRule>, at: &str) {
+    let listed = rule.and_then(|rule| rule.merchants_list.as_ref());
+    add(all, format!("{at}/use_rule/merchants_list"), listed, ListKind::Merchants);
+}
+
+fn add<'a>(all: &mut Vec<Named<'a>>, pointer: String, list_id: Option<&'a String>, kind: ListKind) {
+    all.extend(list_id.map(|list_id| Named { pointer, list_id, kind, with_names: false }));
+}

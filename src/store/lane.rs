@@ -1,0 +1,95 @@
+//! A lane is what one runtime needs to talk to the store: connections made on it and a batcher of its own. A worker that has a lane
+//! never wakes another thread for a call: at the opening of a rain those wakes cost as much as the script.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+
+use super::batch::{self, Queue};
+use super::{Options, Store, StoreError};
+use crate::clock::Clock;
+
+thread_local! {
+    /// The lane of this thread; a worker serves one store.
+    static HERE: RefCell<Option<Arc<Lane>>> = const { RefCell::new(None) };
+}
+
+pub(super) struct Lane {
+    pub(super) wire: Arc<Wire>,
+    /// One per shard.
+    pub(super) queues: Vec<Queue>,
+}
+
+/// Connections, and what a call over them needs to know.
+pub(super) struct Wire {
+    connections: Vec<ConnectionManager>,
+    next: AtomicUsize,
+    pub(super) clock: Clock,
+    pub(super) deadline: Duration,
+    pub(super) clock_guard: bool,
+}
+
+impl Lane {
+    /// Connects on the runtime that calls, and starts a batcher for each shard there.
+    pub(super) async fn open(
+        client: &redis::Client,
+        options: &Options,
+        clock: &Clock,
+        connections: usize,
+    ) -> Result<Lane, StoreError> {
+        let mut opened = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            let config = ConnectionManagerConfig::new()
+                .set_connection_timeout(Some(Duration::from_secs(2)))
+                .set_response_timeout(None)
+                .set_max_delay(Duration::from_millis(500))
+                .set_pipeline_buffer_size(1024);
+            let connection = client.get_connection_manager_with_config(config).await;
+            opened.push(connection.map_err(|error| StoreError::from_client(&error))?);
+        }
+        let wire = Arc::new(Wire {
+            connections: opened,
+            next: AtomicUsize::new(0),
+            clock: clock.clone(),
+            deadline: options.deadline,
+            clock_guard: options.clock_guard,
+        });
+        let queues = (0..options.shards).map(|shard| batch::start(wire.clone(), shard, options.queue)).collect();
+        Ok(Lane { wire, queues })
+    }
+
+    /// The lane of this thread, if it has opened one.
+    pub(super) fn here() -> Option<Arc<Lane>> {
+        HERE.with_borrow(Clone::clone)
+    }
+}
+
+impl Wire {
+    pub(super) fn width(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// One command, bounded by our own deadline, never sent twice.
+    pub(super) async fn send(&self, command: &redis::Cmd) -> Result<redis::Value, redis::RedisError> {
+        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+        let mut connection = self.connections[index].clone();
+        match tokio::time::timeout(self.deadline, connection.req_packed_command(command)).await {
+            // A server error arrives as a value at this level of the client; it becomes an error here, once.
+            Ok(answer) => answer.and_then(redis::Value::extract_error),
+            Err(_) => Err(redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))),
+        }
+    }
+}
+
+impl Store {
+    /// Gives the calling thread, which has a runtime of its own, a lane to the store; without one it shares the common lane.
+    pub async fn open_lane(&self) -> Result<(), StoreError> {
+        let connections = (self.0.options.connections / 2).max(2);
+        let lane = Lane::open(&self.0.client, &self.0.options, &self.0.clock, connections).await?;
+        HERE.set(Some(Arc::new(lane)));
+        Ok(())
+    }
+}
