@@ -7,7 +7,7 @@ CAMPAIGN := deploy/campaigns/chengdu-2020.json
 QUANYU := target/release/quanyu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check store build clean-all
+.PHONY: help demo serve test check bench store build clean-all
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,10 @@ serve: store build ## Start a fresh sandbox on this machine and print the first 
 
 test: store ## Run all tests.
 	cargo test --workspace --locked
+
+bench: store build ## Measure each kind of request against a bare handler and the usual designs; the report goes to target/bench.
+	@cargo build --release --locked -p loadtest --bin bench
+	@target/release/bench
 
 check: store ## Run all that CI runs: format, lints, docs, tests and a small demo.
 	cargo fmt --all --check

@@ -66,7 +66,10 @@ impl Node {
     pub async fn beside(settings: &Settings) -> Result<Node, AppError> {
         let instance = Instance::open(&settings.data)?;
         match instance.connect_info()? {
-            ConnectInfo::Running(info) => Node::open(settings, instance, info.redis_url, None).await,
+            ConnectInfo::Running(info) => {
+                let settings = Settings { shards: info.shards, ..settings.clone() };
+                Node::open(&settings, instance, info.redis_url, None).await
+            }
             ConnectInfo::Stopped => Node::start(settings).await,
         }
     }

@@ -35,6 +35,8 @@ pub struct RunInfo {
     /// Address the HTTP server listens on, with the port it was really given.
     pub listen: String,
     pub sandbox: bool,
+    /// Shards of the installation; commands beside the server need not be told.
+    pub shards: u8,
     pub pid: u32,
     pub started_at: Timestamp,
 }
@@ -272,6 +274,7 @@ mod tests {
             redis_url: "redis+unix:///data/store.sock".into(),
             listen: "127.0.0.1:8080".into(),
             sandbox: true,
+            shards: 1,
             pid: std::process::id(),
             started_at: "2026-11-21T08:00:00Z".parse().unwrap(),
         }

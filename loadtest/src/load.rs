@@ -73,6 +73,7 @@ pub struct Load<'a> {
     reserving: Option<(Request, &'a Round)>,
     ledger: Request,
     ledger_bearer: String,
+    start: Instant,
     /// No follow-up is sent behind it.
     pub end: Instant,
     /// Milliseconds of the campaign clock in one of the wall clock: waits that an answer names are told in the former.
@@ -102,6 +103,7 @@ impl<'a> Load<'a> {
             reserving: None,
             ledger: crowd.request("GET", "/ledger"),
             ledger_bearer: String::new(),
+            start,
             end: start,
             clock_rate: 1,
             give_up: None,
@@ -201,6 +203,18 @@ impl<'a> Load<'a> {
 }
 
 impl Work for Load<'_> {
+    fn begin(&mut self, now: Instant) {
+        let by = now.saturating_duration_since(self.start);
+        for stream in &mut self.streams {
+            stream.schedule.delay(by);
+            stream.due = stream.schedule.at(stream.sent);
+        }
+        self.meter.delay(by);
+        self.start += by;
+        self.end += by;
+        self.give_up = self.give_up.map(|at| at + by);
+    }
+
     fn due(&mut self) -> Option<Instant> {
         if self.give_up.is_some_and(|at| at <= Instant::now()) {
             self.give_up(Instant::now());

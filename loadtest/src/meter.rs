@@ -88,6 +88,12 @@ impl Meter {
         }
     }
 
+    /// The run begins so much later than was thought.
+    pub fn delay(&mut self, by: Duration) {
+        self.start += by;
+        self.end += by;
+    }
+
     /// One finished exchange. The latency counts from when it was meant to be sent.
     pub fn record(&mut self, kind: &'static str, intended: Instant, times: Times, class: Class) {
         self.lag.saturating_record(micros(times.lag(intended)));

@@ -85,6 +85,12 @@ pub struct Options {
     pub report: Option<PathBuf>,
 }
 
+impl Options {
+    fn connections(&self, scenario: &Scenario) -> usize {
+        self.connections.unwrap_or(if matches!(scenario, Scenario::Overload(_)) { 4_096 } else { 256 })
+    }
+}
+
 impl Scenario {
     fn parts(&self) -> (&'static str, &Options) {
         match self {
@@ -118,8 +124,7 @@ impl Scenario {
             .map_err(|error| Fault::File(options.token_key.clone(), error))?;
         let channel = options.channel.as_deref().unwrap_or(&campaign.channel);
         let people = People::new(&key, channel, options.seed).ok_or_else(|| Fault::Key(options.token_key.clone()))?;
-        let overload = matches!(self, Scenario::Overload(_));
-        let connections = options.connections.unwrap_or(if overload { 4_096 } else { 256 });
+        let connections = options.connections(self);
         let around = Target::new(office.address, connections.min(64)).pipelined(8);
         let needs = Needs {
             taps: !matches!(self, Scenario::Redeem(_)),
@@ -164,8 +169,8 @@ impl Scenario {
     fn load<'a>(&self, stage: &'a Stage, market: Market, office: &Office) -> Result<Load<'a>, Fault> {
         let (_, options) = self.parts();
         let (rate, seed) = (options.rate as f64, options.seed);
-        // Connections are opened first; the first request is due when they are there.
-        let start = Instant::now() + Duration::from_millis(300);
+        // The run begins when the connections are open, and is moved there.
+        let start = Instant::now();
         let flat = |share: f64, seconds: u64, stream: u64| {
             let rate = rate * share;
             Schedule::new(start, (rate * seconds as f64).ceil() as u64, rate, Shape::Flat, seed ^ stream << 32)

@@ -60,6 +60,11 @@ impl Schedule {
         Schedule { start, span: Duration::from_secs_f64(span), count, shape, seed }
     }
 
+    /// The same arrivals, so much later.
+    pub fn delay(&mut self, by: Duration) {
+        self.start += by;
+    }
+
     pub fn span(&self) -> Duration {
         self.span
     }

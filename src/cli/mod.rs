@@ -4,6 +4,7 @@ mod audit;
 mod config;
 mod first_minute;
 mod keys;
+mod selftest;
 mod serve;
 mod settle;
 mod sign;
@@ -44,6 +45,9 @@ enum Command {
     Keys(Box<keys::Options>),
     /// Print the Authorization header of a till's request.
     Sign(sign::Options),
+    /// Figures of the program itself, for `make bench`.
+    #[command(hide = true)]
+    Selftest(selftest::Options),
     /// Check or show the settings.
     Config(Box<config::Options>),
 }
@@ -80,6 +84,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Token(options) => token::run(&options),
         Command::Keys(options) => keys::run(*options).await,
         Command::Sign(options) => sign::run(&options),
+        Command::Selftest(options) => selftest::run(&options),
         Command::Config(options) => config::run(&options),
     }
 }

@@ -33,6 +33,7 @@ async fn serve(settings: Settings) -> Result<(), AppError> {
         redis_url: node.redis_url.clone(),
         listen: listen.to_string(),
         sandbox: settings.sandbox,
+        shards: settings.shards,
         pid: std::process::id(),
         started_at: jiff::Timestamp::now(),
     };

@@ -1,10 +1,9 @@
 //! The draw, exactly (`quanyu.draw.v1`): one score per entry, the lowest win, and a rain reveals by a threshold what was decided before.
 //! `verify/` recomputes all of this without a line of this file.
 
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use super::person::Pseudonym;
+use super::person::{MacKey, Pseudonym};
 
 const VERSION: &[u8] = b"quanyu.draw.v1\0";
 /// Second scores are of another domain, so that a lucky first one is not a good tier too.
@@ -24,18 +23,11 @@ pub struct Entry<'a> {
 impl Entry<'_> {
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(48 + self.channel.len() + self.pack_id.len());
-        self.parts(|part| bytes.extend_from_slice(part));
+        bytes.extend_from_slice(&self.pseudonym.0);
+        push_lp(&mut bytes, self.channel.as_bytes());
+        push_lp(&mut bytes, self.pack_id.as_bytes());
+        bytes.extend_from_slice(&self.k.to_be_bytes());
         bytes
-    }
-
-    /// The bytes piece by piece: a draw reads millions of entries and allocates for none.
-    fn parts(&self, mut each: impl FnMut(&[u8])) {
-        each(&self.pseudonym.0);
-        for text in [self.channel, self.pack_id] {
-            each(&(text.len() as u32).to_be_bytes());
-            each(text.as_bytes());
-        }
-        each(&self.k.to_be_bytes());
     }
 }
 
@@ -107,7 +99,7 @@ pub struct Inputs<'a> {
 
 /// The seed of a round's scores, secret until the round has ended. It is kept as the key of a MAC that has read its key already.
 #[derive(Clone)]
-pub struct Seed(Hmac<Sha256>);
+pub struct Seed(MacKey);
 
 impl Seed {
     pub fn of(inputs: &Inputs) -> Seed {
@@ -121,7 +113,7 @@ impl Seed {
             push_lp(&mut bytes, value);
         }
         bytes.extend_from_slice(&inputs.secret);
-        Seed(Hmac::new_from_slice(&hash(&[&bytes])).expect("HMAC takes a key of any length"))
+        Seed(MacKey::new(&hash(&[&bytes])))
     }
 
     pub fn score(&self, entry: &Entry) -> Score {
@@ -140,10 +132,17 @@ impl Seed {
     }
 
     fn mac(&self, domain: &[u8], entry: &Entry) -> Score {
-        let mut mac = self.0.clone();
-        mac.update(domain);
-        entry.parts(|part| mac.update(part));
-        Score(mac.finalize().into_bytes().into())
+        let [channel, pack_id] = [entry.channel, entry.pack_id].map(|text| (text.len() as u32).to_be_bytes());
+        let parts: [&[u8]; 7] = [
+            domain,
+            &entry.pseudonym.0,
+            &channel,
+            entry.channel.as_bytes(),
+            &pack_id,
+            entry.pack_id.as_bytes(),
+            &entry.k.to_be_bytes(),
+        ];
+        Score(self.0.mac(&parts))
     }
 }
 

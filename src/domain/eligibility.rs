@@ -35,14 +35,53 @@ pub struct Verdict {
     pub en: &'static str,
 }
 
+/// What was looked up for the judgement; only the verdicts are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Evidence {
+    pub on_allow_list: bool,
+    pub on_deny_list: bool,
+    /// Whether the place of the request lies in the area; `None` when it told none.
+    pub in_area: Option<bool>,
+    /// The occasion is one at which the rules ask for a place.
+    pub place_counts: bool,
+}
+
 /// Judges every rule of the campaign; all of them are answered, in this order.
-pub fn judge(rules: &Eligibility, facts: &Facts, today: Date) -> Vec<Verdict> {
+pub fn judge(rules: &Eligibility, facts: &Facts, evidence: &Evidence, today: Date) -> Vec<Verdict> {
     let mut verdicts = vec![document_type(rules, facts)];
     verdicts.extend(minimum_age(rules, facts, today));
     verdicts.extend(residence(rules, facts));
     verdicts.extend(health_pass(rules, facts));
     verdicts.extend(attributes(rules, facts));
+    verdicts.extend(lists(rules, evidence));
+    verdicts.extend(location(rules, evidence));
     verdicts
+}
+
+/// The versions of the lists are those of the publication.
+fn lists(rules: &Eligibility, evidence: &Evidence) -> impl Iterator<Item = Verdict> {
+    let allowed = rules.allow_list.as_ref().map(|_| Verdict {
+        rule: "allow_list",
+        passed: evidence.on_allow_list,
+        zh: "不在准入名单中。",
+        en: "Not on the list of those who may take part.",
+    });
+    let denied = rules.deny_list.as_ref().map(|_| Verdict {
+        rule: "deny_list",
+        passed: !evidence.on_deny_list,
+        zh: "在不予参加的名单中。",
+        en: "On the list of those who may not take part.",
+    });
+    allowed.into_iter().chain(denied)
+}
+
+fn location(rules: &Eligibility, evidence: &Evidence) -> Option<Verdict> {
+    rules.location.as_ref().filter(|_| evidence.place_counts)?;
+    let (zh, en) = match evidence.in_area {
+        None => ("须提供位置。", "A location is needed; send longitude and latitude."),
+        Some(_) => ("当前位置不在活动区域内。", "The location is outside the campaign's area."),
+    };
+    Some(Verdict { rule: "location", passed: evidence.in_area == Some(true), zh, en })
 }
 
 /// Whether a document of the type is one that the campaign takes.

@@ -1,10 +1,12 @@
 //! What the words mean: the rules of a voucher campaign as pure functions. No clock, no random source, no Redis, no HTTP.
 
+pub mod area;
 pub mod basket;
 pub mod beacon;
 pub mod campaign;
 pub mod cashier;
 pub mod claim_limit;
+pub mod contact;
 pub mod document;
 pub mod draw;
 pub mod eligibility;
@@ -23,7 +25,9 @@ pub mod ranking;
 pub mod refund;
 pub mod refusal;
 pub mod release;
+pub mod reserve_limit;
 pub mod rules;
 pub mod settlement;
+pub mod stagger;
 pub mod time;
 pub mod voucher;

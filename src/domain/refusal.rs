@@ -178,6 +178,7 @@ refusals! {
     RoundRequired "round_required" 422 false "有多个场次开放，请指明 round_id。" "Several lists are open; name the round_id.";
     ReservationNotOpen "reservation_not_open" 409 true "预约尚未开始。" "The reservation window has not opened; see opens_at.";
     ReservationClosed "reservation_closed" 409 false "预约已截止。" "The reservation window has closed.";
+    NotYourDay "not_your_day" 409 true "今天不是您的预约日，见 days。" "Another day of the reservation is yours; see days.";
     ConsentRequired "consent_required" 422 false "须同意当前版本的授权书。" "Consent to the current version is needed; see consent_version.";
     DocumentInvalid "document_invalid" 422 false "证件号码有误。" "The document number is not valid.";
     NotEligible "not_eligible" 403 false "不符合参加条件，见 reasons。" "Not eligible; see reasons.";
@@ -187,6 +188,8 @@ refusals! {
     WithdrawalClosed "withdrawal_closed" 409 false "已过撤回期限。" "The time for withdrawal is over.";
 
     // Claim.
+    PassNotOpen "pass_not_open" 409 true "通行证尚未开始领取，见 opens_at。" "Passes are given out from opens_at on.";
+    RoundClosed "round_closed" 409 false "场次已结束。" "The round has closed.";
     PackChoiceRequired "pack_choice_required" 422 false "请指明 pack_id。" "Name the pack_id.";
     RoundNotDrawn "round_not_drawn" 409 true "尚未摇号。" "The round has not been drawn yet.";
 

@@ -18,9 +18,12 @@ pub enum Role {
     Finance,
     Auditor,
     Operator,
+    /// A channel that brings the reservations it has taken down; it may do nothing else.
+    Platform,
 }
 
 impl Role {
+    /// The roles of the program office.
     pub const ALL: [Role; 5] = [Role::Officer, Role::Approver, Role::Finance, Role::Auditor, Role::Operator];
 }
 

@@ -130,13 +130,12 @@ impl Engine {
         let now = self.now();
         let shards = u64::from(self.store.shards());
         let held = self.own_campaign(key, campaign_id).await?.value;
-        let lists = match campaign::parse(held.file.as_bytes()) {
-            Ok(parsed) => self.pin_lists(&key.program, &parsed.campaign).await,
-            Err(found) => Err(invalid(found)),
-        };
+        let named = campaign::parse(held.file.as_bytes()).map_err(invalid)?.campaign;
+        let lists = self.pin_lists(&key.program, &named).await;
+        let areas = self.pin_areas(&key.program, &named).await;
         self.change(key, campaign_id, |record| {
             require_state(record, State::Approved)?;
-            // Lists were looked up for the file that was read first; another file has to be read again.
+            // Lists and areas were looked up for the file that was read first; another file has to be read again.
             if record.rules_hash != held.rules_hash {
                 return Err(Code::PreconditionFailed.into());
             }
@@ -154,6 +153,7 @@ impl Engine {
                 return Err(faults(Code::CampaignInvalid, past));
             }
             record.lists = lists.clone()?;
+            record.areas = areas.clone()?;
             record.state = State::Published;
             record.published_at = Some(now);
             record.buckets = buckets(&parsed.campaign, shards);

@@ -49,6 +49,7 @@ pub(super) fn draft(number: u16, key: &ApiKey, file: &[u8], parsed: &Parsed) -> 
         stopped: false,
         rounds: Vec::new(),
         lists: Default::default(),
+        areas: Default::default(),
     }
 }
 

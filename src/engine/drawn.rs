@@ -4,24 +4,16 @@
 use super::entropy;
 use super::reservation::NO_CHOICE;
 use super::view::{CampaignView, RoundView};
-use crate::domain::campaign::schema::{Assignment, ByChannel, OnePer, Supply};
+use crate::domain::campaign::schema::{Assignment, OnePer};
 use crate::domain::campaign::{Campaign, Reservation, Round};
 use crate::domain::draw::{Cutoff, Entry, Inputs, Score, Seed};
 use crate::domain::person::Pseudonym;
+use crate::domain::pool::CellSupply;
 use crate::domain::release::ReleaseCurve;
 use crate::domain::time::Ms;
 use crate::keyring::KeyRing;
 use crate::store::campaign::{CampaignRecord, CutoffRecord, ListState, RoundRecord};
 use crate::store::record::{Entry as RecordEntry, Mark};
-
-/// Packs that are issued from one allowance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell {
-    /// Position of the channel when the supply is divided by channel.
-    pub channel: Option<u8>,
-    pub pack: u8,
-    pub count: u64,
-}
 
 /// Entries that compete for the same packs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,42 +37,10 @@ impl Contest {
 }
 
 /// The cells of a round: as fixed at the draw or opening, else as the file says. They are ordered by pack, then channel.
-pub(super) fn cells(campaign: &Campaign, round: &Round, record: &RoundRecord) -> Vec<Cell> {
-    let mut cells: Vec<Cell> = match (&record.supply, &round.supply) {
-        (Some(fixed), _) => {
-            let cell = |fixed: &crate::store::campaign::CellSupply| Cell {
-                channel: fixed.channel,
-                pack: fixed.pack,
-                count: fixed.count,
-            };
-            fixed.iter().map(cell).collect()
-        }
-        (None, Supply::Packs(packs)) => packs
-            .iter()
-            .filter_map(|supply| Some((campaign.pack(&supply.pack_id)?.0 as u8, supply.count, &supply.by_channel)))
-            .flat_map(|(pack, count, by_channel)| divided(campaign, pack, count, by_channel.as_ref()))
-            .collect(),
-        (None, Supply::Money { .. }) => Vec::new(),
-    };
+pub(super) fn cells(campaign: &Campaign, round: &Round, record: &RoundRecord) -> Vec<CellSupply> {
+    let mut cells = record.supply.clone().unwrap_or_else(|| campaign.file_cells(round));
     cells.sort_by_key(|cell| (cell.pack, cell.channel));
     cells
-}
-
-/// `equal` gives each channel the same, and the first channels of the file one more until nothing remains.
-fn divided(campaign: &Campaign, pack: u8, count: u64, by_channel: Option<&ByChannel>) -> Vec<Cell> {
-    let channels = campaign.channels.len().max(1) as u64;
-    let part = |channel: usize| match by_channel {
-        Some(ByChannel::Equal) => Some(count / channels + u64::from((channel as u64) < count % channels)),
-        Some(ByChannel::Parts(parts)) => {
-            let part = parts.iter().find(|part| part.channel == campaign.channels[channel]);
-            Some(part.map_or(0, |part| part.count))
-        }
-        None => None,
-    };
-    let by_channel = (0..campaign.channels.len())
-        .filter_map(|channel| Some(Cell { channel: Some(channel as u8), pack, count: part(channel)? }));
-    let cells: Vec<Cell> = by_channel.collect();
-    if cells.is_empty() { vec![Cell { channel: None, pack, count }] } else { cells }
 }
 
 /// Whether a person's entries may win more packs of a round than the person may keep.
@@ -93,7 +53,7 @@ pub(super) fn may_win_too_many(campaign: &Campaign, round: &Round, reservation: 
 
 impl RoundView {
     /// Contests of these cells: one for each cell, but chance gives the packs of a channel in one.
-    pub fn contests(&self, cells: &[Cell]) -> Vec<Contest> {
+    pub fn contests(&self, cells: &[CellSupply]) -> Vec<Contest> {
         let mut contests: Vec<Contest> = Vec::new();
         for cell in cells {
             let chance = self.round.assignment == Assignment::Chance;

@@ -3,16 +3,20 @@
 pub mod issue;
 pub mod judge;
 mod mine;
+pub mod pass;
 
-use super::resident::{Person, Resident};
+use super::resident::Resident;
+use super::stock::Taken;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
+use crate::domain::campaign::schema::Mode;
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::time::{Ms, SECOND};
+use crate::domain::time::SECOND;
 use crate::store::record::Pack;
 pub(super) use issue::{Issued, credit_member, swept};
 pub use judge::{Issue, Judged, Recall};
+use pass::Judge;
 
 /// Who taps: the bearer of a pass, or a resident with a token.
 pub enum Claimant {
@@ -60,7 +64,7 @@ impl Engine {
         self.with_view(|| async move {
             let view = self.published(campaign_id)?;
             let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
-            let pass = self.pass_of(&view, round, claimant).await?;
+            let pass = self.pass_of(&view, round, claimant, Judge::Eligibility(None)).await?;
             match self.judge_tap(&view, round, &pass, choice, self.now()).told(round) {
                 Ok(told) => Ok(told?),
                 Err(Judged::Issue(issue)) => self.settle_issue(&view, round, &pass, issue).await,
@@ -84,13 +88,26 @@ impl Engine {
         issue: Issue,
     ) -> Result<Tap, Failure> {
         let person = pass.person(view);
-        match self.issue(view, round, &person, pass.channel, issue.pack, issue.supply).await? {
+        let issued = match round.round.mode {
+            Mode::FirstCome => {
+                match self.take_stock(view, round, &person, pass.channel, issue.pack, issue.supply).await? {
+                    Taken::Pack(issued) => issued,
+                    Taken::SoldOut => return Ok(Tap::SoldOut),
+                    Taken::NotYet(at) => {
+                        let wait = at.map_or_else(judge::jitter, |at| judge::wait_for(round, at - self.now()));
+                        return Ok(judge::not_yet(round, issue.window, wait, None));
+                    }
+                }
+            }
+            _ => self.issue(view, round, &person, pass.channel, issue.pack, issue.supply).await?,
+        };
+        match issued {
             Issued::Pack { pack, .. } if issue.closed => Ok(Tap::Closed { result: "won", pack: Some(pack) }),
             Issued::Pack { pack, replayed } => Ok(Tap::Won { pack, replayed }),
             // Who was on the list and may not have the pack after all is told so as a result once the round is over.
             Issued::Refused(_) if issue.closed => Ok(Tap::Closed { result: "lost", pack: None }),
             Issued::Refused(refusal) => Err(Failure::Refusal(refusal)),
-            Issued::Empty | Issued::Stale => Err(Code::Internal.into()),
+            Issued::Empty { .. } | Issued::Stale => Err(Code::Internal.into()),
         }
     }
 
@@ -110,36 +127,6 @@ impl Engine {
             (None, true) => Ok(Tap::Closed { result: "lost", pack: None }),
             (None, false) => Err(judge::not_running().into()),
         }
-    }
-
-    /// The pass of a claimant; a resident's token is as good as the pass that its entry gives.
-    async fn pass_of(&self, view: &CampaignView, round: &RoundView, claimant: &Claimant) -> Result<Pass, Failure> {
-        let resident = match claimant {
-            Claimant::Pass(pass) => return Ok(*pass),
-            Claimant::Resident(resident) => resident,
-        };
-        let person = self.person(view, resident);
-        self.channel_of(view, resident)?;
-        let record = self.person_record(&person).await?.unwrap_or_default();
-        let entry = record.entries.iter().find(|entry| entry.round == round.index);
-        let entry = entry.ok_or_else(judge::not_on_list)?;
-        Ok(Pass {
-            campaign: view.number,
-            round: round.index,
-            shard: person.shard,
-            channel: entry.channel,
-            choice: entry.choice,
-            entries: 1,
-            pseudonym: person.pseudonym,
-            expires_at: Ms::MAX,
-        })
-    }
-}
-
-impl Pass {
-    /// Where the record of the pass's bearer lies.
-    pub(super) fn person(&self, view: &CampaignView) -> Person {
-        Person::new(view, self.shard, self.pseudonym)
     }
 }
 

@@ -42,13 +42,19 @@ pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
             engine.step_campaigns().await;
         }
     };
+    let stock = async {
+        let mut turns = turns(STEP);
+        while turns.next().await {
+            let _ = engine.step_stock().await.inspect_err(|failure| tell("stock", failure));
+        }
+    };
     let upkeep = async {
         let (mut turns, mut upkeep) = (turns(UPKEEP), Upkeep::default());
         while engine.settings.compacts_store && turns.next().await {
             let _ = upkeep.step(&engine).await.inspect_err(|error| tell("upkeep", &error.clone().into()));
         }
     };
-    tokio::join!(follow, sweep, campaigns, upkeep);
+    tokio::join!(follow, sweep, campaigns, stock, upkeep);
 }
 
 /// The turns of one job, until it is told to stop.
@@ -134,6 +140,10 @@ impl Engine {
                 self.take_wave_step(campaign_id, round_id, step).await?;
             } else if crediting_is_due(round, now) {
                 self.credit_round(campaign_id, round_id).await?;
+            } else if round.grant_is_uncounted(&view) {
+                self.count_grant(&view, round).await?;
+            } else if round.grant_is_due(now) {
+                self.credit_grant(&view, round).await?;
             } else {
                 continue;
             }

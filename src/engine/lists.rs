@@ -138,11 +138,20 @@ impl Engine {
     /// Who of a shard has more than one entry in the draw, by the round's `entries_list`; everybody else has one.
     pub(super) async fn chances(
         &self,
-        _view: &CampaignView,
-        _round: u8,
-        _shard: u8,
+        view: &CampaignView,
+        round: u8,
+        shard: u8,
     ) -> Result<HashMap<[u8; 9], u8>, StoreError> {
-        Ok(HashMap::new())
+        let mut chances = HashMap::new();
+        let named = view.rounds[usize::from(round)].round.entries_list.as_deref();
+        let Some(list) = named.and_then(|list_id| view.record.lists.get(list_id)) else { return Ok(chances) };
+        let mut walk = self.list_walk(list, shard);
+        while let Some(people) = walk.next().await? {
+            let several = people.into_iter().filter(|(_, member)| member.entries > 1);
+            chances
+                .extend(several.map(|(root, member)| (root.in_campaign(&view.pseudonym_key).field(), member.entries)));
+        }
+        Ok(chances)
     }
 }
 
@@ -241,11 +250,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 }
 
 /// Runs `work` over equal parts of `items` on all cores; it is told where its part begins. Answers come in the order of the parts.
-pub(super) fn on_all_cores<T: Sync, R: Send>(
-    items: &[T],
-    least: usize,
-    work: impl Fn(usize, &[T]) -> R + Sync,
-) -> Vec<R> {
+pub fn on_all_cores<T: Sync, R: Send>(items: &[T], least: usize, work: impl Fn(usize, &[T]) -> R + Sync) -> Vec<R> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let part = items.len().div_ceil(cores).max(least);
     std::thread::scope(|scope| {

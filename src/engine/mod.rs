@@ -1,6 +1,7 @@
 //! The use cases: decide with `domain`, commit with one script through `store`, decide again when the store knows more.
 
 pub mod access;
+pub mod area;
 pub mod audit;
 mod cache;
 pub mod campaign;
@@ -9,8 +10,10 @@ mod crediting;
 mod csv_rows;
 pub mod draw;
 pub mod drawn;
+pub mod eligibility;
 pub mod enrolment;
 pub mod entropy;
+mod grant;
 pub mod issuance;
 pub mod jobs;
 pub mod ledger_view;
@@ -25,11 +28,13 @@ pub mod progress;
 pub mod proof;
 pub mod redemption;
 pub mod reservation;
+pub mod reservation_import;
 pub mod resident;
 pub mod sandbox;
 pub mod settlement;
 pub mod statement;
 pub mod stats;
+pub mod stock;
 mod strike;
 pub mod terminal;
 pub mod upkeep;
@@ -76,12 +81,15 @@ pub struct Engine {
     reading: tokio::sync::Mutex<()>,
     /// When this node last moved the money of a campaign.
     looked: tokio::sync::Mutex<std::collections::HashMap<u16, pool::Looked>>,
+    stocks: stock::Stocks,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
     /// How far the long steps are that this node runs.
     progress: progress::Board,
     /// The list that was read last, while anybody still needs it.
     lists: lists::Held,
+    /// Versions of areas, which never change.
+    areas: cache::Cache<crate::domain::area::Area>,
 }
 
 impl Engine {
@@ -94,10 +102,12 @@ impl Engine {
             snapshot: ArcSwap::default(),
             reading: Default::default(),
             looked: Default::default(),
+            stocks: stock::Stocks::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
             progress: Default::default(),
             lists: Default::default(),
+            areas: cache::Cache::default(),
         };
         engine.refresh().await?;
         Ok(Arc::new(engine))

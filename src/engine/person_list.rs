@@ -304,12 +304,12 @@ fn record_id(program: &str, list_id: &str) -> String {
     format!("{program}/{list_id}")
 }
 
-/// As a campaign file may name it.
-fn check_list_id(list_id: &str) -> Result<(), Refusal> {
+/// The id of a list or an area, as a campaign file may name it.
+pub(super) fn check_list_id(list_id: &str) -> Result<(), Refusal> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if (1..=40).contains(&list_id.len()) && list_id.chars().all(allowed) {
         return Ok(());
     }
     let (zh, en) = ("须为 1 至 40 个字母、数字或 _ . -。", "Must be 1 to 40 of letters, digits, _ . and -.");
-    Err(Refusal::new(Code::InvalidRequest).field("/list_id", "invalid_id", zh, en))
+    Err(Refusal::new(Code::InvalidRequest).field("/id", "invalid_id", zh, en))
 }

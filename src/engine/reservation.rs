@@ -1,14 +1,19 @@
-//! Reservation: one place per person on a round's list, judged once, proved by a pass and a receipt.
+//! Reservation: a place on a round's list for each person (or each channel of a person), judged once, proved by a pass and a receipt.
+
+mod terms;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::eligibility::Occasion;
 use super::resident::{Person, Resident};
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
-use crate::domain::eligibility::{self, Verdict};
+use crate::domain::area::Location;
+use crate::domain::campaign::schema::{Duplicates, LocationAt, Reservation};
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::reserve_limit;
 use crate::domain::time::{Ms, SECOND};
 use crate::store::campaign::Scope;
 use crate::store::keys;
@@ -18,13 +23,28 @@ use crate::store::{Reply, StoreError, int, text};
 
 /// No choice of a pack.
 pub const NO_CHOICE: u8 = 255;
+/// An entry of whatever channel.
+const ANY_CHANNEL: u8 = 255;
 
-/// What a resident asks for.
-#[derive(Clone, Debug, Default)]
+/// What a resident asks for. The location is judged and dropped; of phone and device only a short digest is kept, where they count.
+#[derive(Clone, Default)]
 pub struct Wish {
     pub round_id: Option<String>,
     pub pack_id: Option<String>,
     pub consent_version: Option<String>,
+    pub location: Option<Location>,
+    pub phone: Option<String>,
+    pub device: Option<String>,
+}
+
+/// How a wish comes to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coming {
+    Now,
+    /// Replaces another choice.
+    Change,
+    /// Brought by a channel that had taken it down at this instant.
+    TakenDown(Ms),
 }
 
 /// A place on a list with its proofs.
@@ -41,6 +61,16 @@ pub struct Reserved {
     pub replayed: bool,
 }
 
+/// What the store has now, and what became of the wish.
+pub(super) struct Entered {
+    pub channel: u8,
+    pub choice: u8,
+    /// Whole seconds since the epoch.
+    pub at: i64,
+    pub replayed: bool,
+    pub replaced: bool,
+}
+
 impl Engine {
     /// Reserves, or answers the reservation that is there; with `change`, replaces another choice inside the window.
     pub async fn reserve(
@@ -53,38 +83,55 @@ impl Engine {
         self.with_view(|| async move {
             let view = self.published(campaign_id)?;
             let round = self.open_list(&view, wish.round_id.as_deref())?;
-            let choice = choice(&view, round, wish.pack_id.as_deref())?;
-            if view.campaign.consent_version.is_some() && wish.consent_version != view.campaign.consent_version {
-                let wanted = view.campaign.consent_version.clone().unwrap_or_default();
-                return Err(Refusal::new(Code::ConsentRequired)
-                    .with("consent_version", wanted)
-                    .field("/consent_version", "consent_required", "请同意当前版本。", "Name the current version.")
-                    .into());
-            }
-            let channel = self.channel_of(&view, resident)?;
-            self.require_eligible(&view, round, resident)?;
-            let person = self.person(&view, resident);
-            let maximum =
-                round.reservation.as_ref().and_then(|reservation| reservation.max_reservations).unwrap_or_default();
-            let member = Member::new(
-                vec![person.bucket_key.clone()],
-                vec![
-                    bytes(&person.pseudonym.field()),
-                    bytes(person.pseudonym.tail()),
-                    int(view.number),
-                    int(round.index),
-                    int(channel),
-                    int(choice),
-                    text(keys::round_counters(view.number, round.index)),
-                    int(maximum as i64),
-                    int(u8::from(change)),
-                ],
-            );
-            let reply =
-                self.store.call(&script::RESERVATION_ADD, &person.slot(), member.view(view.number, view.rev)).await?;
-            answer(self, &view, round, &person, channel, choice, &reply)
+            let coming = if change { Coming::Change } else { Coming::Now };
+            let entered = self.enter(&view, round, resident, wish, coming).await?;
+            Ok(self.reserved(&view, round, resident, &entered).await?)
         })
         .await
+    }
+
+    /// Judges a wish and puts it on the list.
+    pub(super) async fn enter(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        resident: &Resident,
+        wish: &Wish,
+        coming: Coming,
+    ) -> Result<Entered, Failure> {
+        let reservation = round.reservation.as_ref().ok_or(Code::ReservationNotFound)?;
+        let now = if let Coming::TakenDown(at) = coming { at } else { self.now() };
+        let choice = terms::choice(view, round, wish.pack_id.as_deref())?;
+        terms::consented(view, wish)?;
+        let channel = self.channel_of(view, resident)?;
+        let digests = terms::digests(view, reservation, resident, wish)?;
+        let occasion = Occasion { at: LocationAt::Reserve, now, location: wish.location };
+        self.require_eligible(view, round, resident, occasion).await?;
+        let person = self.person(view, resident);
+        terms::on_its_day(view, reservation, resident, &person, now)?;
+        let flag = |set: bool| int(i64::from(set));
+        let member = Member::new(
+            vec![person.bucket_key.clone()],
+            vec![
+                bytes(&person.pseudonym.field()),
+                bytes(person.pseudonym.tail()),
+                int(view.number),
+                int(round.index),
+                int(channel),
+                int(choice),
+                text(keys::round_counters(view.number, round.index)),
+                int(reservation.max_reservations.unwrap_or_default() as i64),
+                flag(coming == Coming::Change),
+                flag(reservation.per_channel()),
+                bytes(&digests),
+                int(if let Coming::TakenDown(at) = coming { at.div_euclid(SECOND) } else { 0 }),
+                flag(reservation.duplicates == Duplicates::Earliest),
+                terms::uses(view, round, now),
+            ],
+        );
+        let member = member.view(view.number, view.rev);
+        let reply = self.store.call(&script::RESERVATION_ADD, &person.slot(), member).await?;
+        Ok(entered(view, round, channel, choice, &reply)?)
     }
 
     /// The caller's reservation; the round may be left out when there is one.
@@ -95,14 +142,10 @@ impl Engine {
         round_id: Option<&str>,
     ) -> Result<Reserved, Refusal> {
         let view = self.published(campaign_id)?;
-        let person = self.person(&view, resident);
-        let record = self.person_record(&person).await?.unwrap_or_default();
-        let wanted =
-            round_id.map(|id| view.round(id).map(|round| round.index).ok_or(Code::RoundNotFound)).transpose()?;
-        let entry = record.entries.iter().rev().find(|entry| wanted.is_none_or(|round| round == entry.round));
-        let entry = entry.ok_or(Code::ReservationNotFound)?;
-        let round = view.rounds.get(usize::from(entry.round)).ok_or(Code::RoundNotFound)?;
-        Ok(self.reserved(&view, round, &person, entry, true))
+        let (round, entry) = self.own_entry(&view, resident, round_id).await?;
+        let (channel, choice, at) = (entry.channel, entry.choice, entry.at);
+        let held = Entered { channel, choice, at, replayed: true, replaced: false };
+        Ok(self.reserved(&view, round, resident, &held).await?)
     }
 
     /// Takes the caller off the list while it is open and withdrawal is allowed.
@@ -114,23 +157,20 @@ impl Engine {
     ) -> Result<(), Refusal> {
         self.with_view(|| async move {
             let view = self.published(campaign_id)?;
-            let person = self.person(&view, resident);
-            let record = self.person_record(&person).await?.unwrap_or_default();
-            let wanted =
-                round_id.map(|id| view.round(id).map(|round| round.index).ok_or(Code::RoundNotFound)).transpose()?;
-            let entry = record.entries.iter().rev().find(|entry| wanted.is_none_or(|round| round == entry.round));
-            let entry = *entry.ok_or(Code::ReservationNotFound)?;
-            let round = view.rounds.get(usize::from(entry.round)).ok_or(Code::RoundNotFound)?;
+            let (round, entry) = self.own_entry(&view, resident, round_id).await?;
             let reservation = round.reservation.as_ref().ok_or(Code::ReservationNotFound)?;
             let until = reservation.withdraw_until.unwrap_or(reservation.closes_at);
             if self.now() >= until || !round.list_is_open() {
                 return Err(Refusal::new(Code::WithdrawalClosed).with("until", view.zone.rfc3339(until)).into());
             }
+            let person = self.person(&view, resident);
             let args = vec![
                 bytes(&person.pseudonym.field()),
                 int(view.number),
                 int(round.index),
+                int(if reservation.per_channel() { entry.channel } else { ANY_CHANNEL }),
                 text(keys::round_counters(view.number, round.index)),
+                terms::uses(&view, round, entry.at * SECOND),
             ];
             let member = Member::new(vec![person.bucket_key.clone()], args).view(view.number, view.rev);
             let reply = self.store.call(&script::RESERVATION_REMOVE, &person.slot(), member).await?;
@@ -142,60 +182,37 @@ impl Engine {
         .await
     }
 
-    /// Every rule of a round's eligibility with its verdict.
-    pub fn explain(
-        &self,
-        campaign_id: &str,
-        resident: &Resident,
-        round_id: Option<&str>,
-    ) -> Result<Vec<Verdict>, Refusal> {
-        let view = self.published(campaign_id)?;
-        let round = match round_id {
-            Some(round_id) => view.round(round_id).ok_or(Code::RoundNotFound)?,
-            None => view.rounds.first().ok_or(Code::RoundNotFound)?,
-        };
-        Ok(self.verdicts(&view, round, resident))
-    }
-
     pub async fn person_record(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError> {
         self.store.person(&person.bucket_key, &person.pseudonym).await
     }
 
-    fn verdicts(&self, view: &CampaignView, round: &RoundView, resident: &Resident) -> Vec<Verdict> {
-        let today = view.zone.civil_date(self.now());
-        round.eligibility.as_ref().map(|rules| eligibility::judge(rules, &resident.facts, today)).unwrap_or_default()
-    }
-
-    fn require_eligible(&self, view: &CampaignView, round: &RoundView, resident: &Resident) -> Result<(), Refusal> {
-        let failed: Vec<Verdict> =
-            self.verdicts(view, round, resident).into_iter().filter(|verdict| !verdict.passed).collect();
-        if failed.is_empty() {
-            return Ok(());
-        }
-        let reasons = failed
-            .iter()
-            .map(|verdict| serde_json::json!({"rule": verdict.rule, "message": {"zh": verdict.zh, "en": verdict.en}}));
-        Err(Refusal::new(Code::NotEligible).with("reasons", reasons.collect::<Vec<_>>()))
-    }
-
-    /// The position of the token's channel in the campaign; another channel cannot take part.
-    pub(super) fn channel_of(&self, view: &CampaignView, resident: &Resident) -> Result<u8, Refusal> {
-        view.channel(&resident.channel).ok_or_else(|| {
-            let reason = serde_json::json!({"rule": "channels", "message": {"zh": "该渠道不参加活动。", "en": "The campaign does not run on this channel."}});
-            Refusal::new(Code::NotEligible).with("reasons", vec![reason])
-        })
+    /// The caller's latest entry, of the round if one is named; where each channel has its own, that of the token's channel.
+    async fn own_entry<'a>(
+        &self,
+        view: &'a CampaignView,
+        resident: &Resident,
+        round_id: Option<&str>,
+    ) -> Result<(&'a RoundView, Entry), Refusal> {
+        let person = self.person(view, resident);
+        let record = self.person_record(&person).await?.unwrap_or_default();
+        let wanted =
+            round_id.map(|id| view.round(id).map(|round| round.index).ok_or(Code::RoundNotFound)).transpose()?;
+        let channel = view.channel(&resident.channel);
+        let own = record.entries.iter().rev().filter(|entry| wanted.is_none_or(|round| round == entry.round));
+        let mut own = own.filter_map(|entry| {
+            let round = view.rounds.get(usize::from(entry.round))?;
+            let apart = round.reservation.as_ref().is_some_and(Reservation::per_channel);
+            (!apart || Some(entry.channel) == channel).then_some((round, *entry))
+        });
+        own.next().ok_or_else(|| Code::ReservationNotFound.into())
     }
 
     /// The list that a reservation goes to, if it takes entries now.
     fn open_list<'a>(&self, view: &'a CampaignView, round_id: Option<&str>) -> Result<&'a RoundView, Refusal> {
-        if view.record.stopped || view.is_paused(Scope::Reserve) {
-            return Err(Refusal::new(Code::CampaignNotRunning).retry_after_ms(10_000));
-        }
+        require_running(view)?;
         let now = self.now();
         let takes = |round: &&RoundView| {
-            let open = |reservation: &crate::domain::campaign::schema::Reservation| {
-                reservation.opens_at <= now && now < reservation.closes_at
-            };
+            let open = |reservation: &Reservation| reservation.opens_at <= now && now < reservation.closes_at;
             round.list_is_open() && round.reservation.as_ref().is_some_and(open)
         };
         if let Some(round_id) = round_id {
@@ -215,80 +232,82 @@ impl Engine {
         }
     }
 
-    fn reserved(
+    pub(super) async fn reserved(
         &self,
         view: &CampaignView,
         round: &RoundView,
-        person: &Person,
-        entry: &Entry,
-        replayed: bool,
-    ) -> Reserved {
+        resident: &Resident,
+        held: &Entered,
+    ) -> Result<Reserved, StoreError> {
+        let person = self.person(view, resident);
         let pass = Pass {
             campaign: view.number,
             round: round.index,
             shard: person.shard,
-            channel: entry.channel,
-            choice: entry.choice,
-            entries: 1,
+            channel: held.channel,
+            choice: held.choice,
+            entries: self.entries_of(view, round, resident).await?,
             pseudonym: person.pseudonym,
             expires_at: round.last_close(),
         };
-        let channel = view.channel_name(entry.channel);
-        let pack_id = (entry.choice != NO_CHOICE).then(|| view.pack_id(entry.choice).to_owned());
+        let channel = view.channel_name(held.channel);
+        let pack_id = (held.choice != NO_CHOICE).then(|| view.pack_id(held.choice).to_owned());
         let proved: [&[u8]; 7] = [
             b"receipt\0",
             view.id.as_bytes(),
             round.round.round_id.as_bytes(),
             channel.as_bytes(),
-            &[entry.choice],
+            &[held.choice],
             &person.pseudonym.0,
-            &entry.at.to_be_bytes(),
+            &held.at.to_be_bytes(),
         ];
-        Reserved {
+        Ok(Reserved {
             pseudonym: person.pseudonym.hex(),
             round_id: round.round.round_id.clone(),
             channel: channel.to_owned(),
             pack_id,
-            reserved_at: view.zone.rfc3339(entry.at * SECOND),
+            reserved_at: view.zone.rfc3339(held.at * SECOND),
             rules_hash: view.record.rules_hash.clone(),
             receipt: format!("qr1.{}", URL_SAFE_NO_PAD.encode(self.keys.receipt.mac(&proved))),
             pass: pass.encode(&self.keys.pass[0]),
-            replayed,
-        }
+            replayed: held.replayed,
+        })
     }
 }
 
-fn answer(
-    engine: &Engine,
-    view: &CampaignView,
-    round: &RoundView,
-    person: &Person,
-    channel: u8,
-    choice: u8,
-    reply: &Reply,
-) -> Result<Reserved, Failure> {
+/// A stopped campaign, and one whose reserving is paused, takes no entries.
+pub(super) fn require_running(view: &CampaignView) -> Result<(), Refusal> {
+    if view.record.stopped || view.is_paused(Scope::Reserve) {
+        return Err(Refusal::new(Code::CampaignNotRunning).retry_after_ms(10_000));
+    }
+    Ok(())
+}
+
+fn entered(view: &CampaignView, round: &RoundView, channel: u8, choice: u8, reply: &Reply) -> Result<Entered, Refusal> {
     match reply.refused() {
         Some("already_reserved") => {
             let held_channel = view.channel_name(reply.int(1) as u8).to_owned();
             let refusal = Refusal::new(Code::AlreadyReserved).with("channel", held_channel);
             let held_choice = reply.int(2) as u8;
-            let refusal =
-                if held_choice == NO_CHOICE { refusal } else { refusal.with("pack_id", view.pack_id(held_choice)) };
-            Err(refusal.into())
+            Err(if held_choice == NO_CHOICE { refusal } else { refusal.with("pack_id", view.pack_id(held_choice)) })
+        }
+        Some("limit_reached") => {
+            let limit = reserve_limit::limit_of(&view.campaign, round.index, reply.int(1) as u8);
+            Err(Refusal::new(Code::LimitReached).with("limit", serde_json::to_value(limit).unwrap_or_default()))
         }
         Some(_) => {
-            let limit =
-                round.reservation.as_ref().and_then(|reservation| reservation.max_reservations).unwrap_or_default();
-            Err(Refusal::new(Code::ReservationFull).with("limit", limit).into())
+            let limit = round.reservation.as_ref().and_then(|terms| terms.max_reservations).unwrap_or_default();
+            Err(Refusal::new(Code::ReservationFull).with("limit", limit))
         }
         None => {
-            let entry = Entry { round: round.index, channel, choice, at: reply.int(0), ..Entry::default() };
-            Ok(engine.reserved(view, round, person, &entry, reply.is("replay")))
+            let (at, replaced) = (reply.int(0), reply.int(1) == 1);
+            Ok(Entered { channel, choice, at, replayed: reply.is("replay"), replaced })
         }
     }
 }
 
-fn window_refusal(view: &CampaignView, round: &RoundView, now: Ms) -> Refusal {
+/// Why a round's list takes no entry at an instant.
+pub(super) fn window_refusal(view: &CampaignView, round: &RoundView, now: Ms) -> Refusal {
     match &round.reservation {
         Some(reservation) if now < reservation.opens_at => Refusal::new(Code::ReservationNotOpen)
             .with("opens_at", view.zone.rfc3339(reservation.opens_at))
@@ -297,31 +316,5 @@ fn window_refusal(view: &CampaignView, round: &RoundView, now: Ms) -> Refusal {
             Refusal::new(Code::ReservationClosed).with("closed_at", view.zone.rfc3339(reservation.closes_at))
         }
         None => Refusal::new(Code::ReservationNotFound).detail("The round has no reservation; get a pass and claim."),
-    }
-}
-
-/// The tier a person names; only a round of choices takes one.
-fn choice(view: &CampaignView, round: &RoundView, pack_id: Option<&str>) -> Result<u8, Refusal> {
-    use crate::domain::campaign::schema::Assignment;
-    match (round.round.assignment, pack_id) {
-        (Assignment::Choice, None) => Err(Code::PackChoiceRequired.into()),
-        (Assignment::Choice, Some(pack_id)) => {
-            let index = view.campaign.packs.iter().position(|pack| pack.pack_id == pack_id);
-            index.map(|index| index as u8).ok_or_else(|| {
-                Refusal::new(Code::InvalidRequest).field(
-                    "/pack_id",
-                    "unknown_pack",
-                    "没有这个券包。",
-                    "There is no such pack.",
-                )
-            })
-        }
-        (_, None) => Ok(NO_CHOICE),
-        (_, Some(_)) => Err(Refusal::new(Code::InvalidRequest).field(
-            "/pack_id",
-            "no_choice",
-            "本场次不可选择券包。",
-            "This round offers no choice of packs: leave it out.",
-        )),
     }
 }

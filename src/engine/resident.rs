@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use super::Engine;
 use super::view::CampaignView;
+use crate::domain::contact::Contacts;
 use crate::domain::document::document;
 use crate::domain::eligibility::{Facts, HealthCode};
 use crate::domain::person::{Pseudonym, Root};
@@ -22,6 +23,7 @@ pub struct Identity<'a> {
     pub birth_date: Option<&'a str>,
     pub residence: Option<&'a str>,
     pub attributes: std::collections::BTreeMap<String, String>,
+    pub contacts: Contacts,
 }
 
 /// A resident over all campaigns.
@@ -31,6 +33,8 @@ pub struct Resident {
     pub shard: u8,
     pub channel: String,
     pub facts: Facts,
+    /// What is vouched for of phone, device and account.
+    pub contacts: Contacts,
 }
 
 /// A resident in one campaign: where the record lies.
@@ -83,7 +87,8 @@ impl Engine {
         let document_type = identity.document_type.to_owned();
         let facts =
             Facts { document_type, birth_date, residence, health_code, attributes: identity.attributes.clone() };
-        Ok(Resident { shard: self.shard_of(&root), root, channel: identity.channel.to_owned(), facts })
+        let contacts = identity.contacts.clone();
+        Ok(Resident { shard: self.shard_of(&root), root, channel: identity.channel.to_owned(), facts, contacts })
     }
 
     pub fn person(&self, view: &CampaignView, resident: &Resident) -> Person {

@@ -92,11 +92,12 @@ impl Engine {
             let issued: i64 = of_round.map(|(_, n)| n).sum();
             let decided: u64 = round.draw.as_ref().map(|draw| draw.winners()).unwrap_or_default();
             let supply: u64 = round.cells().iter().map(|cell| cell.count).sum();
+            let coming = if round.round.mode == campaign::Mode::FirstCome { supply } else { decided };
             let handed_on = round.record.returned.is_some() && view.carries(CarryOverSource::Unissued);
             serde_json::json!({
                 "round_id": round.round.round_id,
                 "issued": issued,
-                "released": round.release().released(decided, now),
+                "released": round.release().released(coming, now),
                 "remaining": if handed_on { 0 } else { supply as i64 - issued },
                 "list": round.record.list.word(),
                 "drawn": round.draw.is_some(),
@@ -129,6 +130,9 @@ impl Engine {
                 let due = round.round.draw.as_ref().is_some_and(|draw| now >= draw.at);
                 if due && round.draw.is_none() {
                     warnings.push(format!("{} {}: the draw is due and not held", view.id, round.round.round_id));
+                }
+                if let Some(warning) = round.grant_warning() {
+                    warnings.push(format!("{} {}: {warning}", view.id, round.round.round_id));
                 }
             }
         }

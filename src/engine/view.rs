@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::drawn;
-pub use super::drawn::{Cell, DrawView, Place};
+pub use super::drawn::{DrawView, Place};
 use super::issuance::judge::ClaimWindow;
 use super::validity::Windows;
-use crate::domain::campaign::{Campaign, Eligibility, LostAt, Reservation, Round, Unit};
+use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, Round, Unit};
 use crate::domain::money::Fen;
 use crate::domain::person::MacKey;
+use crate::domain::pool::CellSupply;
 use crate::domain::release::ReleaseCurve;
 use crate::domain::time::{Ms, Zone};
 use crate::keyring::KeyRing;
@@ -119,7 +120,7 @@ pub struct RoundView {
     pub reservation: Option<Reservation>,
     pub eligibility: Option<Eligibility>,
     pub draw: Option<DrawView>,
-    pub(super) cells: Vec<Cell>,
+    pub(super) cells: Vec<CellSupply>,
     /// A person may win more packs than one may keep: a place under the cutoff is not yet a win.
     pub capped: bool,
     release: ReleaseCurve,
@@ -130,7 +131,8 @@ pub struct RoundView {
 impl RoundView {
     fn new(campaign_id: &str, campaign: &Campaign, record: &CampaignRecord, index: usize, keys: &KeyRing) -> RoundView {
         let round = campaign.rounds[index].clone();
-        let reservation = campaign.reservation_of(&round).cloned();
+        // A grant goes by its list, whatever the campaign says about reservation.
+        let reservation = campaign.reservation_of(&round).filter(|_| round.mode != Mode::Grant).cloned();
         let eligibility = campaign.eligibility_of(&round).cloned();
         let state = record.rounds.get(index).cloned().unwrap_or_default();
         let draw = DrawView::new(campaign_id, &round, record, &state, keys);
@@ -153,7 +155,7 @@ impl RoundView {
     }
 
     /// What the round gives, by channel and pack.
-    pub fn cells(&self) -> &[Cell] {
+    pub fn cells(&self) -> &[CellSupply] {
         &self.cells
     }
 

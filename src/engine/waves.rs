@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use super::draw::{Allowance, Decider, Decision};
-use super::drawn::Cell;
 use super::lists::blocking;
 use super::resident::Person;
 use super::strike::mark_member;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
+use crate::domain::pool::CellSupply;
 use crate::domain::refusal::Code;
 use crate::domain::time::Ms;
 use crate::store::campaign::WaveRecord;
@@ -138,7 +138,7 @@ impl Engine {
     }
 
     /// What the window has left of each cell, and what each shard had issued of it.
-    async fn left(&self, view: &CampaignView, round: &RoundView) -> Result<(Vec<Cell>, Vec<Allowance>), Failure> {
+    async fn left(&self, view: &CampaignView, round: &RoundView) -> Result<(Vec<CellSupply>, Vec<Allowance>), Failure> {
         let mut issued: Vec<Allowance> = round
             .cells()
             .iter()
@@ -154,7 +154,7 @@ impl Engine {
         }
         let left = round.cells().iter().zip(&issued).map(|(cell, issued)| {
             let count = cell.count.saturating_sub(issued.per_shard.iter().sum());
-            Cell { count, ..*cell }
+            CellSupply { count, ..*cell }
         });
         Ok((left.collect(), issued))
     }

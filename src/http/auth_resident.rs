@@ -14,6 +14,7 @@ use super::auth::{Gate, bearer};
 use super::error::Problem;
 use super::limit::Class;
 use crate::clock::wall_ms;
+use crate::domain::contact::Contacts;
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::resident::Identity;
@@ -73,6 +74,11 @@ impl ResidentClaims {
             birth_date: self.birth_date.as_deref(),
             residence: self.residence.as_deref(),
             attributes: self.attributes.clone(),
+            contacts: Contacts {
+                phone: self.phone.clone(),
+                device: self.device.clone(),
+                account: Some(self.sub.clone()),
+            },
         }
     }
 
@@ -81,7 +87,7 @@ impl ResidentClaims {
         (&self.document_type, self.document_number.as_deref(), self.person_digest.as_deref())
     }
 
-    fn judge(&self) -> Result<(), Refusal> {
+    pub(super) fn judge(&self) -> Result<(), Refusal> {
         let wrong = |detail: &str| Err(Refusal::new(Code::TokenInvalid).detail(detail));
         let texts = [&self.document_number, &self.person_digest].into_iter().flatten();
         if texts.clone().count() != 1 {

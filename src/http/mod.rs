@@ -1,6 +1,7 @@
 //! The wire: actix-web only here. Each noun has its routes in its own file; this one lists them all and puts the manners around them.
 
 pub mod answer;
+pub mod area;
 pub mod auth;
 pub mod auth_resident;
 pub mod auth_till;
@@ -15,8 +16,10 @@ mod merchant_import;
 pub mod middleware;
 pub mod openapi;
 pub mod ops;
+mod pass;
 pub mod redemption;
 pub mod reservation;
+mod reservation_import;
 pub mod round;
 pub mod sandbox;
 pub mod settlement;
@@ -76,6 +79,7 @@ impl State {
 fn routes(config: &mut ServiceConfig, sandbox: bool) {
     issuance::configure(config);
     redemption::configure(config);
+    pass::configure(config);
     reservation::configure(config);
     wallet::configure(config);
     ops::configure(config);
@@ -83,6 +87,8 @@ fn routes(config: &mut ServiceConfig, sandbox: bool) {
     round::configure(config);
     merchant::configure(config);
     list::configure(config);
+    area::configure(config);
+    reservation_import::configure(config);
     settlement::configure(config);
     if sandbox {
         sandbox::configure(config);

@@ -9,8 +9,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
+use super::area::LocationBody;
 use super::auth_resident::TokenHolder;
-use super::body::{Body, Params};
+use super::body::{Body, MaybeBody, Params};
+use crate::domain::refusal::Refusal;
 use crate::engine::reservation::{Reserved, Wish};
 
 pub fn configure(config: &mut ServiceConfig) {
@@ -19,15 +21,13 @@ pub fn configure(config: &mut ServiceConfig) {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "what no rule of the campaign reads is taken, so that callers need not know, and dropped")]
 pub struct ReservationRequest {
     /// Needed when several lists are open.
     round_id: Option<String>,
     /// The chosen tier, for rounds that offer a choice.
     pack_id: Option<String>,
-    /// `location`, `phone` and `device` are taken and dropped unless the campaign's rules name them.
-    #[schema(value_type = Option<Object>)]
-    location: Option<serde_json::Value>,
+    /// `location`, `phone` and `device` are taken and dropped unless the campaign's rules name them; a location is judged and not kept.
+    location: Option<LocationBody>,
     phone: Option<String>,
     device: Option<String>,
     consent_version: Option<String>,
@@ -86,7 +86,7 @@ pub async fn reserve(
     campaign_id: Path<String>,
     body: Body<ReservationRequest>,
 ) -> answer::Result {
-    let wish = wish(body.0);
+    let wish = wish(body.0)?;
     let resident = state.engine.resident(&token.0.identity())?;
     let reserved = state.engine.reserve(&campaign_id, &resident, &wish, false).await?;
     let replayed = reserved.replayed;
@@ -105,7 +105,7 @@ pub async fn change_reservation(
     campaign_id: Path<String>,
     body: Body<ReservationRequest>,
 ) -> answer::Result {
-    let wish = wish(body.0);
+    let wish = wish(body.0)?;
     let resident = state.engine.resident(&token.0.identity())?;
     // A change needs something to change; the window is judged by the transition itself.
     state.engine.my_reservation(&campaign_id, &resident, wish.round_id.as_deref()).await?;
@@ -142,17 +142,26 @@ pub async fn withdraw(
     Ok(Answer::no_content().effect(&state.engine.settings.durability, false))
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainRequest {
+    location: Option<LocationBody>,
+}
+
 /// Every rule of eligibility with its verdict for the caller.
-#[utoipa::path(tag = "resident", params(RoundQuery, ("campaign_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "resident", params(RoundQuery, ("campaign_id" = String, Path)), request_body(content = Option<ExplainRequest>),
+    responses((status = 200)))]
 #[post("/v1/campaigns/{campaign_id}/eligibility/explain")]
 pub async fn explain(
     state: Data<State>,
     token: TokenHolder,
     campaign_id: Path<String>,
     query: Params<RoundQuery>,
+    body: MaybeBody<ExplainRequest>,
 ) -> answer::Result {
     let resident = state.engine.resident(&token.0.identity())?;
-    let verdicts = state.engine.explain(&campaign_id, &resident, query.round_id.as_deref())?;
+    let location = body.0.and_then(|body| body.location).map(LocationBody::location).transpose()?;
+    let verdicts = state.engine.explain(&campaign_id, &resident, query.round_id.as_deref(), location).await?;
     let rules = verdicts.iter().map(|verdict| {
         serde_json::json!({"rule": verdict.rule, "passed": verdict.passed, "message": {"zh": verdict.zh, "en": verdict.en}})
     });
@@ -160,7 +169,8 @@ pub async fn explain(
     Ok(Answer::ok(&serde_json::json!({"eligible": eligible, "rules": rules.collect::<Vec<_>>()})))
 }
 
-/// `location`, `phone` and `device` count only in campaigns whose rules name them; in others they are dropped here, unread and unkept.
-fn wish(request: ReservationRequest) -> Wish {
-    Wish { round_id: request.round_id, pack_id: request.pack_id, consent_version: request.consent_version }
+fn wish(request: ReservationRequest) -> Result<Wish, Refusal> {
+    let ReservationRequest { round_id, pack_id, location, phone, device, consent_version } = request;
+    let location = location.map(LocationBody::location).transpose()?;
+    Ok(Wish { round_id, pack_id, consent_version, location, phone, device })
 }

@@ -34,6 +34,9 @@ pub struct CampaignRecord {
     /// The version of each list that the file names, fixed when the campaign was published.
     #[serde(default)]
     pub lists: BTreeMap<String, PinnedList>,
+    /// The version of each area, likewise.
+    #[serde(default)]
+    pub areas: BTreeMap<String, u32>,
 }
 
 /// What people decided; `open`, `ended` and `settled` follow from the clock.
@@ -86,6 +89,16 @@ pub struct RoundRecord {
     /// When the list began to close: what happened to a person later does not change the list.
     #[serde(default)]
     pub closing_at: Option<Ms>,
+    /// The names of a grant's list, counted against its packs.
+    #[serde(default)]
+    pub grant: Option<GrantRecord>,
+}
+
+/// A list that does not fit is not credited at all: nobody can say who of it should go without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantRecord {
+    pub names: u64,
+    pub fits: bool,
 }
 
 /// A wave passes on what the window before left unclaimed.

@@ -2,7 +2,7 @@
 //!
 //! | key | type | what | lifetime |
 //! |---|---|---|---|
-//! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` winners, `cur:…` cursors | installation |
+//! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` allowances, `cur:…` cursors | installation |
 //! | `{s000}:l` | stream | the shard's ledger, id = first seq | until archived |
 //! | `{s000}:c<c>:p:<bucket>` | hash | person records of a campaign, field = 9 bytes of the pseudonym | campaign + retention |
 //! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window |
@@ -12,6 +12,7 @@
 //! | `{m.<merchant>}:h` | hash | header of a merchant: `state`, `e:<c>` enrolments, `u:…` caps used | installation |
 //! | `{m.<merchant>}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
 //! | `{m.<merchant>}:d:<bucket>` | hash | directory: order -> shard and attempt | campaign + refund window |
+//! | `{r.<c>.<round>}:h` | hash | pool of a first-come round, by cell: packs out, and per shard its leases, returns, drained | campaign |
 //! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, stream of changes | installation |
 //! | `{cfg}:list:<n>:<bucket>` | hash | merchants of the n-th uploaded list, field = merchant id | installation |
 //! | `{cfg}:<kind>`, `{cfg}:<kind>:v` | hash | configuration records and their versions | installation |
@@ -35,6 +36,8 @@ pub const DIRECTORY_BUCKETS: u16 = 64;
 pub enum Slot {
     Shard(u8),
     Merchant(String),
+    /// The pool of stock of a round, by campaign and round.
+    Pool(u16, u8),
     Config,
 }
 
@@ -43,6 +46,7 @@ impl Slot {
         match self {
             Slot::Shard(shard) => format!("{{s{shard:03}}}"),
             Slot::Merchant(merchant) => format!("{{m.{merchant}}}"),
+            Slot::Pool(campaign, round) => format!("{{r.{campaign}.{round}}}"),
             Slot::Config => "{cfg}".to_owned(),
         }
     }
@@ -111,7 +115,12 @@ pub fn round_counters(campaign: u16, round: u8) -> String {
     format!("n:{campaign}:{round}")
 }
 
-/// Header field that holds how many winners a draw gave to this shard.
+/// Prefix of a cell's fields in the pool of its round; 255 is the supply that all channels share.
+pub fn pool_cell(supply: u8, pack: u8) -> String {
+    format!("p:{supply}:{pack}")
+}
+
+/// Header field that holds how many packs of a supply this shard may issue: decided winners, leases, persons of a list.
 pub fn winners_field(campaign: u16, round: u8, channel: u8, pack: u8) -> String {
     format!("w:{campaign}:{round}:{channel}:{pack}")
 }
@@ -137,5 +146,6 @@ mod tests {
         assert_eq!(pay_code(2, "970020000000000000"), "{s002}:pc:970020000000000000");
         assert_eq!(config("campaigns"), ["{cfg}:campaigns".to_owned(), "{cfg}:campaigns:v".to_owned()]);
         assert_eq!(cell(7, 0, 1, 2), "n:7:0:1:2");
+        assert_eq!(Slot::Pool(7, 0).header(), "{r.7.0}:h");
     }
 }

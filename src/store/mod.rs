@@ -1,5 +1,6 @@
 //! The only code that knows Redis: typed calls of scripts on slots, batched per shard, with own deadlines and no automatic re-send.
 
+pub mod area;
 mod batch;
 pub mod campaign;
 pub mod config;

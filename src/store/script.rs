@@ -6,7 +6,7 @@ use rmpv::Value;
 
 use super::StoreError;
 
-/// One state transition; its text is `lib.lua`, for the till `order.lua`, and its own file.
+/// One state transition; its text is `lib.lua`, for the till `order.lua`, for lists `reservation.lua`, and its own file.
 #[derive(Debug)]
 pub struct Script {
     pub name: &'static str,
@@ -60,8 +60,12 @@ scripts! {
     ORDER_UNDO "order_undo" after "order",
     PACK_ISSUE "pack_issue",
     PAY_CODE_PUT "pay_code_put",
-    RESERVATION_ADD "reservation_add",
-    RESERVATION_REMOVE "reservation_remove",
+    RESERVATION_ADD "reservation_add" after "reservation",
+    RESERVATION_REMOVE "reservation_remove" after "reservation",
+    STOCK_ACCEPT "stock_accept",
+    STOCK_APPLY "stock_apply",
+    STOCK_LEASE "stock_lease",
+    STOCK_RETURN "stock_return",
     VIEW_PUT "view_put",
     WALLET_READ "wallet_read",
 }

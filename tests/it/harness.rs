@@ -48,11 +48,13 @@ pub struct Options {
     pub redis_url: Option<String>,
     /// Processes on one Redis share key files: copied from this data directory before the start.
     pub keys_from: Option<PathBuf>,
+    /// Shards of the installation; processes on one Redis have the same number.
+    pub shards: u8,
 }
 
 impl Options {
     pub fn at(clock: &str) -> Options {
-        Options { clock: clock.to_string(), four_eyes: false, redis_url: None, keys_from: None }
+        Options { clock: clock.to_string(), four_eyes: false, redis_url: None, keys_from: None, shards: 1 }
     }
 }
 
@@ -173,6 +175,7 @@ fn spawn(options: &Options, data: &Path, log: &Path) -> Child {
     for caller in ["OFFICE", "RESIDENT", "TILL", "ANONYMOUS"] {
         command.env(format!("QUANYU_RATE_{caller}"), "100000");
     }
+    command.env("QUANYU_SHARDS", options.shards.to_string());
     if let Some(url) = &options.redis_url {
         command.env("QUANYU_REDIS_URL", url);
     }

@@ -1,5 +1,9 @@
 //! The rain: decided before, revealed by the tap, credited to everybody at the close.
 
+mod claim_limits;
+mod drawn;
+mod first_come;
+mod grant;
 mod proof;
 
 use std::collections::BTreeSet;

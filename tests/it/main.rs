@@ -7,6 +7,7 @@
 mod harness;
 mod oracle;
 
+mod area;
 mod audit;
 mod bad_input;
 mod campaign;

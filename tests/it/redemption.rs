@@ -1,7 +1,10 @@
 //! At the till: pay codes, quotes, holds, confirm, cancel, reverse, refund, and the right words.
 
+mod limits;
 mod refusals;
+mod several;
 mod time;
+mod vectors;
 
 use std::sync::LazyLock;
 

@@ -42,6 +42,9 @@ impl Target {
 
 /// What is sent, and what becomes of the answers.
 pub trait Work {
+    /// The connections are open, which takes its time when there are thousands: now the run begins.
+    fn begin(&mut self, _now: Instant) {}
+
     /// When the next request is to be sent; `None` when there is none until an answer brings one. The run ends when there is none and nothing
     /// is in flight.
     fn due(&mut self) -> Option<Instant>;

@@ -12,7 +12,10 @@ use super::{Lost, Target, Work};
 
 /// How often the loop looks for answers that are overdue and connections to open again.
 const SWEEP: Duration = Duration::from_millis(100);
-/// How long all connections may take to open.
+/// Connections that are opened together, and the pause between.
+const WAVE: usize = 64;
+const WAVE_PAUSE: Duration = Duration::from_millis(5);
+/// How long the last of them may take to open.
 const OPEN: Duration = Duration::from_secs(10);
 
 /// Runs the work to its end. Fails only when the server cannot be reached at the start.
@@ -20,6 +23,7 @@ pub fn drive(target: &Target, work: &mut impl Work) -> io::Result<()> {
     let mut events = Events::with_capacity(1024);
     let mut pool = Pool::open(target, &mut events)?;
     let mut sweep = Instant::now() + SWEEP;
+    work.begin(Instant::now());
     loop {
         pool.send(work);
         let due = work.due();
@@ -38,6 +42,8 @@ pub fn drive(target: &Target, work: &mut impl Work) -> io::Result<()> {
         }
         for event in &events {
             pool.ready(event, work);
+            // Not only when all answers have been read: what is due goes out as soon as there is a connection for it.
+            pool.send(work);
         }
         if sweep <= Instant::now() {
             pool.sweep(work);
@@ -60,15 +66,18 @@ impl<'a> Pool<'a> {
         let now = Instant::now();
         let connections = (0..target.connections).map(|_| Connection::new(now)).collect();
         let mut pool = Pool { target, poll: Poll::new()?, connections, free: VecDeque::new(), in_flight: 0 };
-        for at in 0..target.connections {
-            pool.connections[at].connect(target.address, pool.poll.registry(), Token(at))?;
-        }
-        let until = now + OPEN;
+        let until = now + OPEN + WAVE_PAUSE * (target.connections / WAVE) as u32;
+        let mut begun = 0;
         while pool.free.len() < target.connections {
+            // In small waves: a server's queue of connections that it has not accepted yet may be short, and what overflows it stalls for seconds.
+            for at in begun..target.connections.min(begun + WAVE) {
+                pool.connections[at].connect(target.address, pool.poll.registry(), Token(at))?;
+                begun = at + 1;
+            }
             if Instant::now() > until {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            pool.poll.poll(events, Some(SWEEP))?;
+            pool.poll.poll(events, Some(WAVE_PAUSE))?;
             for event in events.iter() {
                 let at = event.token().0;
                 match pool.connections[at].established() {
@@ -76,6 +85,9 @@ impl<'a> Pool<'a> {
                     Ok(false) => {}
                     Err(_) => return Err(io::ErrorKind::ConnectionRefused.into()),
                 }
+            }
+            if begun < target.connections {
+                std::thread::sleep(WAVE_PAUSE);
             }
         }
         Ok(pool)

@@ -6,6 +6,7 @@ use super::findings::Fault;
 use super::schema::*;
 use crate::domain::claim_limit;
 use crate::domain::limit::keeper;
+use crate::domain::reserve_limit;
 
 struct Missing(Vec<Fault>);
 
@@ -66,12 +67,15 @@ fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
 
 fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     let drawn = matches!(round.mode, Mode::Ballot | Mode::Rain);
-    row.unless(drawn, format!("{at}/mode"), "modes first_come, grant");
     let walk_in = drawn && campaign.reservation_of(round).is_none();
+    row.unless(!walk_in, format!("{at}/reservation"), "rounds without reservation");
+    let more_keys = campaign
+        .reservation_of(round)
+        .is_some_and(|terms| terms.identity_keys.iter().any(|key| *key != IdentityKey::Person));
     row.unless(
-        round.reservation != RoundReservation::WalkIn && !walk_in,
+        drawn || !more_keys,
         format!("{at}/reservation"),
-        "rounds without reservation",
+        "identity_keys phone, device, account where no list is closed",
     );
     let each = if round.assignment == Assignment::Each { round.supply.pack_ids().count() } else { 1 };
     let by_channel = campaign.reservation_of(round).is_some_and(|terms| terms.one_per.contains(&OnePer::Channel));
@@ -81,7 +85,12 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
         format!("{at}/waves"),
         "waves where a person may win more packs than one may keep",
     );
-    row.unless(round.entries_list.is_none(), format!("{at}/entries_list"), "entries_list");
+    let assigned = match round.assignment {
+        Assignment::Single | Assignment::Choice => true,
+        Assignment::Each => round.mode != Mode::Grant,
+        Assignment::Chance => drawn,
+    };
+    row.unless(assigned, format!("{at}/assignment"), "assignment chance without a draw, each of a grant");
     for (i, limit) in round.limits.iter().enumerate() {
         one_limit(row, limit, &format!("{at}/limits/{i}"));
     }
@@ -98,28 +107,19 @@ fn own_terms(row: &mut Missing, round: &Round, at: &str) {
 fn terms(row: &mut Missing, reservation: Option<&Reservation>, eligibility: Option<&Eligibility>, at: &str) {
     if let Some(terms) = reservation {
         let at = format!("{at}/reservation");
-        row.unless(terms.one_per == [OnePer::Person], format!("{at}/one_per"), "one_per channel");
+        let more_keys = terms.identity_keys.iter().any(|key| *key != IdentityKey::Person);
         row.unless(
-            terms.identity_keys == [IdentityKey::Person],
+            !more_keys || terms.duplicates == Duplicates::Earliest,
             format!("{at}/identity_keys"),
-            "identity_keys phone, device, account",
+            "identity_keys phone, device, account together with duplicates reject",
         );
-        row.unless(terms.duplicates == Duplicates::Reject, format!("{at}/duplicates"), "duplicates earliest");
-        row.unless(terms.stagger.is_none(), format!("{at}/stagger"), "stagger");
     }
     if let Some(terms) = eligibility {
         let at = format!("{at}/eligibility");
-        row.unless(
-            terms.document_types == ["cn_id"],
-            format!("{at}/document_types"),
-            "document types other than cn_id",
-        );
         let recheck = terms.health_pass_unknown == HealthPassUnknown::RecheckBeforeDraw;
         row.unless(!recheck, format!("{at}/health_pass_unknown"), "recheck_before_draw");
-        row.unless(terms.location.is_none(), format!("{at}/location"), "location");
-        row.unless(terms.allow_list.is_none(), format!("{at}/allow_list"), "allow_list");
-        row.unless(terms.deny_list.is_none(), format!("{at}/deny_list"), "deny_list");
-        row.unless(terms.attributes.is_empty(), format!("{at}/attributes"), "attributes");
+        let at_claim = terms.location.as_ref().is_some_and(|place| place.at.contains(&LocationAt::Claim));
+        row.unless(!at_claim, format!("{at}/location/at"), "location when claiming");
     }
 }
 
@@ -134,7 +134,13 @@ fn one_limit(row: &mut Missing, limit: &Limit, at: &str) {
         row.unless(personal, format!("{at}/entities"), "limits on claims by other than person, channel and pack");
         return;
     }
-    row.unless(limit.action == LimitAction::Redeem, format!("{at}/action"), "limits on reserve, refund");
+    if limit.action == LimitAction::Reserve {
+        let personal = reserve_limit::is_personal(limit);
+        let what = "limits on reserving by other than person, alone or with channel and pack";
+        row.unless(personal, format!("{at}/entities"), what);
+        return;
+    }
+    row.unless(limit.action == LimitAction::Redeem, format!("{at}/action"), "limits on refund");
     let kept = limit.action != LimitAction::Redeem || keeper(limit).is_some();
     row.unless(kept, format!("{at}/entities"), "limits on redeeming that name no person, merchant, store or terminal");
 }

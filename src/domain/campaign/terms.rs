@@ -25,6 +25,13 @@ pub struct Reservation {
     pub stagger: Option<Stagger>,
 }
 
+impl Reservation {
+    /// Whether a person may have an entry in each channel.
+    pub fn per_channel(&self) -> bool {
+        self.one_per.contains(&OnePer::Channel)
+    }
+}
+
 /// Spreads the rush: `days[i]` lists the digits (0 to 9) that may reserve on day i of the window.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stagger {

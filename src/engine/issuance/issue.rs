@@ -4,7 +4,7 @@ use rmpv::Value;
 
 use super::judge::{names_pack, not_on_list};
 use super::{CreditedPack, credited};
-use crate::domain::campaign::schema::Round;
+use crate::domain::campaign::schema::{Mode, Round};
 use crate::domain::claim_limit;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
@@ -25,8 +25,11 @@ pub(in crate::engine) enum Issued {
         pack: CreditedPack,
         replayed: bool,
     },
-    /// The shard has issued all that it was allowed.
-    Empty,
+    /// The shard has issued all that it was allowed, with so many leases applied and returns made.
+    Empty {
+        leases: i64,
+        returns: i64,
+    },
     /// The person may not have it, with the reason.
     Refused(Box<Refusal>),
     /// The plan was made for another day: make it again.
@@ -47,7 +50,7 @@ impl Engine {
         match self.issue(view, round, person, channel, place.group.pack, supply).await? {
             Issued::Pack { pack, replayed } => Ok((pack, replayed)),
             Issued::Refused(refusal) => Err(Failure::Refusal(refusal)),
-            Issued::Empty | Issued::Stale => Err(more_than_drawn().into()),
+            Issued::Empty { .. } | Issued::Stale => Err(more_than_drawn().into()),
         }
     }
 
@@ -115,13 +118,18 @@ fn issue_member(
         int(engine.store.shards()),
         int(u8::from(round.reservation.is_some())),
         int(u8::from(names_pack(&round.round))),
-        int(round.round.max_packs_per_person),
+        int(most_packs(&round.round)),
         Value::Array(excluded_rounds(view, &round.round).map(Value::from).collect()),
         limits(view, round.index, channel, pack, at),
         int(holds.from),
         int(holds.until),
     ];
     Member::new(vec![person.bucket_key.clone()], args).view(view.number, view.rev)
+}
+
+/// A grant gives one pack to each name of its list, through whichever channel.
+fn most_packs(round: &Round) -> u32 {
+    if round.mode == Mode::Grant { 1 } else { round.max_packs_per_person }
 }
 
 /// Rounds whose winners do not take part in this one; a drawn round has struck them off its list when that closed.
@@ -154,9 +162,9 @@ pub(in crate::engine) fn issued(view: &CampaignView, round: &RoundView, pack: u8
             Issued::Pack { pack, replayed: false }
         }
         Some("plan_stale") => Issued::Stale,
-        Some("empty") => Issued::Empty,
+        Some("empty") => Issued::Empty { leases: reply.int(1), returns: reply.int(2) },
         Some("limit_reached") => refused(claim_limit::reached(&view.campaign, round.index, reply.int(1) as u8)),
-        Some("max_packs") => refused(too_many_packs(round.round.max_packs_per_person)),
+        Some("max_packs") => refused(too_many_packs(most_packs(&round.round))),
         Some("excluded") => refused(won_before(&round.round)),
         Some(_) => refused(not_on_list()),
     }
@@ -168,7 +176,7 @@ pub(in crate::engine) fn swept(view: &CampaignView, round: &RoundView, reply: &R
         Issued::Pack { replayed, .. } => Ok(!replayed),
         // Somebody who may not have the pack is passed over, and the sweep must not stop at him.
         Issued::Refused(_) => Ok(false),
-        Issued::Empty => Err(more_than_drawn().into()),
+        Issued::Empty { .. } => Err(more_than_drawn().into()),
         Issued::Stale => Err(Refusal::new(Code::StoreUnavailable).detail("The day has changed; again.").into()),
     }
 }

@@ -2,13 +2,14 @@
 //! window, threshold, entitlement, stock.
 
 use super::Tap;
-use crate::domain::campaign::schema::{Assignment, Campaign, Mode, Round, Unclaimed};
+use crate::domain::campaign::schema::{Assignment, Campaign, Mode, ReleaseShape, Round, Unclaimed};
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{DAY, Ms, Zone};
 use crate::engine::Engine;
 use crate::engine::drawn::Standing;
 use crate::engine::reservation::NO_CHOICE;
+use crate::engine::stock::supply_of;
 use crate::engine::view::{CampaignView, Place, RoundView};
 use crate::store::campaign::Scope;
 
@@ -109,16 +110,71 @@ impl Engine {
             return Judged::Refused(Box::new(not_running()));
         }
         if round.windows.is_empty() {
-            let refusal = Refusal::new(Code::RoundNotFound)
-                .detail("Winners of this round are credited without a tap; ask claims/mine.");
-            return Judged::Refused(Box::new(refusal));
+            return Judged::Refused(Box::new(credited_without_tap()));
         }
         let window = round.windows.iter().position(|window| now < window.closes_at);
         match round.round.mode {
             Mode::Ballot | Mode::Rain => judge_drawn(view, round, pass, choice, window, now),
-            Mode::FirstCome | Mode::Grant => judge_undrawn(view, choice, window),
+            Mode::FirstCome => self.judge_first_come(view, round, pass, choice, window, now),
+            Mode::Grant => judge_grant(view, round, pass, choice, window, now),
         }
     }
+
+    /// Everybody wins while released stock is left. Who cannot have a pack is told from memory that there is none.
+    fn judge_first_come(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        pass: &Pass,
+        choice: Option<u8>,
+        window: Option<usize>,
+        now: Ms,
+    ) -> Judged {
+        let recall = |closed| Judged::Recall(Recall { pack: choice, closed, passed: false });
+        let pack = choice.or_else(|| only_pack(view, &round.round));
+        let supply = pack.and_then(|pack| Some((pack, supply_of(round, pass.channel, pack)?.0)));
+        let Some((pack, supply)) = supply else {
+            let not_fixed =
+                |window| Judged::NotYet { retry_after_ms: jitter(), window, detail: Some("supply_not_fixed") };
+            return window.map_or(Judged::Closed("lost"), not_fixed);
+        };
+        if view.record.stopped {
+            return recall(window.is_none());
+        }
+        let cell = self.stock_cell(view, round, supply, pack);
+        let may_have = || cell.may_have(&pass.pseudonym, pass.channel, pack);
+        let Some(window) = window else {
+            return if may_have() { recall(true) } else { Judged::Closed("lost") };
+        };
+        let opens_at = round.windows[window].opens_at;
+        if now < opens_at {
+            return Judged::NotYet { retry_after_ms: (opens_at - now) as u64, window, detail: None };
+        }
+        if cell.is_sold_out() && !may_have() {
+            return Judged::SoldOut;
+        }
+        match cell.dry_for(&pass.pseudonym, pass.channel, pack, now) {
+            Some(until) => Judged::NotYet { retry_after_ms: wait_for(round, until - now), window, detail: None },
+            None => Judged::Issue(Issue { pack, supply, closed: false, window }),
+        }
+    }
+}
+
+/// The pack of a round in which there is nothing to choose.
+fn only_pack(view: &CampaignView, round: &Round) -> Option<u8> {
+    let pack_id = round.supply.pack_ids().next()?;
+    view.campaign.pack(pack_id).map(|(index, _)| index as u8)
+}
+
+/// How long to wait for stock: exactly until the next slice; where packs come out all the time, nobody should come back for each.
+pub fn wait_for(round: &RoundView, wait: Ms) -> u64 {
+    let in_steps = round
+        .round
+        .release
+        .as_ref()
+        .is_none_or(|release| matches!(release.shape, ReleaseShape::AtOnce | ReleaseShape::Slices));
+    let wait = wait.max(1) as u64;
+    if in_steps { wait } else { wait.max(jitter()) }
 }
 
 fn judge_drawn(
@@ -187,12 +243,38 @@ fn judge_winner(round: &RoundView, place: &Place, choice: Option<u8>, window: Op
     })
 }
 
-/// Rounds without a draw are not published yet; what was issued can be asked for.
-fn judge_undrawn(view: &CampaignView, choice: Option<u8>, window: Option<usize>) -> Judged {
-    match window {
-        None => Judged::Recall(Recall { pack: choice, closed: true, passed: false }),
-        Some(_) if view.record.stopped => Judged::Recall(Recall { pack: choice, closed: false, passed: false }),
-        Some(window) => Judged::NotYet { retry_after_ms: jitter(), window, detail: None },
+/// Who has a pass of a grant is on its list; the pack that the list says stands in the pass.
+fn judge_grant(
+    view: &CampaignView,
+    round: &RoundView,
+    pass: &Pass,
+    choice: Option<u8>,
+    window: Option<usize>,
+    now: Ms,
+) -> Judged {
+    let own = (pass.choice != NO_CHOICE).then_some(pass.choice);
+    if choice.is_some() && own.is_some() && choice != own {
+        return Judged::Refused(Box::new(not_on_list()));
+    }
+    let recall = |closed| Judged::Recall(Recall { pack: choice, closed, passed: false });
+    let wait = |window, retry_after_ms, detail| Judged::NotYet { retry_after_ms, window, detail };
+    let fits = round.record.grant.map(|grant| grant.fits);
+    let pack = own.or(choice).or_else(|| only_pack(view, &round.round));
+    let supply = pack.and_then(|pack| Some((pack, supply_of(round, pass.channel, pack)?.0)));
+    match (window, supply, fits) {
+        (window, ..) if view.record.stopped => recall(window.is_none()),
+        (Some(window), ..) if now < round.windows[window].opens_at => {
+            wait(window, (round.windows[window].opens_at - now) as u64, None)
+        }
+        (Some(window), Some((pack, supply)), Some(true)) => {
+            Judged::Issue(Issue { pack, supply, closed: false, window })
+        }
+        (None, Some((pack, supply)), Some(true)) if round.round.unclaimed == Unclaimed::Credit => {
+            Judged::Issue(Issue { pack, supply, closed: true, window: 0 })
+        }
+        (Some(window), _, Some(false)) => wait(window, jitter(), Some("list_exceeds_supply")),
+        (Some(window), ..) => wait(window, jitter(), Some("list_not_counted")),
+        (None, ..) => recall(true),
     }
 }
 
@@ -238,6 +320,10 @@ fn named_pack(campaign: &Campaign, round: &Round, choice: Option<&str>) -> Resul
 
 pub fn not_running() -> Refusal {
     Refusal::new(Code::CampaignNotRunning).retry_after_ms(10_000)
+}
+
+pub fn credited_without_tap() -> Refusal {
+    Refusal::new(Code::RoundNotFound).detail("Winners of this round are credited without a tap; ask claims/mine.")
 }
 
 pub fn not_on_list() -> Refusal {

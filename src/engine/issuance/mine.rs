@@ -1,11 +1,13 @@
 //! The result of a round for whoever asks, in every mode; it never takes part by itself.
 
 use super::judge::standing_of;
+use super::pass::Judge;
 use super::{Claimant, CreditedPack, Known, credited};
 use crate::domain::campaign::schema::{Mode, Unclaimed};
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
+use crate::engine::stock::supply_of;
 use crate::engine::view::{CampaignView, RoundView};
 use crate::engine::{Engine, Failure};
 use crate::store::record::{Pack, PersonRecord};
@@ -16,15 +18,23 @@ impl Engine {
         self.with_view(|| async move {
             let view = self.published(campaign_id)?;
             let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
-            let pass = self.pass_of(&view, round, claimant).await?;
+            let pass = self.pass_of(&view, round, claimant, Judge::Nothing).await?;
             let person = pass.person(&view);
             let record = self.person_record(&person).await?.unwrap_or_default();
             if let Some(pack) = held_pack(&view, &record, round.index, pass.channel, None) {
                 return Ok(Known::Won { credited: true, pack: Some(pack) });
             }
             let known_at = known_at(round);
-            if round.draw.is_none() || known_at.is_some_and(|known_at| self.now() < known_at) {
-                return Ok(Known::Pending { known_at: known_at.map(|known_at| view.zone.rfc3339(known_at)) });
+            let pending = || Known::Pending { known_at: known_at.map(|known_at| view.zone.rfc3339(known_at)) };
+            let over = known_at.is_some_and(|known_at| self.now() >= known_at);
+            match round.round.mode {
+                Mode::FirstCome if over || self.is_sold_out(&view, round, pass.channel) => return Ok(Known::Lost),
+                Mode::Grant if over && !round.grant_is_coming() => return Ok(Known::Lost),
+                Mode::FirstCome | Mode::Grant => return Ok(pending()),
+                Mode::Ballot | Mode::Rain => {}
+            }
+            if round.draw.is_none() || !over && known_at.is_some() {
+                return Ok(pending());
             }
             match self.credit_late(&view, round, &pass).await? {
                 Some(pack) => Ok(Known::Won { credited: true, pack: Some(pack) }),
@@ -32,6 +42,15 @@ impl Engine {
             }
         })
         .await
+    }
+
+    /// Whether this node knows that nothing is left on a channel, of any pack of a first-come round.
+    fn is_sold_out(&self, view: &CampaignView, round: &RoundView, channel: u8) -> bool {
+        let mut packs = round.round.supply.pack_ids().filter_map(|pack_id| view.campaign.pack(pack_id));
+        packs.all(|(pack, _)| {
+            let supply = supply_of(round, channel, pack as u8);
+            supply.is_some_and(|(supply, _)| self.stock_cell(view, round, supply, pack as u8).is_sold_out())
+        })
     }
 
     /// Credits a decided winner after the last close, if the round credits who never tapped.
@@ -58,7 +77,7 @@ impl Engine {
 fn known_at(round: &RoundView) -> Option<Ms> {
     match round.round.mode {
         Mode::Ballot => round.round.credit_at.or(round.round.opens_at),
-        _ => round.round.closes_at,
+        _ => round.round.closes_at.or(round.round.credit_at),
     }
 }
 

@@ -4,8 +4,8 @@
 --   needs entry 0|1, key by pack 0|1, most packs in the round or 0, {excluded round, ...},
 --   {limit, entity, period, most count or -1, most amount or -1, fen, ...}, seconds from which hours and periods hold, seconds until they do
 --   (0 = always)}
--- Replies: refused plan_stale; refused not_eligible; refused excluded; refused max_packs; refused limit_reached {limit}; refused empty;
---   replay {pack number, at, index, pack}; ok {pack number, at, index, pack}
+-- Replies: refused plan_stale; refused not_eligible; refused excluded; refused max_packs; refused limit_reached {limit};
+--   refused empty {leases applied, returns}; replay {pack number, at, index, pack}; ok {pack number, at, index, pack}
 -- Keeps: packs issued of a supply, over all its channels <= this shard's allowance; one pack per person, round and channel (and pack,
 --   where a person names it); packs of a person in a round <= most packs; claims of a limit in its period <= its maximum.
 local function repeated(m, record)
@@ -95,7 +95,9 @@ local function judge(m)
   if m[15] > 0 and packs_of(record, m[5]) >= m[15] then return { 'refused', 'max_packs' } end
   local limit = passed(record, m[17])
   if limit then return { 'refused', 'limit_reached', limit } end
-  if counter(m[9] .. ':issued') >= counter(m[9]) then return { 'refused', 'empty' } end
+  if counter(m[9] .. ':issued') >= counter(m[9]) then
+    return { 'refused', 'empty', counter(m[9] .. ':k'), counter(m[9] .. ':j') }
+  end
   return issue(m, record, at)
 end
 

@@ -29,6 +29,13 @@ impl Shop {
         (0..count).map(|next| all[(first + next) % all.len()].clone()).collect()
     }
 
+    pub(super) fn some_scene(&mut self) -> Option<&'static str> {
+        match self.model.terms.sixty_dines_in {
+            true => *self.random.pick(&[None, Some("dine_in"), Some("dine_in"), Some("takeaway")]),
+            false => None,
+        }
+    }
+
     pub(super) fn any_sent(&mut self) -> Option<Request> {
         (!self.sent.is_empty()).then(|| self.random.pick(&self.sent).clone())
     }

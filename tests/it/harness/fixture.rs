@@ -180,6 +180,11 @@ impl Market {
     pub fn open_on(server: Server, campaign: Value, people: usize) -> Market {
         let round = Round::reserved_on(server, campaign, people);
         round.everybody_credited();
+        Market::of(round)
+    }
+
+    /// A round whose people have their packs.
+    pub fn of(round: Round) -> Market {
         let free = Mutex::new(round.people.clone());
         Market { round, free }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY_LIMIT, LATE, MAX_RESTORES, Model, Order, Place, REVERSE_WINDOW, Refund, State, Verdict};
+use super::{LATE, MAX_RESTORES, Model, Order, Place, REVERSE_WINDOW, Refund, State, Verdict};
 use crate::harness::client::Reply;
 use crate::harness::fixture::{MINUTE, date_of};
 
@@ -40,7 +40,7 @@ impl Model {
     }
 
     fn predict_late(&self, order: &Order, until: i64, right: bool, mut facts: Vec<(&'static str, Value)>) -> Verdict {
-        let free = self.wallets[order.person][&order.voucher].place == Place::Free;
+        let free = order.vouchers.iter().all(|voucher| self.wallets[order.person][voucher].place == Place::Free);
         if !free || self.now >= until + LATE {
             return Verdict::refused(&["hold_expired"]).or_refused(if right { &[] } else { &["paid_amount_mismatch"] });
         }
@@ -50,7 +50,8 @@ impl Model {
         facts.push(("/late", json!(true)));
         let verdict = Verdict::expects(facts);
         // Another redemption of the day may have taken this one's place under the limit.
-        let crowded = self.uses_today(order.person, order.request.till).1 >= DAY_LIMIT;
+        let count = order.vouchers.len() as i64;
+        let crowded = !self.room(order.person, order.request.till, true).holds(count, order.discount);
         let verdict = verdict.or_refused(if crowded { &["limit_reached", "hold_expired"] } else { &[] });
         verdict.or_refused(if self.expired() { &["hold_expired", "voucher_expired"] } else { &[] })
     }
@@ -64,9 +65,9 @@ impl Model {
         order.state = State::Redeemed;
         order.redeemed_at = now;
         order.last_answer = reply.json.clone();
-        let (person, voucher) = (order.person, order.voucher.clone());
+        let (person, vouchers) = (order.person, order.vouchers.clone());
         let (till, discount, amount) = (order.request.till, order.discount, order.request.amount);
-        self.unit(person, &voucher).place = Place::Used;
+        self.place_all(person, &vouchers, Place::Used);
         self.book_redeem(till, discount, amount);
     }
 
@@ -93,8 +94,8 @@ impl Model {
         order.state = State::Cancelled;
         order.last_answer = reply.json.clone();
         if was_held {
-            let (person, voucher) = (order.person, order.voucher.clone());
-            self.unit(person, &voucher).place = Place::Free;
+            let (person, vouchers) = (order.person, order.vouchers.clone());
+            self.place_all(person, &vouchers, Place::Free);
         }
     }
 
@@ -134,10 +135,10 @@ impl Model {
         let before = order.state;
         order.state = State::Reversed;
         order.last_answer = reply.json.clone();
-        let (person, voucher) = (order.person, order.voucher.clone());
+        let (person, vouchers) = (order.person, order.vouchers.clone());
         let (till, discount, amount) = (order.request.till, order.discount, order.request.amount);
         if matches!(before, State::Held { .. } | State::Redeemed) {
-            self.unit(person, &voucher).place = Place::Free;
+            self.place_all(person, &vouchers, Place::Free);
         }
         if before == State::Redeemed {
             self.book_reverse(till, discount, amount);
@@ -178,10 +179,16 @@ impl Model {
             ("/to_issuer", json!(to_issuer)),
             ("/refunded_total", json!(order.refunded() + amount)),
             ("/refundable_amount", json!(left - amount)),
-            ("/vouchers/0/voucher_id", json!(order.voucher)),
         ];
-        if let Some(back) = self.restores(order, full) {
-            facts.push(("/vouchers/0/state", json!(if back { "available" } else { "used" })));
+        for (place, voucher) in order.vouchers.iter().enumerate() {
+            facts.push((
+                ["/vouchers/0/voucher_id", "/vouchers/1/voucher_id", "/vouchers/2/voucher_id"][place],
+                json!(voucher),
+            ));
+            if let Some(back) = self.restores(order, voucher, full) {
+                let state = ["/vouchers/0/state", "/vouchers/1/state", "/vouchers/2/state"][place];
+                facts.push((state, json!(if back { "available" } else { "used" })));
+            }
         }
         Verdict::expects(facts)
     }
@@ -194,21 +201,24 @@ impl Model {
         let (_, to_issuer) = shares(order, amount);
         let answer = reply.json.clone();
         order.refunds.push(Refund { id: id.to_string(), amount, to_issuer, answer });
-        let back = reply["vouchers"][0]["state"] == "available";
-        order.restored |= back;
-        let (person, voucher, till) = (order.person, order.voucher.clone(), order.request.till);
-        if back {
-            let unit = self.unit(person, &voucher);
-            unit.place = Place::Free;
-            unit.restores += 1;
+        let (person, vouchers, till) = (order.person, order.vouchers.clone(), order.request.till);
+        let mut restored = 0;
+        for (place, voucher) in vouchers.iter().enumerate() {
+            if reply["vouchers"][place]["state"] == "available" {
+                let unit = self.unit(person, voucher);
+                unit.place = Place::Free;
+                unit.restores += 1;
+                restored += unit.kind.discount();
+            }
         }
+        self.orders.get_mut(key).expect("a refund of a known order").restored += restored;
         self.book_refund(till, to_issuer, amount);
     }
 
     /// Whether a refund gives the voucher back; `None` where the contract lets the service choose
     /// its word (after the end of the validity the money is the issuer's either way).
-    fn restores(&self, order: &Order, full: bool) -> Option<bool> {
-        let restores = self.wallets[order.person][&order.voucher].restores;
+    fn restores(&self, order: &Order, voucher: &str, full: bool) -> Option<bool> {
+        let restores = self.wallets[order.person][voucher].restores;
         match (full, self.expired()) {
             (false, _) => Some(false),
             (true, true) => None,
@@ -235,20 +245,21 @@ fn tombstone(key: &Key, now: i64, answer: &Value) -> Order {
         merchant_discount: 0,
         capture: false,
         category: "catering",
+        scene: None,
         pay: super::Pay::Code(String::new()),
     };
     Order {
         request,
         state: State::Reversed,
         person: usize::MAX,
-        voucher: String::new(),
+        vouchers: Vec::new(),
         discount: 0,
         payable: 0,
         held_at: now,
         hold_id: String::new(),
         redeemed_at: now,
         refunds: Vec::new(),
-        restored: false,
+        restored: 0,
         first_answer: Value::Null,
         last_answer: answer.clone(),
     }

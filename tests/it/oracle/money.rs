@@ -39,10 +39,8 @@ impl Model {
             }
         }
         for order in self.orders.values().filter(|order| order.state == State::Redeemed) {
-            if !order.restored {
-                accounts.redeemed += order.discount - order.given_back();
-                accounts.gone += order.given_back();
-            }
+            accounts.redeemed += order.discount - order.given_back();
+            accounts.gone += order.given_back() - order.restored;
         }
         let budget = self.packs * PACK;
         assert_eq!(accounts.total(), budget, "the model itself must balance: {accounts:?}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY_LIMIT, HOLD, Model, Order, Pay, Place, Request, State, Unit, Verdict};
+use super::{HOLD, Kind, Model, Order, Pay, Place, Request, State, Unit, Verdict};
 use crate::harness::client::Reply;
 use crate::harness::fixture::{SECOND, date_of};
 
@@ -43,31 +43,41 @@ impl Model {
                     }
                 }
             },
-            Pay::Ids(ids) if ids.len() > 1 => refusals.push("too_many_vouchers"),
-            Pay::Ids(ids) => person = self.owner(&ids[0]),
+            Pay::Ids(ids) if ids.len() > self.terms.most => refusals.push("too_many_vouchers"),
+            Pay::Ids(ids) => {
+                person = self.owner(&ids[0]);
+                if ids.iter().any(|id| self.owner(id) != person) {
+                    return Verdict::refused(&["vouchers_of_several_persons", "too_many_vouchers"]);
+                }
+            }
         }
         let Some(person) = person else { return Verdict::refused(&refusals) };
-        let (surely, perhaps) = self.uses_today(person, request.till);
-        if surely >= DAY_LIMIT {
-            refusals.push("limit_reached");
-        } else if perhaps >= DAY_LIMIT {
-            unsure.push("limit_reached");
-        }
-        let choice = self.best(person, request);
+        // Where the contract leaves open on which day a use counts, either answer is right.
+        let wide = self.best(person, request, &self.room(person, request.till, false));
+        let narrow = self.best(person, request, &self.room(person, request.till, true));
         let mut details = Vec::new();
-        if choice.is_none() {
-            self.why_none(person, request, &mut refusals, &mut details);
+        if narrow.is_none() {
+            let (mut codes, missing) = self.why_none(person, request);
+            match wide {
+                Some(_) => unsure.append(&mut codes),
+                None => {
+                    refusals.append(&mut codes);
+                    details.extend(missing.map(|missing| ("/missing_amount", json!(missing))));
+                }
+            }
         }
         if !refusals.is_empty() {
             refusals.extend(unsure);
-            return Verdict { success: None, refusals, details };
+            return Verdict { refusals, details, ..Verdict::default() };
         }
-        let chosen = choice.expect("a choice or a refusal");
-        self.success(request, chosen).or_refused(&unsure)
+        let mut verdict = Verdict::expects(self.facts(request, wide.expect("a choice or a refusal")));
+        let other = narrow.map(|set| self.facts(request, set));
+        verdict.or = other.map(|facts| super::Expected { facts, replay_of: None });
+        verdict.or_refused(&unsure)
     }
 
-    fn success(&self, request: &Request, chosen: &Unit) -> Verdict {
-        let discount = chosen.kind.discount();
+    fn facts(&self, request: &Request, (sixty, thirty): (i64, i64)) -> Vec<(&'static str, Value)> {
+        let discount = sixty * Kind::Sixty.discount() + thirty * Kind::Thirty.discount();
         let state = if request.capture { "redeemed" } else { "held" };
         let mut facts = vec![
             ("/order_id", json!(request.order)),
@@ -76,27 +86,37 @@ impl Model {
             ("/merchant_discount", json!(request.merchant_discount)),
             ("/discount_amount", json!(discount)),
             ("/payable", json!(request.net() - discount)),
-            ("/vouchers/0/voucher_kind", json!(chosen.kind.name())),
-            ("/vouchers/0/discount_amount", json!(discount)),
-            ("/vouchers/1", Value::Null),
         ];
+        let kinds = (0..sixty + thirty).map(|place| if place < sixty { Kind::Sixty } else { Kind::Thirty });
+        if let Pay::Code(_) = request.pay {
+            let names = ["/vouchers/0/voucher_kind", "/vouchers/1/voucher_kind", "/vouchers/2/voucher_kind"];
+            facts.extend(kinds.enumerate().map(|(place, kind)| (names[place], json!(kind.name()))));
+        }
+        let beyond = ["/vouchers/0", "/vouchers/1", "/vouchers/2", "/vouchers/3"][(sixty + thirty) as usize];
+        facts.push((beyond, Value::Null));
         if request.capture {
             facts.push(("/settlement_date", json!(date_of(self.now))));
         }
-        Verdict::expects(facts)
+        facts
     }
 
     pub fn apply_redeem(&mut self, request: &Request, reply: &Reply) {
         if !reply.is_success() || reply.replayed() {
             return;
         }
-        let voucher = reply["vouchers"][0]["voucher_id"].as_str().unwrap_or("").to_string();
-        let person = self.owner(&voucher).expect("the voucher is one we know");
+        let taken = reply["vouchers"].as_array().expect("a list of vouchers").iter();
+        let vouchers: Vec<String> = taken.map(|one| one["voucher_id"].as_str().unwrap_or("").to_string()).collect();
+        let person = self.owner(&vouchers[0]).expect("the voucher is one we know");
         let now = self.now;
-        let unit = self.unit(person, &voucher);
-        assert_eq!(unit.place, Place::Free, "{voucher} was not free");
-        unit.place = if request.capture { Place::Used } else { Place::Held };
-        let discount = unit.kind.discount();
+        let mut discount = 0;
+        for (place, voucher) in vouchers.iter().enumerate() {
+            assert!(!vouchers[..place].contains(voucher), "{voucher} is taken twice");
+            let unit = self.unit(person, voucher);
+            assert_eq!(unit.place, Place::Free, "{voucher} was not free");
+            unit.place = if request.capture { Place::Used } else { Place::Held };
+            discount += unit.kind.discount();
+            assert_eq!(reply["vouchers"][place]["discount_amount"], json!(unit.kind.discount()));
+        }
         if let Pay::Code(code) = &request.pay {
             self.codes.get_mut(code).expect("a known code").bound = Some(request.key());
         }
@@ -108,14 +128,14 @@ impl Model {
             request: request.clone(),
             state,
             person,
-            voucher,
+            vouchers,
             discount,
             payable: request.net() - discount,
             held_at: now,
             hold_id: reply.str("hold_id").to_string(),
             redeemed_at: now,
             refunds: Vec::new(),
-            restored: false,
+            restored: 0,
             first_answer: reply.json.clone(),
             last_answer: reply.json.clone(),
         };
@@ -126,16 +146,28 @@ impl Model {
         self.wallets.iter().position(|wallet| wallet.contains_key(voucher))
     }
 
-    /// Largest discount first; all vouchers of this campaign end at the same instant.
-    fn best(&self, person: usize, request: &Request) -> Option<&Unit> {
-        let fits = |unit: &&Unit| {
-            unit.place == Place::Free
-                && !self.expired()
-                && self.now >= self.begin
-                && request.net() >= unit.kind.minimum()
-                && request.net() - unit.kind.discount() >= 1
+    /// How many 60-20 and 30-10 the best legal set has: every number of each is tried. All vouchers of this campaign end at the same
+    /// instant, so of equal savings the set of fewer vouchers is meant. Named vouchers are all of them or none.
+    fn best(&self, person: usize, request: &Request, room: &Room) -> Option<(i64, i64)> {
+        let offered = self.offered(person, request);
+        let free = |kind| {
+            let usable = |unit: &&&Unit| unit.kind == kind && self.refused(unit, request).is_empty();
+            offered.iter().filter(usable).count() as i64
         };
-        self.offered(person, request).into_iter().filter(fits).max_by_key(|unit| unit.kind.discount())
+        let most = self.terms.most as i64;
+        let (all_sixty, all_thirty) = (free(Kind::Sixty), free(Kind::Thirty));
+        let sets = (0..=all_sixty).flat_map(|sixty| (0..=all_thirty).map(move |thirty| (sixty, thirty)));
+        let saving = |(sixty, thirty): &(i64, i64)| sixty * 2000 + thirty * 1000;
+        let legal = |set: &(i64, i64)| {
+            let count = set.0 + set.1;
+            let together = request.net() >= set.0 * 6000 + set.1 * 3000 && request.net() - saving(set) >= 1;
+            (1..=most).contains(&count) && together && room.holds(count, saving(set))
+        };
+        let named = |set: &(i64, i64)| match &request.pay {
+            Pay::Code(_) => true,
+            Pay::Ids(ids) => set.0 + set.1 == ids.len() as i64,
+        };
+        sets.filter(legal).filter(named).max_by_key(|set| (saving(set), -(set.0 + set.1)))
     }
 
     fn offered(&self, person: usize, request: &Request) -> Vec<&Unit> {
@@ -146,51 +178,92 @@ impl Model {
         }
     }
 
-    fn why_none(
-        &self,
-        person: usize,
-        request: &Request,
-        refusals: &mut Vec<&'static str>,
-        details: &mut Vec<(&'static str, Value)>,
-    ) {
-        let offered = self.offered(person, request);
-        let any = |place| offered.iter().any(|unit| unit.place == place);
-        let by_code = matches!(request.pay, Pay::Code(_));
-        let free = offered.iter().filter(|unit| unit.place == Place::Free);
-        if self.expired() && any(Place::Free) {
-            refusals.push("voucher_expired");
-        } else if let Some(nearest) = free.map(|unit| unit.kind.minimum()).min() {
-            refusals.push("minimum_not_met");
-            details.push(("/missing_amount", json!(nearest - request.net())));
-            return;
+    /// Why this voucher does not pay, whatever the amount and the limits; any of these may be said.
+    fn refused(&self, unit: &Unit, request: &Request) -> Vec<&'static str> {
+        let mut codes = Vec::new();
+        if self.terms.sixty_dines_in && unit.kind == Kind::Sixty && request.scene != Some("dine_in") {
+            codes.push("scene_not_allowed");
         }
-        if any(Place::Held) {
-            refusals.push("voucher_held");
+        match unit.place {
+            Place::Held => codes.push("voucher_held"),
+            Place::Used => codes.push("voucher_used"),
+            Place::Free if self.expired() => codes.push("voucher_expired"),
+            Place::Free if self.now < self.begin => codes.push("voucher_not_yet_valid"),
+            Place::Free => {}
         }
-        if any(Place::Used) {
-            refusals.push("voucher_used");
-        }
-        if by_code {
-            refusals.push("no_voucher_applicable");
-        }
+        codes
     }
 
-    /// Live uses of the day: (certain, at most). A hold of yesterday that was confirmed today may
-    /// be counted on either day.
-    pub fn uses_today(&self, person: usize, till: usize) -> (usize, usize) {
+    /// The codes that may be given, and what is missing when a minimum is all that is in the way.
+    fn why_none(&self, person: usize, request: &Request) -> (Vec<&'static str>, Option<i64>) {
+        let offered = self.offered(person, request);
+        let usable: Vec<&&Unit> = offered.iter().filter(|unit| self.refused(unit, request).is_empty()).collect();
+        let mut codes: Vec<&str> = Vec::new();
+        // Who has something to use hears about that; of named vouchers each must fit.
+        if usable.is_empty() || matches!(request.pay, Pay::Ids(_)) {
+            codes.extend(offered.iter().flat_map(|unit| self.refused(unit, request)));
+        }
+        let narrow = self.room(person, request.till, true);
+        let full = |unit: &&Unit| !narrow.holds(1, unit.kind.discount());
+        let together: i64 = usable.iter().map(|unit| unit.kind.discount()).sum();
+        let named = matches!(request.pay, Pay::Ids(_));
+        if usable.iter().any(|unit| full(unit)) || named && !narrow.holds(usable.len() as i64, together) {
+            codes.push("limit_reached");
+        }
+        let missing = |unit: &&Unit| unit.kind.minimum() - request.net();
+        let nearest = match named {
+            true => Some(usable.iter().map(|unit| unit.kind.minimum()).sum::<i64>() - request.net()),
+            false => usable.iter().map(|unit| missing(unit)).min(),
+        };
+        if nearest.is_some_and(|missing| missing > 0) {
+            codes.push("minimum_not_met");
+        }
+        if !named && usable.is_empty() {
+            codes.push("no_voucher_applicable");
+        }
+        // A voucher of its own set says its own amount.
+        let sure = nearest.filter(|missing| *missing > 0 && !(named && usable.len() > 1));
+        (codes, sure)
+    }
+
+    /// What is left of the limits of today. A hold of yesterday that was confirmed today may be counted on either day, and a hold that has
+    /// just run out may still count at its merchant: `narrow` counts all that may be counted, the other only what surely is.
+    pub fn room(&self, person: usize, till: usize, narrow: bool) -> Room {
         let today = date_of(self.now);
-        let (mut surely, mut perhaps) = (0, 0);
+        let (mut mine_here, mut mine, mut all_here) = (0, 0, 0);
         for ((at, _), order) in &self.orders {
             let live =
                 matches!(order.state, State::Held { .. } | State::Redeemed) && order.refunded() < order.request.net();
-            if *at != till || order.person != person || !live {
-                continue;
-            }
+            let lapsed = narrow && matches!(order.state, State::Lapsed { .. });
             let days = [date_of(order.held_at) == today, date_of(order.redeemed_at) == today];
-            surely += usize::from(days[0] && days[1]);
-            perhaps += usize::from(days[0] || days[1]);
+            let counted = if narrow { days[0] || days[1] } else { days[0] && days[1] };
+            let count = order.vouchers.len() as i64;
+            if counted && live && order.person == person {
+                mine += order.discount;
+                mine_here += if *at == till { count } else { 0 };
+            }
+            if counted && (live || lapsed) && *at == till {
+                all_here += count;
+            }
         }
-        (surely, perhaps)
+        Room {
+            count: self.terms.person_merchant_day - mine_here,
+            amount: self.terms.person_day.map_or(i64::MAX, |most| most - mine),
+            merchant: self.terms.merchant_day.map_or(i64::MAX, |most| most - all_here),
+        }
+    }
+}
+
+/// How much more may be used.
+pub struct Room {
+    count: i64,
+    amount: i64,
+    merchant: i64,
+}
+
+impl Room {
+    pub fn holds(&self, count: i64, amount: i64) -> bool {
+        count <= self.count && count <= self.merchant && amount <= self.amount
     }
 }
 

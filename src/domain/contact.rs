@@ -1,0 +1,96 @@
+//! Phone, device and account as identity keys: only a short keyed digest is kept, so that two entries with one phone can be told.
+
+use super::campaign::terms::IdentityKey;
+use super::person::MacKey;
+
+/// What is known of how a person is reached; vouched for by the token, or told with the request.
+#[derive(Clone, Default, PartialEq)]
+pub struct Contacts {
+    pub phone: Option<String>,
+    pub device: Option<String>,
+    /// The account with the channel's provider.
+    pub account: Option<String>,
+}
+
+/// A key that the campaign asks for and the request does not have in a usable form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    pub key: IdentityKey,
+    pub missing: bool,
+}
+
+impl Contacts {
+    /// Eight bytes for each key but the person, in the order of the file; `channel` keeps the accounts of two providers apart.
+    pub fn digests(
+        &self,
+        keys: &[IdentityKey],
+        campaign_key: &MacKey,
+        channel: &str,
+    ) -> Result<Vec<u8>, Vec<Unusable>> {
+        let (mut digests, mut unusable) = (Vec::new(), Vec::new());
+        for key in keys.iter().copied().filter(|key| *key != IdentityKey::Person) {
+            let (name, text) = match key {
+                IdentityKey::Phone => ("phone", self.phone.as_deref().map(phone)),
+                IdentityKey::Device => ("device", self.device.as_deref().map(token)),
+                _ => {
+                    ("account", self.account.as_deref().map(|text| token(text).map(|text| format!("{channel}/{text}"))))
+                }
+            };
+            match text {
+                Some(Some(text)) => {
+                    let digest = campaign_key.mac(&[name.as_bytes(), &[0], text.as_bytes()]);
+                    digests.extend_from_slice(&digest[..8]);
+                }
+                given => unusable.push(Unusable { key, missing: given.is_none() }),
+            }
+        }
+        if unusable.is_empty() { Ok(digests) } else { Err(unusable) }
+    }
+}
+
+/// A phone number in one spelling: digits without the country code of China; `None` when it is none.
+fn phone(text: &str) -> Option<String> {
+    let kept: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')')).collect();
+    let digits = kept.strip_prefix("+86").or(kept.strip_prefix("0086")).unwrap_or(&kept);
+    let digits = digits.strip_prefix('+').unwrap_or(digits);
+    let right = (5..=20).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    right.then(|| digits.to_owned())
+}
+
+fn token(text: &str) -> Option<String> {
+    let text = text.trim();
+    (1..=128).contains(&text.len()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: [IdentityKey; 4] = [IdentityKey::Person, IdentityKey::Account, IdentityKey::Phone, IdentityKey::Device];
+
+    fn contacts(phone: &str) -> Contacts {
+        Contacts { phone: Some(phone.into()), device: Some("d1".into()), account: Some("a1".into()) }
+    }
+
+    #[test]
+    fn one_phone_has_one_digest_however_it_is_written() {
+        let digests = |phone: &str| contacts(phone).digests(&KEYS, &MacKey::new(&[7; 32]), "wechat").unwrap();
+        assert_eq!(digests("13800138000").len(), 24);
+        for spelling in ["+86 138-0013-8000", "0086 13800138000", " 138 0013 8000 "] {
+            assert_eq!(digests(spelling), digests("13800138000"), "{spelling}");
+        }
+        assert_ne!(digests("13800138001")[8..16], digests("13800138000")[8..16]);
+        let elsewhere = contacts("13800138000").digests(&KEYS, &MacKey::new(&[7; 32]), "alipay").unwrap();
+        assert_ne!(elsewhere[..8], digests("13800138000")[..8], "accounts of two providers are two");
+        assert_eq!(elsewhere[8..], digests("13800138000")[8..]);
+    }
+
+    #[test]
+    fn what_is_missing_or_no_phone_is_said() {
+        let unusable = |contacts: Contacts| contacts.digests(&KEYS, &MacKey::new(&[7; 32]), "wechat").unwrap_err();
+        let wrong = unusable(contacts("none of yours"));
+        assert_eq!(wrong, [Unusable { key: IdentityKey::Phone, missing: false }]);
+        assert_eq!(unusable(Contacts::default()).len(), 3);
+        assert_eq!(Contacts::default().digests(&KEYS[..1], &MacKey::new(&[7; 32]), "wechat"), Ok(vec![]));
+    }
+}

@@ -1,0 +1,156 @@
+//! Areas of a program: put as versions, pinned by campaigns when they are published, and kept in memory where they are judged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Engine;
+use super::access::{ApiKey, Role};
+use super::campaign_file::faults;
+use super::person_list::check_list_id;
+use super::view::CampaignView;
+use crate::domain::area::Area;
+use crate::domain::campaign::Fault;
+use crate::domain::campaign::schema::{Campaign, Eligibility, UseRule};
+use crate::domain::refusal::{Code, Refusal};
+use crate::store::StoreError;
+use crate::store::area::{AreaRecord, AreaVersion};
+use crate::store::config::{Kind, PutError};
+
+/// Versions of one area.
+const MOST_VERSIONS: usize = 100;
+
+/// Who may do what with areas.
+pub mod may {
+    use super::Role;
+    pub const WRITE: &[Role] = &[Role::Officer];
+    pub const READ: &[Role] = &Role::ALL;
+}
+
+/// A version of an area as the office sees it.
+#[derive(Clone, Debug)]
+pub struct AreaStatus {
+    pub area_id: String,
+    pub version: u32,
+    pub sha256: String,
+    pub area: Value,
+    /// False when the newest version was the same already.
+    pub created: bool,
+}
+
+impl Engine {
+    /// Makes a new version of an area; the same again is the version that is there.
+    pub async fn put_area(&self, key: &ApiKey, area_id: &str, area: &Value) -> Result<AreaStatus, Refusal> {
+        check_list_id(area_id)?;
+        Area::parse(area).map_err(|fault| {
+            let mut refusal = Refusal::new(Code::InvalidRequest);
+            refusal.errors = vec![fault];
+            refusal
+        })?;
+        let sha256 = hex::encode(crate::domain::campaign::rules_hash(area));
+        let id = record_id(&key.program, area_id);
+        for _ in 0..8 {
+            let held = self.store.record::<AreaRecord>(Kind::Area, &id).await?;
+            let (expected, mut record) = held.map(|held| (held.version, held.value)).unwrap_or_default();
+            let created = record.versions.last().is_none_or(|newest| newest.sha256 != sha256);
+            if !created {
+                return status(area_id, &record, false);
+            }
+            if record.versions.len() >= MOST_VERSIONS {
+                return Err(Refusal::new(Code::InvalidRequest).detail("The area has 100 versions; begin another one."));
+            }
+            let (area, put_by) = (area.clone(), key.name.clone());
+            record.versions.push(AreaVersion { area, sha256: sha256.clone(), put_by, put_at: self.now() });
+            match self.store.put_record(Kind::Area, &id, expected, &record).await {
+                Ok(_) => return status(area_id, &record, true),
+                Err(PutError::Conflict(_)) => continue,
+                Err(PutError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(Code::PreconditionFailed.into())
+    }
+
+    /// The newest version of an area of the caller's program.
+    pub async fn area_status(&self, key: &ApiKey, area_id: &str) -> Result<AreaStatus, Refusal> {
+        let held = self.store.record::<AreaRecord>(Kind::Area, &record_id(&key.program, area_id)).await?;
+        status(area_id, &held.ok_or(Code::NotFound)?.value, false)
+    }
+
+    /// An area that the campaign was published with. A version never changes, so it is read once.
+    pub async fn area(&self, view: &CampaignView, area_id: &str) -> Result<Arc<Area>, StoreError> {
+        let version = view.record.areas.get(area_id).copied().unwrap_or_default();
+        let id = record_id(&view.record.program, area_id);
+        let cached = format!("{id}@{version}");
+        if let Some(area) = self.areas.get(&cached, 0) {
+            return Ok(area);
+        }
+        let broken = || StoreError::Broken(format!("area {cached} cannot be read"));
+        let held = self.store.record::<AreaRecord>(Kind::Area, &id).await?.ok_or_else(broken)?.value;
+        let pinned = held.versions.get((version as usize).wrapping_sub(1)).ok_or_else(broken)?;
+        let area = Arc::new(Area::parse(&pinned.area).map_err(|_| broken())?);
+        self.areas.put(&cached, 0, area.clone());
+        Ok(area)
+    }
+
+    /// The newest version of every area that a campaign names.
+    pub(super) async fn pin_areas(&self, program: &str, campaign: &Campaign) -> Result<BTreeMap<String, u32>, Refusal> {
+        let mut pinned = BTreeMap::new();
+        let mut found = Vec::new();
+        for (pointer, area_id) in named(campaign) {
+            let held = self.store.record::<AreaRecord>(Kind::Area, &record_id(program, area_id)).await?;
+            match held {
+                Some(held) => {
+                    pinned.insert(area_id.to_owned(), held.value.versions.len() as u32);
+                }
+                None => {
+                    let (zh, en) = ("没有这个区域。", "There is no such area.");
+                    found.push(Fault { pointer, code: "unknown_area", zh: zh.into(), en: en.into() });
+                }
+            }
+        }
+        if found.is_empty() { Ok(pinned) } else { Err(faults(Code::CampaignInvalid, found)) }
+    }
+}
+
+fn status(area_id: &str, record: &AreaRecord, created: bool) -> Result<AreaStatus, Refusal> {
+    let newest = record.versions.last().ok_or(Code::NotFound)?;
+    Ok(AreaStatus {
+        area_id: area_id.to_owned(),
+        version: record.versions.len() as u32,
+        sha256: newest.sha256.clone(),
+        area: newest.area.clone(),
+        created,
+    })
+}
+
+fn record_id(program: &str, area_id: &str) -> String {
+    format!("{program}/{area_id}")
+}
+
+/// Every place of a campaign file that names an area.
+fn named(campaign: &Campaign) -> Vec<(String, &str)> {
+    fn add<'a>(
+        all: &mut Vec<(String, &'a str)>,
+        at: &str,
+        eligibility: Option<&'a Eligibility>,
+        rule: Option<&'a UseRule>,
+    ) {
+        let place = eligibility.and_then(|terms| terms.location.as_ref());
+        all.extend(place.map(|place| (format!("{at}/eligibility/location/area_id"), place.area_id.as_str())));
+        let place = rule.and_then(|rule| rule.location.as_ref());
+        all.extend(place.map(|place| (format!("{at}/use_rule/location/area_id"), place.area_id.as_str())));
+    }
+    let mut all = Vec::new();
+    add(&mut all, "", campaign.eligibility.as_ref(), campaign.use_rule.as_ref());
+    for (i, pack) in campaign.packs.iter().enumerate() {
+        add(&mut all, &format!("/packs/{i}"), None, pack.use_rule.as_ref());
+        for (j, kind) in pack.vouchers.iter().enumerate() {
+            add(&mut all, &format!("/packs/{i}/vouchers/{j}"), None, kind.use_rule.as_ref());
+        }
+    }
+    for (i, round) in campaign.rounds.iter().enumerate() {
+        add(&mut all, &format!("/rounds/{i}"), round.eligibility.as_ref(), round.use_rule.as_ref());
+    }
+    all
+}

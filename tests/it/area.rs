@@ -1,0 +1,72 @@
+//! Areas: put as versions, and judged where somebody reserves.
+
+use serde_json::{Value, json};
+
+use crate::harness::Server;
+use crate::harness::fixture::{EVE, at, chengdu, new_campaign_id};
+use crate::harness::identity::Resident;
+
+/// Chengdu within the third ring road, roughly, with the old airport left out.
+fn chengdu_area() -> Value {
+    json!({"type": "Polygon", "coordinates": [
+        [[104.00, 30.60], [104.14, 30.60], [104.14, 30.73], [104.00, 30.73], [104.00, 30.60]],
+        [[104.02, 30.61], [104.04, 30.61], [104.04, 30.63], [104.02, 30.63], [104.02, 30.61]]]})
+}
+
+fn put_area(server: &Server, area_id: &str, area: &Value) -> crate::harness::client::Reply {
+    server.office("PUT", &format!("/v1/areas/{area_id}"), Some(area.clone()))
+}
+
+#[test]
+fn an_area_has_versions_and_the_same_again_is_the_same() {
+    let server = Server::at(EVE);
+    server.office("GET", "/v1/areas/inner", None).refused(404, "not_found");
+    let first = put_area(&server, "inner", &chengdu_area());
+    assert_eq!((first.status, first.int("version")), (201, 1), "{}", first.text());
+    let again = put_area(&server, "inner", &chengdu_area());
+    assert!(again.status == 200 && again.replayed() && again.json == first.json, "{}", again.text());
+    let circle = json!({"circle": {"center": [104.0657, 30.6595], "radius_m": 500}});
+    assert_eq!(put_area(&server, "inner", &circle).ok().int("version"), 2);
+    assert_eq!(server.office("GET", "/v1/areas/inner", None).ok()["area"], circle);
+    let reply = put_area(&server, "inner", &json!({"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}));
+    assert_eq!(reply.refused(422, "invalid_request").faults(), ["/coordinates/0 open_ring"]);
+    assert_eq!(server.office("GET", "/v1/areas/inner", None).ok().int("version"), 2);
+    let stranger = server.create_key("officer", "another-city");
+    server.office_as(&stranger, "GET", "/v1/areas/inner", None).refused(404, "not_found");
+}
+
+#[test]
+fn who_reserves_has_to_be_in_the_area_that_the_campaign_was_published_with() {
+    let server = Server::at(EVE);
+    let id = new_campaign_id("here");
+    let mut campaign = chengdu(&id, 10);
+    campaign["eligibility"]["location"] = json!({"area_id": "chengdu", "at": ["reserve"]});
+    server.create_campaign(&campaign).ok();
+    server.step(&id, "submit").ok();
+    server.step(&id, "approve").ok();
+    let missing = server.step(&id, "publish").refused(422, "campaign_invalid");
+    assert_eq!(missing.faults(), ["/eligibility/location/area_id unknown_area"]);
+    put_area(&server, "chengdu", &chengdu_area()).ok();
+    server.step(&id, "publish").ok();
+    put_area(&server, "chengdu", &json!({"circle": {"center": [0, 0], "radius_m": 1}})).ok();
+    server.set_clock(at("2020-07-13T09:00:00"));
+    let place = |longitude: f64, latitude: f64| json!({"longitude": longitude, "latitude": latitude});
+    let reserve = |place: Option<Value>| {
+        let mut body = json!({"consent_version": "2020-07-13"});
+        if let Some(place) = place {
+            body["location"] = place;
+        }
+        server.reserve_with(&id, &Resident::new(), body)
+    };
+    reserve(Some(place(104.0657, 30.6595))).ok();
+    reserve(Some(place(104.00, 30.65))).ok();
+    for outside in [Some(place(104.03, 30.62)), Some(place(121.47, 31.23)), Some(place(103.999_999, 30.65)), None] {
+        let reply = reserve(outside).refused(403, "not_eligible");
+        assert_eq!(reply["reasons"][0]["rule"], "location", "{}", reply.text());
+    }
+    assert_eq!(reserve(Some(place(200.0, 0.0))).refused(422, "invalid_request").faults(), ["/location out_of_range"]);
+    let explain = format!("/v1/campaigns/{id}/eligibility/explain");
+    let body = json!({"location": place(104.0657, 30.6595)});
+    assert_eq!(server.resident(&Resident::new(), "POST", &explain, Some(body)).ok()["eligible"], true);
+    assert_eq!(server.resident(&Resident::new(), "POST", &explain, None).ok()["eligible"], false);
+}
