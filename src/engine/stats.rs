@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::audit::{self, CampaignFacts, Counters, Facts, PackFacts, Report, RoundFacts, Supply, What};
 use super::ledger_view::{AsOf, LedgerView, ledger_view};
-use super::view::{CampaignView, Cell};
+use super::view::CampaignView;
 use super::{Engine, Failure};
 use crate::domain::campaign::schema::{self as campaign, CarryOver, CarryOverSource};
+use crate::domain::pool::CellSupply;
 use crate::domain::time::{Ms, SECOND, expiry_hour};
 use crate::store::StoreError;
 use crate::store::keys::{self, ORDER_BUCKETS, Slot};
@@ -153,7 +154,7 @@ pub(super) fn counters_of_header(header: &[(String, String)]) -> Counters {
 pub(super) fn facts_of(view: &CampaignView) -> CampaignFacts {
     let campaign = view.campaign.clone();
     let supply = view.rounds.iter().flat_map(|round| {
-        let cell = |cell: &Cell| Supply {
+        let cell = |cell: &CellSupply| Supply {
             round: round.index,
             channel: cell.channel,
             pack: cell.pack,
@@ -164,7 +165,7 @@ pub(super) fn facts_of(view: &CampaignView) -> CampaignFacts {
     let rounds = view.rounds.iter().map(|round| RoundFacts {
         round_id: round.round.round_id.clone(),
         own: campaign.own_money(&round.round).0,
-        counted: round.record.supply.is_some() || matches!(round.round.supply, campaign::Supply::Packs(_)),
+        counted: !view.awaits_supply(round),
         funded: round.record.funded,
         returned: round.record.returned,
         returns: campaign.carry_over_sources.contains(&CarryOverSource::Unissued),
