@@ -90,6 +90,13 @@ impl Crowd {
         }
     }
 
+    /// Who taps: those with a pass, or everybody where nobody needs one.
+    pub fn tappers(&self) -> Vec<u32> {
+        let everybody = self.passes() == 0;
+        let people = self.passes.iter().enumerate().filter(|(_, pass)| everybody || pass.is_some());
+        people.map(|(person, _)| person as u32).collect()
+    }
+
     pub fn passes(&self) -> usize {
         self.passes.iter().flatten().count()
     }

@@ -68,6 +68,7 @@ pub struct Load<'a> {
     flights: Vec<Option<Flight>>,
     unused: Vec<usize>,
     order: Shuffle,
+    tappers: Vec<u32>,
     seed: u64,
     tapped: Option<(Request, &'a Round)>,
     reserving: Option<(Request, &'a Round)>,
@@ -84,6 +85,7 @@ pub struct Load<'a> {
 
 impl<'a> Load<'a> {
     pub fn new(crowd: &'a Crowd, market: Market, start: Instant, busiest: Duration, seed: u64) -> Load<'a> {
+        let tappers = crowd.tappers();
         Load {
             crowd,
             meter: Meter::new(start, busiest),
@@ -97,7 +99,8 @@ impl<'a> Load<'a> {
             later: BinaryHeap::new(),
             flights: Vec::new(),
             unused: Vec::new(),
-            order: Shuffle::new(crowd.population, seed),
+            order: Shuffle::new(tappers.len() as u64, seed),
+            tappers,
             seed,
             tapped: None,
             reserving: None,
@@ -147,7 +150,7 @@ impl<'a> Load<'a> {
         stream.due = stream.schedule.at(stream.sent);
         match stream.source {
             Source::Taps => {
-                let person = self.order.at(number) as u32;
+                let person = self.tappers[self.order.at(number) as usize];
                 if let Some(due) = due.filter(|_| dice(self.seed, 7, number).is_multiple_of(IMPATIENT)) {
                     self.later.push(Reverse((due, Action::Tap { person })));
                 }

@@ -14,7 +14,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     match Cli::parse().scenario.run() {
-        Ok(code) => ExitCode::from(code),
+        Ok(checked) => ExitCode::from(checked.exit_code()),
         Err(fault) => {
             eprintln!("loadtest: {fault}");
             ExitCode::from(2)

@@ -110,8 +110,8 @@ impl Scenario {
         })
     }
 
-    /// Runs the load, prints its keys, writes its report; answers the exit code.
-    pub fn run(&self) -> Result<u8, Fault> {
+    /// Runs the load, prints its keys, writes its report.
+    pub fn run(&self) -> Result<Checked, Fault> {
         let (name, options) = self.parts();
         let office = Office::new(&options.url, admin_key(options)?)?;
         if let Some(path) = &options.publish {
@@ -162,7 +162,7 @@ impl Scenario {
         let path = path.unwrap_or_else(|| format!("target/loadtest/{name}-{}.html", options.seed).into());
         report::write(&path, name, &campaign.id, &keys, &failures, &load.meter)?;
         println!("report={}", path.display());
-        Ok(checked.exit_code())
+        Ok(checked)
     }
 
     /// The streams of the scenario, from now on.
@@ -178,7 +178,7 @@ impl Scenario {
         let seconds = self.seconds(options);
         let mut span = Duration::from_secs(seconds);
         let mut busiest = span;
-        let burst = Schedule::new(start, options.population, rate, options.shape, seed);
+        let burst = Schedule::new(start, stage.crowd.tappers().len() as u64, rate, options.shape, seed);
         let claimed = stage.claimed.as_ref();
         if let Scenario::Burst(_) = self {
             span = burst.span();

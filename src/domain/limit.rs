@@ -149,7 +149,7 @@ fn entity(limit: &Limit, of: OfPack, place: &Place) -> LimitEntityKey {
 }
 
 /// Number of a limit's period at an instant: days since 1970, ISO weeks (1970-01-01 was a Thursday), months, years.
-fn period_number(limit: &Limit, zone: &Zone, at: Ms) -> i64 {
+pub fn period_number(limit: &Limit, zone: &Zone, at: Ms) -> i64 {
     let date = zone.civil_date(at);
     match limit.period {
         Period::Day => zone.day_number(at),

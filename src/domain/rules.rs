@@ -208,7 +208,8 @@ fn merchant_offer(payment: &Payment, candidate: &Candidate) -> Result<(), Refusa
 }
 
 fn items(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    if payment.items.is_empty() && candidate.rules.iter().any(|rule| rule.require_items) {
+    let by_price = matches!(candidate.kind.face, Face::Percent { item_price_max: Some(_), .. });
+    if payment.items.is_empty() && (by_price || candidate.rules.iter().any(|rule| rule.require_items)) {
         return Err(Code::ItemsRequired.into());
     }
     Ok(())
@@ -302,7 +303,11 @@ pub fn saving(payment: &Payment, candidate: &Candidate) -> Fen {
 pub fn threshold(candidate: &Candidate) -> Fen {
     match candidate.kind.face {
         Face::Save { transaction_minimum, .. } => transaction_minimum,
-        Face::Percent { .. } => Fen::ZERO,
+        // What is so little that nothing would come off does not use a voucher up.
+        Face::Percent { discount_basis_points, .. } => {
+            let share = i64::from(discount_basis_points.max(1));
+            Fen((10_000 + share - 1) / share)
+        }
     }
 }
 

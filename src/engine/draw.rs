@@ -251,3 +251,7 @@ fn to_front(ranked: &mut [Ranked], belongs: impl Fn(&Ranked) -> bool) -> usize {
     }
     front
 }
+
+#[cfg(test)]
+#[path = "draw_tests.rs"]
+mod tests;

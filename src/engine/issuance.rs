@@ -4,6 +4,7 @@ pub mod issue;
 pub mod judge;
 mod mine;
 pub mod pass;
+pub mod plans;
 
 use super::resident::Resident;
 use super::stock::Taken;
@@ -88,6 +89,9 @@ impl Engine {
         issue: Issue,
     ) -> Result<Tap, Failure> {
         let person = pass.person(view);
+        if round.draw.is_some() && round.capped && !self.keeps(view, round, pass, issue.pack).await? {
+            return Ok(if issue.closed { Tap::Closed { result: "lost", pack: None } } else { Tap::Lost });
+        }
         let issued = match round.round.mode {
             Mode::FirstCome => {
                 match self.take_stock(view, round, &person, pass.channel, issue.pack, issue.supply).await? {
@@ -109,6 +113,13 @@ impl Engine {
             Issued::Refused(refusal) => Err(Failure::Refusal(refusal)),
             Issued::Empty { .. } | Issued::Stale => Err(Code::Internal.into()),
         }
+    }
+
+    /// Whether a pack is among those that the draw lets a person keep, where one may win more than one may keep.
+    async fn keeps(&self, view: &CampaignView, round: &RoundView, pass: &Pass, pack: u8) -> Result<bool, Failure> {
+        let record = self.person_record(&pass.person(view)).await?.unwrap_or_default();
+        let wins = round.wins(view, pass.pseudonym, &record.entries, pass.entries);
+        Ok(wins.iter().any(|win| win.channel == pass.channel && win.place.group.pack == pack))
     }
 
     /// Nothing more is issued, but a win that was told stays told.

@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn every_part_of_the_view_adds_up_to_its_budget() {
         let supply = |channel, pack, count| Supply { round: 0, channel, pack, count };
-        let pack = |pack_id: &str, value| PackFacts { pack_id: pack_id.into(), units: vec![value] };
+        let pack = |pack_id: &str, value| PackFacts { pack_id: pack_id.into(), units: vec![value], shares: vec![] };
         let facts = CampaignFacts {
             c: 7,
             campaign_id: "demo".into(),

@@ -114,9 +114,9 @@ impl Engine {
                 progress.add(done);
             }
         }
-        let order = Order::of(view);
+        let sorted_by = view.clone();
         let list = blocking(move || {
-            list.sort_unstable_by_key(|entry| order.key(entry));
+            sort(&sorted_by, &mut list);
             Arc::new(list)
         })
         .await?;
@@ -181,6 +181,12 @@ impl ListEntry {
     }
 }
 
+/// Brings entries into the order of the tree.
+pub(super) fn sort(view: &CampaignView, list: &mut [ListEntry]) {
+    let order = Order::of(view);
+    list.sort_unstable_by_key(|entry| order.key(entry));
+}
+
 /// The order of the tree, by which entries sort as their bytes do; names and positions may sort differently.
 struct Order {
     channels: Vec<usize>,
@@ -207,19 +213,20 @@ impl Order {
     }
 }
 
-pub(super) struct Root {
+/// The root of a list's tree, and its leaves.
+pub(super) struct Tree {
     pub hash: [u8; 32],
     pub count: u64,
 }
 
 /// The tree of a list, hashed on all cores.
-pub(super) async fn root_of(view: &Arc<CampaignView>, list: &List) -> Result<Root, Failure> {
+pub(super) async fn root_of(view: &Arc<CampaignView>, list: &List) -> Result<Tree, Failure> {
     let (view, list) = (view.clone(), list.clone());
     blocking(move || {
         let mut root = ListRoot::default();
         if list.iter().any(|entry| entry.chances > 1) {
             list.iter().for_each(|entry| push(&mut root, &view, entry));
-            return Root { hash: root.root(), count: root.count() };
+            return Tree { hash: root.root(), count: root.count() };
         }
         let subtrees: Vec<&[ListEntry]> = list.chunks(SUBTREE).collect();
         let hashed = on_all_cores(&subtrees, 1, |_, subtrees| {
@@ -231,7 +238,7 @@ pub(super) async fn root_of(view: &Arc<CampaignView>, list: &List) -> Result<Roo
             subtrees.iter().map(hash).collect::<Vec<_>>()
         });
         hashed.into_iter().flatten().for_each(|subtree| root.push_node(subtree));
-        Root { hash: root.root(), count: list.len() as u64 }
+        Tree { hash: root.root(), count: list.len() as u64 }
     })
     .await
 }

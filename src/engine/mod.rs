@@ -31,6 +31,7 @@ pub mod reservation;
 pub mod reservation_import;
 pub mod resident;
 pub mod sandbox;
+pub mod selftest;
 pub mod settlement;
 pub mod statement;
 pub mod stats;

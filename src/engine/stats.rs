@@ -173,6 +173,7 @@ pub(super) fn facts_of(view: &CampaignView) -> CampaignFacts {
     let packs = campaign.packs.iter().map(|pack| PackFacts {
         pack_id: pack.pack_id.clone(),
         units: pack.units().iter().map(|unit| unit.discount_amount.0).collect(),
+        shares: pack.units().iter().filter(|unit| is_share(pack, unit)).map(|unit| unit.unit).collect(),
     });
     CampaignFacts {
         c: view.number,
@@ -193,4 +194,9 @@ pub(super) fn facts_of(view: &CampaignView) -> CampaignFacts {
             }
         }),
     }
+}
+
+/// Whether a voucher takes off a share of the goods, at most its face.
+fn is_share(pack: &crate::domain::campaign::Pack, unit: &crate::domain::campaign::Unit) -> bool {
+    matches!(pack.vouchers[unit.kind_index].face, crate::domain::campaign::Face::Percent { .. })
 }

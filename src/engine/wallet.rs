@@ -140,7 +140,8 @@ impl Engine {
         record: &PersonRecord,
     ) -> bool {
         let pseudonym = resident.root.in_campaign(&view.pseudonym_key);
-        let owed = self.owed(view, round, resident.shard, pseudonym, record, 1);
+        let Ok(chances) = self.entries_of(view, round, resident).await else { return false };
+        let owed = self.owed(view, round, resident.shard, pseudonym, record, chances);
         !owed.is_empty() && self.credit_all(view, round, resident.shard, owed).await.is_ok_and(|credited| credited > 0)
     }
 

@@ -15,6 +15,7 @@ mod conservation;
 mod contention;
 mod issuance;
 mod list;
+mod load;
 mod merchant;
 mod pool;
 mod redemption;

@@ -10,6 +10,8 @@ use mio::{Events, Poll, Token};
 use super::connection::{Connection, Flight};
 use super::{Lost, Target, Work};
 
+/// Answers that are read before requests are sent again.
+const TOGETHER: usize = 64;
 /// How often the loop looks for answers that are overdue and connections to open again.
 const SWEEP: Duration = Duration::from_millis(100);
 /// Connections that are opened together, and the pause between.
@@ -40,10 +42,12 @@ pub fn drive(target: &Target, work: &mut impl Work) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         }
-        for event in &events {
+        for (number, event) in events.iter().enumerate() {
             pool.ready(event, work);
-            // Not only when all answers have been read: what is due goes out as soon as there is a connection for it.
-            pool.send(work);
+            // What is due does not wait for all answers to be read; but to send after each would wake the server for every single request.
+            if number % TOGETHER == TOGETHER - 1 {
+                pool.send(work);
+            }
         }
         if sweep <= Instant::now() {
             pool.sweep(work);
@@ -70,9 +74,10 @@ impl<'a> Pool<'a> {
         let mut begun = 0;
         while pool.free.len() < target.connections {
             // In small waves: a server's queue of connections that it has not accepted yet may be short, and what overflows it stalls for seconds.
-            for at in begun..target.connections.min(begun + WAVE) {
+            let wave = begun..target.connections.min(begun + WAVE);
+            begun = wave.end;
+            for at in wave {
                 pool.connections[at].connect(target.address, pool.poll.registry(), Token(at))?;
-                begun = at + 1;
             }
             if Instant::now() > until {
                 return Err(io::ErrorKind::TimedOut.into());

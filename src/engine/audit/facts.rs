@@ -53,6 +53,8 @@ pub struct PackFacts {
     pub pack_id: String,
     /// Discount of each unit, in the order in which units are numbered.
     pub units: Vec<i64>,
+    /// Units that take off a share of the goods: their discount is the most that a line may say.
+    pub shares: Vec<u8>,
 }
 
 impl PackFacts {
@@ -129,6 +131,14 @@ impl Facts {
 
     pub fn discount(&self, c: u16, pack: u8, unit: u8) -> Option<i64> {
         self.campaigns.get(&c)?.packs.get(usize::from(pack))?.units.get(usize::from(unit)).copied()
+    }
+
+    /// What a line that says `said` may move of a unit.
+    pub fn discount_said(&self, c: u16, pack: u8, unit: u8, said: i64) -> Option<i64> {
+        let most = self.discount(c, pack, unit)?;
+        let share =
+            self.campaigns.get(&c).is_some_and(|campaign| campaign.packs[usize::from(pack)].shares.contains(&unit));
+        Some(if share && (1..most).contains(&said) { said } else { most })
     }
 
     pub fn expiry_hour(&self, c: u16, round: u8, pack: u8, unit: u8, at: Ms) -> i64 {

@@ -284,7 +284,7 @@ impl<'a> Fold<'a> {
         };
         let cell = pack.cell(go.person.0);
         let byte = pack.unit(go.u);
-        let Some(discount) = facts.discount(go.person.0, pack.pack, go.u) else {
+        let Some(discount) = facts.discount_said(go.person.0, pack.pack, go.u, go.discount) else {
             let reason = format!("pack {} has no unit {}", pack.no, go.u);
             return self.fault(entry, "illegal_move", Some(go.person), reason, Counters::default());
         };

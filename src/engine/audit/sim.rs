@@ -24,7 +24,7 @@ pub fn facts() -> Facts {
         rounds: vec![RoundFacts { round_id: "rain".into(), own: 100 * 4000, counted: true, ..RoundFacts::default() }],
         has_pool: true,
         channels: vec!["wechat".into()],
-        packs: vec![PackFacts { pack_id: "standard".into(), units: UNITS.to_vec() }],
+        packs: vec![PackFacts { pack_id: "standard".into(), units: UNITS.to_vec(), shares: vec![] }],
         supply: vec![Supply { round: 0, channel: None, pack: 0, count: 100 }],
         expiry_hour: Box::new(|_, _, _, _| HOUR),
     };

@@ -1,15 +1,13 @@
 //! The result of a round for whoever asks, in every mode; it never takes part by itself.
 
-use super::judge::standing_of;
 use super::pass::Judge;
 use super::{Claimant, CreditedPack, Known, credited};
 use crate::domain::campaign::schema::{Mode, Unclaimed};
-use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
+use crate::engine::Engine;
 use crate::engine::stock::supply_of;
 use crate::engine::view::{CampaignView, RoundView};
-use crate::engine::{Engine, Failure};
 use crate::store::record::{Pack, PersonRecord};
 
 impl Engine {
@@ -36,10 +34,17 @@ impl Engine {
             if round.draw.is_none() || !over && known_at.is_some() {
                 return Ok(pending());
             }
-            match self.credit_late(&view, round, &pass).await? {
-                Some(pack) => Ok(Known::Won { credited: true, pack: Some(pack) }),
-                None => Ok(Known::Lost),
+            if round.round.unclaimed != Unclaimed::Credit || view.record.stopped {
+                return Ok(Known::Lost);
             }
+            let owed = self.owed(&view, round, pass.shard, pass.pseudonym, &record, pass.entries);
+            if owed.is_empty() {
+                return Ok(Known::Lost);
+            }
+            self.credit_all(&view, round, pass.shard, owed).await?;
+            let record = self.person_record(&person).await?.unwrap_or_default();
+            let pack = held_pack(&view, &record, round.index, pass.channel, None);
+            Ok(pack.map_or(Known::Lost, |pack| Known::Won { credited: true, pack: Some(pack) }))
         })
         .await
     }
@@ -51,25 +56,6 @@ impl Engine {
             let supply = supply_of(round, channel, pack as u8);
             supply.is_some_and(|(supply, _)| self.stock_cell(view, round, supply, pack as u8).is_sold_out())
         })
-    }
-
-    /// Credits a decided winner after the last close, if the round credits who never tapped.
-    async fn credit_late(
-        &self,
-        view: &CampaignView,
-        round: &RoundView,
-        pass: &Pass,
-    ) -> Result<Option<CreditedPack>, Failure> {
-        let place = round.place(view, &standing_of(pass, None));
-        let Some(place) = place.filter(|place| place.won) else { return Ok(None) };
-        if round.round.unclaimed != Unclaimed::Credit || view.record.stopped {
-            return Ok(None);
-        }
-        match self.credit(view, round, &pass.person(view), pass.channel, &place).await {
-            Ok((pack, _)) => Ok(Some(pack)),
-            Err(Failure::Refusal(refusal)) if refusal.code != Code::Internal => Ok(None),
-            Err(failure) => Err(failure),
-        }
     }
 }
 

@@ -10,7 +10,8 @@ use crate::harness::till::Till;
 /// Chengdu's campaign with other vouchers in its one pack.
 pub fn campaign(name: &str, people: i64, vouchers: Value, change: impl Fn(&mut Value)) -> Value {
     let mut campaign = chengdu(&new_campaign_id(name), people);
-    let one = |kind: &Value| kind["discount_amount"].as_i64().unwrap_or(0) * kind["count"].as_i64().unwrap_or(1);
+    let face = |kind: &Value| kind["discount_amount"].as_i64().or(kind["discount_amount_max"].as_i64()).unwrap_or(0);
+    let one = |kind: &Value| face(kind) * kind["count"].as_i64().unwrap_or(1);
     let value: i64 = vouchers.as_array().expect("a list of vouchers").iter().map(one).sum();
     campaign["budget"] = json!(people * value);
     campaign["packs"][0]["vouchers"] = vouchers;
@@ -166,4 +167,41 @@ fn f5_wuhan_the_50_dining_voucher_is_for_eating_in_and_each_pack_for_its_categor
     buy(&market, &till, &person, 20_000, json!({"category": "culture"})).refused_with("category_not_allowed");
     let done = buy(&market, &till, &person, 20_000, json!({"scene": "dine_in"})).ok();
     assert_eq!(paid(&done), (5_000, 15_000));
+}
+
+#[test]
+fn f6_trade_in_takes_15_per_cent_of_each_price_up_to_a_maximum_and_the_books_balance() {
+    let percent = |name: &str, most: i64, price: Value| {
+        json!({"voucher_kind": name, "kind": "percent", "discount_basis_points": 1500, "discount_amount_max": most,
+            "item_price_max": price, "count": 1, "use_rule": {"categories": [name]}})
+    };
+    let vouchers = json!([percent("culture", 150_000, json!(99_999_999)), percent("sport", 50_000, json!(600_000))]);
+    let market = market("f6", 3, vouchers, |campaign| campaign["use_rule"]["require_items"] = json!(true));
+    let (server, till) = (market.server(), market.till());
+    let pay = |person: &Resident, category: &str, price: i64, off: i64| {
+        let items = json!([{"sku": "x", "category": category, "amount": price, "merchant_discount": off}]);
+        let more = json!({"category": category, "items": items, "merchant_discount": off});
+        buy(&market, &till, person, price, more)
+    };
+    let (first, second) = (market.shopper(), market.shopper());
+    assert_eq!(paid(&pay(&first, "culture", 333_339, 3_332).ok()), (49_501, 280_506), "rounded down");
+    buy(&market, &till, &first, 100_000, json!({"category": "sport"})).refused_with("items_required");
+    pay(&first, "sport", 600_001, 0).refused_with("items_not_eligible");
+    pay(&first, "sport", 6, 0).refused_with("minimum_not_met");
+    let done = pay(&first, "sport", 600_001, 1).ok();
+    assert_eq!(paid(&done), (50_000, 550_000), "not 90,000: the maximum");
+    assert_eq!(pay(&second, "culture", 2_000_000, 0).ok().int("discount_amount"), 150_000);
+    let small = pay(&second, "sport", 7, 0).ok();
+    assert_eq!(paid(&small), (1, 6));
+    server.refund(&till, small.str("order_id"), "R1", 7).ok();
+    assert_eq!(market.vouchers(&second, "available").len(), 1);
+    server.reverse(&till, done.str("order_id")).ok();
+    assert_eq!(server.ledger(market.campaign())["total"]["redeemed"], 49_501 + 150_000);
+    server.assert_audit_clean();
+    server.set_clock(at("2020-09-07T01:00:00"));
+    crate::harness::wait_until("what nobody took off has expired", || {
+        let total = server.ledger(market.campaign())["total"].clone();
+        (total["expired"] == 600_000 - 49_501 - 150_000).then_some(())
+    });
+    server.assert_audit_clean();
 }

@@ -27,27 +27,33 @@ pub const RESERVE_RAIN: &str = "/v1/campaigns/bench-rain/reservations";
 /// Merchants that share the customers: a limit of two a day for person and merchant holds, as it did in Chengdu.
 pub const MERCHANTS: u64 = 8;
 
-pub fn rain(packs: usize) -> Value {
-    file(RAIN, packs, "2020-07-21T00:00:00+08:00", ["2020-07-22T10:00:00+08:00", OPENING, "2020-07-24T18:10:00+08:00"])
+pub fn rain(packs: usize, people: usize) -> Value {
+    file(
+        RAIN,
+        [packs, people],
+        "2020-07-21T00:00:00+08:00",
+        ["2020-07-22T10:00:00+08:00", OPENING, "2020-07-24T18:10:00+08:00"],
+    )
 }
 
-pub fn list(packs: usize) -> Value {
+pub fn list(packs: usize, people: usize) -> Value {
     file(
         LIST,
-        packs,
+        [packs, people],
         "2020-07-30T00:00:00+08:00",
         ["2020-07-31T10:00:00+08:00", "2020-07-31T18:00:00+08:00", "2020-07-31T18:10:00+08:00"],
     )
 }
 
-fn file(id: &str, packs: usize, reserve_until: &str, [draw, opens, closes]: [&str; 3]) -> Value {
+fn file(id: &str, [packs, people]: [usize; 2], reserve_until: &str, [draw, opens, closes]: [&str; 3]) -> Value {
     json!({
         "campaign_id": id,
         "name": {"zh": "测速", "en": "Bench"},
         "time_zone": "Asia/Shanghai", "currency": "CNY", "budget": packs * 8000,
         "channels": ["wechat"], "consent_version": CONSENT,
         "eligibility": {"document_types": ["cn_id"], "health_pass": "green", "health_pass_unknown": "refuse"},
-        "reservation": {"opens_at": "2020-07-13T00:00:00+08:00", "closes_at": reserve_until, "duplicates": "reject"},
+        "reservation": {"opens_at": "2020-07-13T00:00:00+08:00", "closes_at": reserve_until, "duplicates": "reject",
+            "max_reservations": people},
         "packs": [{"pack_id": "standard", "vouchers": [
             {"voucher_kind": "60-20", "transaction_minimum": 6000, "discount_amount": 2000, "count": 2},
             {"voucher_kind": "30-10", "transaction_minimum": 3000, "discount_amount": 1000, "count": 4}]}],

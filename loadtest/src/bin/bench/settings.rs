@@ -29,7 +29,7 @@ impl Settings {
             losers: number("BENCH_POPULATION", 1_000_000)?.max(100),
             rounds: number("BENCH_ROUNDS", 5)?.max(1),
             seconds: number("BENCH_SECONDS", 2)?.max(1) as f64,
-            connections: number("BENCH_CONNECTIONS", 64)?.max(1),
+            connections: number("BENCH_CONNECTIONS", 256)?.max(1),
             depth: number("BENCH_DEPTH", 1)?.max(1),
             lua_persons: number("BENCH_LUA_PERSONS", 10_000_000)?.max(10_000),
             ballot_entries: number("BENCH_BALLOT_ENTRIES", 15_000_000)?.max(1_000) as u64,

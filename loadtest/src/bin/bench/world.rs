@@ -163,7 +163,7 @@ pub fn shown(reply: &Reply<'_>) -> String {
 }
 
 fn publish(node: &Node, settings: &Settings) -> Result<(), Fault> {
-    for file in [campaign::rain(settings.winners()), campaign::list(settings.winners())] {
+    for file in [campaign::rain, campaign::list].map(|file| file(settings.winners(), settings.people())) {
         let path = format!("/v1/campaigns/{}", file["campaign_id"].as_str().unwrap_or_default());
         node.office("PUT", &path, &file)?;
         for step in ["submit", "approve", "publish"] {
