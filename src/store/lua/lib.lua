@@ -25,7 +25,9 @@ for i = 2, #ARGV do
 end
 
 local shared = env[4]
-local overlay, dirty, ttls, lines = {}, {}, {}, {}
+local overlay, ttls, lines = {}, {}, {}
+-- What is to be flushed: fields of the header, and pairs of key and field in two lists, for a table for each would cost more than the write.
+local header_writes, written_keys, written_fields, writes = {}, {}, {}, 0
 -- Counters of the header that this batch has read, and those that it has changed: as numbers until the flush, for a batch changes
 -- the same few a hundred times.
 local numbers, counted = {}, {}
@@ -46,12 +48,17 @@ local function get(key, field)
   return value or nil
 end
 
--- Notes a write; the field must have been read before, so that its key's type is known and the flush cannot fail.
+-- Notes a write; the field must have been read before, so that its key's type is known and the flush cannot fail. A field that is
+-- written twice is flushed twice, with its last value.
 local function put(key, field, value)
-  if key == 1 then numbers[field], counted[field] = nil, nil end
   overlay[key][field] = value
-  dirty[key] = dirty[key] or {}
-  dirty[key][field] = true
+  if key == 1 then
+    numbers[field], counted[field] = nil, nil
+    header_writes[field] = true
+  else
+    writes = writes + 1
+    written_keys[writes], written_fields[writes] = key, field
+  end
 end
 
 local function del(key, field)
@@ -86,10 +93,10 @@ local function line(fields)
   lines[#lines + 1] = fields
 end
 
-local function flush_key(key, fields)
+local function flush_header()
   local sets, dels = {}, {}
-  for field in pairs(fields) do
-    local value = overlay[key][field]
+  for field in pairs(header_writes) do
+    local value = overlay[1][field]
     if value == false then
       dels[#dels + 1] = field
     else
@@ -97,9 +104,23 @@ local function flush_key(key, fields)
       sets[#sets + 1] = value
     end
   end
-  if #sets > 0 then redis.call('HSET', KEYS[key], unpack(sets)) end
-  if #dels > 0 then redis.call('HDEL', KEYS[key], unpack(dels)) end
-  if ttls[key] then redis.call('PEXPIRE', KEYS[key], ttls[key]) end
+  if #sets > 0 then redis.call('HSET', KEYS[1], unpack(sets)) end
+  if #dels > 0 then redis.call('HDEL', KEYS[1], unpack(dels)) end
+end
+
+local function flush_records()
+  for i = 1, writes do
+    local key, field = written_keys[i], written_fields[i]
+    local value = overlay[key][field]
+    if value then
+      redis.call('HSET', KEYS[key], field, value)
+    else
+      redis.call('HDEL', KEYS[key], field)
+    end
+  end
+  for key, ttl in pairs(ttls) do
+    redis.call('PEXPIRE', KEYS[key], ttl)
+  end
 end
 
 -- Flushes ledger, header and records, and answers {epoch, seq, reply per member}.
@@ -114,10 +135,8 @@ local function finish(replies)
     seq = seq + #lines
     put(1, 'seq', string.format('%.0f', seq))
   end
-  if dirty[1] then flush_key(1, dirty[1]) end
-  for key, fields in pairs(dirty) do
-    if key ~= 1 then flush_key(key, fields) end
-  end
+  flush_header()
+  flush_records()
   local out = { counter('epoch'), seq }
   for i, reply in ipairs(replies) do
     out[i + 2] = cmsgpack.pack(reply)
