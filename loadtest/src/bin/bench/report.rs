@@ -127,10 +127,10 @@ impl Run<'_> {
             let count: u64 = self.samples.of(name).map(|sample| sample.answered).sum();
             let bytes = self.samples.bytes_each(name);
             // Writing to a String cannot fail.
-            let _ = write!(
+            let _ = writeln!(
                 rows,
                 "<tr{mark}><th>{name}<td>{:.0}<td>{low:.0}<td>{high:.0}<td>{ratio:.3}<td>{target}<td>{server:.1}<td>{store:.1}\
-                 <td>{generator:.1}<td>{bytes:.0}<td>{count}</tr>\n",
+                 <td>{generator:.1}<td>{bytes:.0}<td>{count}</tr>",
                 self.samples.per_s(name)
             );
         }

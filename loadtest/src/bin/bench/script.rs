@@ -238,7 +238,7 @@ impl Pack {
     fn int(mut self, number: i64) -> Pack {
         match number {
             0..=127 => self.0.push(number as u8),
-            0..=0xffff_ffff => {
+            128..=0xffff_ffff => {
                 self.0.push(0xce);
                 self.0.extend_from_slice(&(number as u32).to_be_bytes());
             }
