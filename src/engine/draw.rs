@@ -37,13 +37,8 @@ pub(super) struct Allowance {
 impl Engine {
     /// Draws a closed list: cutoffs for every contest, and to each shard the number of its winners.
     pub async fn draw_round(&self, campaign_id: &str, round_id: &str) -> Result<(), Failure> {
-        let (mut view, round) = self.round_of(campaign_id, round_id)?;
+        let (view, round) = self.round_of(campaign_id, round_id)?;
         let index = usize::from(round);
-        let closed = matches!(view.rounds[index].record.list, ListState::Closed(_));
-        if closed && view.awaits_supply(&view.rounds[index]) {
-            self.fix_supply(&view, &view.rounds[index]).await?;
-            view = self.round_of(campaign_id, round_id)?.0;
-        }
         let state = &view.rounds[index].record;
         if !matches!(state.list, ListState::Closed(_)) {
             return Err(Code::ListNotClosed.into());
@@ -55,6 +50,8 @@ impl Engine {
         if !waiting.is_empty() {
             return Err(Refusal::new(Code::RoundNotDrawn).with("waiting_for", waiting).into());
         }
+        let view = self.with_supply(view, round).await?;
+        let state = &view.rounds[index].record;
         let list = self.committed_list(&view, round).await?;
         let seed = seed(campaign_id, &view.rounds[index].round, &view.record, state, &self.keys);
         let seed = seed.ok_or(Code::Internal)?;

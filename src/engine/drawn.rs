@@ -38,7 +38,8 @@ impl Contest {
 
 /// The cells of a round: as fixed at the draw or opening, else as the file says. They are ordered by pack, then channel.
 pub(super) fn cells(campaign: &Campaign, round: &Round, record: &RoundRecord) -> Vec<CellSupply> {
-    let mut cells = record.supply.clone().unwrap_or_else(|| campaign.file_cells(round));
+    let in_file = || if campaign.counts_late(round) { Vec::new() } else { campaign.file_cells(round) };
+    let mut cells = record.supply.clone().unwrap_or_else(in_file);
     cells.sort_by_key(|cell| (cell.pack, cell.channel));
     cells
 }
@@ -74,9 +75,7 @@ impl RoundView {
         if self.round.assignment != Assignment::Each || choice != NO_CHOICE {
             return vec![choice];
         }
-        let mut packs: Vec<u8> = self.cells.iter().map(|cell| cell.pack).collect();
-        packs.dedup();
-        packs
+        self.packs.clone()
     }
 
     /// Where an entry stands in this round; `None` before the draw, and when no packs were drawn among its like.

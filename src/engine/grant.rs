@@ -20,9 +20,7 @@ use crate::store::{StoreError, int, text};
 impl RoundView {
     /// A grant is counted as soon as its packs are known, so that a list that is too long is noticed in time.
     pub(super) fn grant_is_uncounted(&self, view: &CampaignView) -> bool {
-        let mut packs = self.round.supply.pack_ids().filter_map(|pack_id| view.campaign.pack(pack_id));
-        let known = packs.all(|(pack, _)| supply_of(self, 0, pack as u8).is_some());
-        self.round.mode == Mode::Grant && self.record.grant.is_none() && known
+        self.round.mode == Mode::Grant && self.record.grant.is_none() && !view.awaits_supply(self)
     }
 
     /// When the sweep credits a grant: at its instant, or after its window.
@@ -54,7 +52,7 @@ fn granted(view: &CampaignView, round: &RoundView, member: &ListMember) -> Optio
         view.campaign.pack(pack_id).map(|(index, _)| index as u8)
     };
     let (channel, pack) = (member.channel.unwrap_or_default(), member.pack.or_else(only)?);
-    let (supply, _) = supply_of(round, channel, pack)?;
+    let (supply, _) = supply_of(view, round, channel, pack)?;
     Some((channel, pack, supply))
 }
 
@@ -76,7 +74,7 @@ impl Engine {
                         continue;
                     };
                     *own.entry((supply, pack)).or_default() += 1;
-                    let packs = || supply_of(round, channel, pack).map_or(0, |(_, packs)| packs);
+                    let packs = || supply_of(view, round, channel, pack).map_or(0, |(_, packs)| packs);
                     totals.entry((supply, pack)).or_insert_with(|| (0, packs())).0 += 1;
                 }
             }

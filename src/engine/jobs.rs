@@ -134,7 +134,7 @@ impl Engine {
                 self.close_list(campaign_id, round_id).await?;
             } else if self.settle_supply(&view, round, now).await? {
                 // Done.
-            } else if draw_is_due(round, now) && !view.awaits_supply(round) {
+            } else if draw_is_due(round, now) {
                 self.draw_round(campaign_id, round_id).await?;
             } else if let Some(step) = round.wave_due(now) {
                 self.take_wave_step(campaign_id, round_id, step).await?;

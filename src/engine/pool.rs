@@ -2,6 +2,8 @@
 //! vouchers leave behind follows. Every step is a compare-and-set of the campaign's record or a script that finds nothing left, so any
 //! node may take it, twice or at once.
 
+use std::sync::Arc;
+
 use rmpv::Value;
 
 use super::audit::{Cell, What};
@@ -59,6 +61,16 @@ impl Engine {
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// The campaign with the packs of a round counted: a draw that is asked for before its time fixes them.
+    pub(super) async fn with_supply(&self, view: Arc<CampaignView>, round: u8) -> Result<Arc<CampaignView>, Failure> {
+        let of_round = &view.rounds[usize::from(round)];
+        if !view.awaits_supply(of_round) {
+            return Ok(view);
+        }
+        self.fix_supply(&view, of_round).await?;
+        Ok(self.campaign(&view.id)?)
     }
 
     /// At the draw or the opening, once what earlier rounds leave at that instant has arrived.

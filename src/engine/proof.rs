@@ -9,7 +9,6 @@ use super::drawn::Place;
 use super::lists::ListEntry;
 use super::reservation::NO_CHOICE;
 use super::view::{CampaignView, RoundView};
-use crate::domain::campaign::schema::Supply;
 use crate::store::campaign::{CutoffRecord, ListState};
 
 /// The published commitment of a closed list.
@@ -49,7 +48,7 @@ pub fn proof(engine: &Engine, view: &CampaignView, round: &RoundView) -> Option<
         Some(json!({"frozen_at": frozen_at, "cutoffs": cutoffs(view, decided), "tiers": tiers(view, decided)}))
     });
     proof["waves"] = waves.collect();
-    if matches!(round.round.supply, Supply::Money { .. }) {
+    if view.campaign.counts_late(&round.round) {
         let cells = round.cells().iter().map(|cell| {
             let channel = cell.channel.map(|channel| view.channel_name(channel));
             json!({"channel": channel, "pack_id": view.pack_id(cell.pack), "count": cell.count})

@@ -165,7 +165,7 @@ pub(super) fn facts_of(view: &CampaignView) -> CampaignFacts {
     let rounds = view.rounds.iter().map(|round| RoundFacts {
         round_id: round.round.round_id.clone(),
         own: campaign.own_money(&round.round).0,
-        counted: round.record.supply.is_some() || matches!(round.round.supply, campaign::Supply::Packs(_)),
+        counted: !view.awaits_supply(round),
         funded: round.record.funded,
         returned: round.record.returned,
         returns: campaign.carry_over_sources.contains(&CarryOverSource::Unissued),

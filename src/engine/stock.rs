@@ -146,10 +146,14 @@ impl Cell {
     }
 }
 
-/// The supply that a person of this channel takes from, and how many packs are in it.
-pub fn supply_of(round: &RoundView, channel: u8, pack: u8) -> Option<(u8, u64)> {
+/// The supply that a person of this channel takes from, and how many packs are in it; `None` until they are counted.
+pub fn supply_of(view: &CampaignView, round: &RoundView, channel: u8, pack: u8) -> Option<(u8, u64)> {
+    if view.awaits_supply(round) {
+        return None;
+    }
     let own = |cell: &&CellSupply| cell.pack == pack && cell.channel.is_none_or(|own| own == channel);
-    round.cells().iter().find(own).map(|cell| (cell.channel.unwrap_or(NO_CHOICE), cell.count))
+    let cell = round.cells().iter().find(own);
+    Some(cell.map_or((channel, 0), |cell| (cell.channel.unwrap_or(NO_CHOICE), cell.count)))
 }
 
 impl Engine {
@@ -209,7 +213,7 @@ impl Engine {
         leases: i64,
         returns: i64,
     ) -> Result<Restock, Failure> {
-        let Some((_, total)) = supply_of(order.round, order.channel, order.pack) else {
+        let Some((_, total)) = supply_of(order.view, order.round, order.channel, order.pack) else {
             return Ok(Restock::NotYet(None));
         };
         for _ in 0..=self.store.shards() {

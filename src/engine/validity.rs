@@ -5,7 +5,7 @@ use crate::domain::campaign::schema::{DayCounting, Validity};
 use crate::domain::campaign::{Campaign, Unit};
 use crate::domain::claim_limit;
 use crate::domain::money::Fen;
-use crate::domain::time::{HOUR, Ms, SECOND, expiry_hour};
+use crate::domain::time::{Ms, SECOND, expiry_hour};
 
 /// What a pack adds to outstanding, by the hour in which it expires.
 pub type ByHour = Vec<(i64, Fen)>;
@@ -72,17 +72,6 @@ impl CampaignView {
                 by_hour(&self.campaign, units, usize::from(round), usize::from(pack), received)
             }
         }
-    }
-
-    /// The latest hour of expiry that has passed: money is then due to be moved. With validity by receipt any hour may be one, and
-    /// the counters say which are.
-    pub fn latest_end_before(&self, now: Ms) -> Option<Ms> {
-        let all = || self.windows.fixed.iter().flatten();
-        if all().any(Option::is_none) {
-            return Some(now.div_euclid(HOUR) * HOUR);
-        }
-        let ends = all().flatten().flatten().map(|(hour, _)| hour * HOUR);
-        ends.filter(|end| *end <= now).max()
     }
 
     /// How long a pack planned at `at` may take to be issued before hours or periods have to be computed again.

@@ -126,6 +126,8 @@ pub struct RoundView {
     pub reservation: Option<Reservation>,
     pub eligibility: Option<Eligibility>,
     pub draw: Option<DrawView>,
+    /// Positions of the packs that the round gives, also before they are counted.
+    pub(super) packs: Vec<u8>,
     pub(super) cells: Vec<CellSupply>,
     /// A person may win more packs than one may keep: a place under the cutoff is not yet a win.
     pub capped: bool,
@@ -145,6 +147,8 @@ impl RoundView {
         let release = ReleaseCurve::new(round.release.as_ref(), round.opens_at.unwrap_or_default());
         let windows = ClaimWindow::of(&round, &campaign.zone());
         let cells = drawn::cells(campaign, &round, &state);
+        let position = |pack_id| campaign.pack(pack_id).map(|(index, _)| index as u8);
+        let packs = round.supply.pack_ids().filter_map(position).collect();
         let capped = drawn::may_win_too_many(campaign, &round, reservation.as_ref());
         RoundView {
             index: index as u8,
@@ -154,6 +158,7 @@ impl RoundView {
             reservation,
             eligibility,
             draw,
+            packs,
             cells,
             capped,
             release,

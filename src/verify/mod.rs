@@ -15,7 +15,8 @@
 //!   with `winners` 0.
 //! - Where a person's entries may win more packs than `max_packs_per_person`, all entries of the round are taken in the order of score
 //!   and pseudonym, over all groups; one wins if its group has a pack left and its person has won fewer than the maximum.
-//! - Counts of a `money` supply are fixed at the draw, not in the file: they are read from the proof and printed as `supply=proof`.
+//! - Counts of a `money` supply, and of any with `carry_over: next_round`, are fixed at the draw, not in the file: they are read from the
+//!   proof and printed as `supply=proof`.
 //! - A wave gives the next scores after those that won before. How many is left over is not in the files; it is read from the proof.
 //! - `chance` ranks a group's winners by HMAC-SHA256(seed, "quanyu.tier.v1\0" ‖ entry), ties by pseudonym; packs in file order.
 //!
@@ -55,7 +56,7 @@ pub struct Verified {
     pub seed: String,
     /// Named sources, in the order in which they entered the seed.
     pub entropy: Vec<String>,
-    /// Whether the campaign file fixes the number of winners; false for a `money` supply, whose counts come from the proof.
+    /// Whether the campaign file fixes the number of winners; false where money does, for then the counts come from the proof.
     pub supply_from_file: bool,
 }
 

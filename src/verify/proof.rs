@@ -32,7 +32,7 @@ struct Reveal {
     tiers: Option<Vec<Cutoff>>,
     #[serde(default)]
     waves: Vec<Wave>,
-    /// Packs as they were fixed at the draw, for a `money` supply.
+    /// Packs as they were fixed at the draw, for a `money` supply or with `carry_over: next_round`.
     supply: Option<Vec<Fixed>>,
     drand_signature: Option<String>,
 }
@@ -99,7 +99,7 @@ impl Proof {
 
     /// Whether the campaign file alone says how many win.
     pub fn supply_from_file(&self) -> bool {
-        self.round.get("money").is_none()
+        self.round.get("money").is_none() && self.campaign["carry_over"] != "next_round"
     }
 
     /// Checks the small files against each other and answers the seed they lead to.

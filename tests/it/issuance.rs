@@ -4,6 +4,7 @@ mod claim_limits;
 mod drawn;
 pub mod first_come;
 mod grant;
+mod hangzhou;
 mod proof;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,9 @@
 //! Money that nobody used: it flows into the pool and into later rounds, and no fen is lost or spent twice on the way.
 
 mod chance;
+mod cities;
+
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -8,7 +11,7 @@ use crate::harness::fixture::{DAY, HOUR, SECOND, at, chengdu, new_campaign_id, n
 use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
 use crate::harness::till::Till;
-use crate::harness::{Server, wait_until};
+use crate::harness::{Scratch, Server, wait_until};
 
 /// Reservation of the first round opens; every round takes a week and looks like the others.
 const FIRST: &str = "2020-07-13T00:00:00";
@@ -156,6 +159,23 @@ pub fn assert_balanced(ledger: &Value) {
     assert_eq!(rounds + amounts, fen(&ledger["total"], "budget"), "{ledger}");
 }
 
+/// What `verify-draw` says of a round's published files.
+#[track_caller]
+fn verified(server: &Server, campaign: &str, round: &str) -> String {
+    let scratch = Scratch::new("quanyu-pool-proof");
+    for name in ["commitment.json", "proof.json", "entries.ndjson", "winners.ndjson"] {
+        let what = name.split('.').next().expect("a name");
+        let text = server.office("GET", &format!("/v1/campaigns/{campaign}/rounds/{round}/{what}"), None).ok().text();
+        std::fs::write(scratch.path.join(name), text).expect("the file is kept");
+    }
+    let folder: &Path = &scratch.path;
+    let output = std::process::Command::new(crate::harness::program()).arg("verify-draw").arg(folder).output();
+    let output = output.expect("the program can be run");
+    let text = String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
 #[test]
 fn unspent_money_of_each_round_buys_the_packs_of_the_next() {
     let mut campaign = weekly("weeks", &[money(json!(10_500)), money(json!("pool")), money(json!("pool"))]);
@@ -240,6 +260,31 @@ fn with_next_round_the_next_round_grows_by_what_is_left() {
     assert_eq!((weeks.round(1, "outstanding"), weeks.pool()), (10_000, 0), "two packs of its own, three of the pool");
     weeks.play(2, 9);
     assert_eq!((weeks.round(2, "outstanding"), weeks.pool()), (14_000, 1_000), "5,000 and 10,000 buy seven");
+    weeks.go(3, 1);
+    let said = verified(&weeks.server, &weeks.campaign, "r2");
+    assert!(said.contains("supply=proof"), "{said}");
+    weeks.server.assert_audit_clean();
+}
+
+#[test]
+fn who_reserves_before_the_packs_are_counted_takes_part_for_each_of_them() {
+    let mut campaign = weekly("each", &[json!({"amount": 14_000, "weights": {"p20": 4, "p50": 5}})]);
+    let mut other = campaign["packs"][0].clone();
+    other["pack_id"] = json!("p50");
+    other["vouchers"][0]["discount_amount"] = json!(5_000);
+    other["vouchers"][0]["transaction_minimum"] = json!(10_000);
+    other["vouchers"][0]["voucher_kind"] = json!("100-50");
+    campaign["packs"].as_array_mut().expect("packs").push(other);
+    campaign["rounds"][0]["assignment"] = json!("each");
+    campaign["rounds"][0]["max_packs_per_person"] = json!(2);
+    let weeks = Weeks::open(&campaign);
+    let people = weeks.play(0, 2);
+    // 6,222 buy three packs of 20 yuan and 7,777 one of 50: two of the first and the one of the second are won.
+    let kinds = people.iter().flat_map(|person| weeks.server.vouchers(&weeks.campaign, person));
+    let mut kinds: Vec<String> = kinds.map(|voucher| voucher.1).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["100-50", "50-20", "50-20"]);
+    assert_eq!((weeks.round(0, "unissued"), weeks.pool()), (2_000, 3_000));
     weeks.server.assert_audit_clean();
 }
 

@@ -132,7 +132,7 @@ impl Engine {
     ) -> Judged {
         let recall = |closed| Judged::Recall(Recall { pack: choice, closed, passed: false });
         let pack = choice.or_else(|| only_pack(view, &round.round));
-        let supply = pack.and_then(|pack| Some((pack, supply_of(round, pass.channel, pack)?.0)));
+        let supply = pack.and_then(|pack| Some((pack, supply_of(view, round, pass.channel, pack)?.0)));
         let Some((pack, supply)) = supply else {
             let not_fixed =
                 |window| Judged::NotYet { retry_after_ms: jitter(), window, detail: Some("supply_not_fixed") };
@@ -260,7 +260,7 @@ fn judge_grant(
     let wait = |window, retry_after_ms, detail| Judged::NotYet { retry_after_ms, window, detail };
     let fits = round.record.grant.map(|grant| grant.fits);
     let pack = own.or(choice).or_else(|| only_pack(view, &round.round));
-    let supply = pack.and_then(|pack| Some((pack, supply_of(round, pass.channel, pack)?.0)));
+    let supply = pack.and_then(|pack| Some((pack, supply_of(view, round, pass.channel, pack)?.0)));
     match (window, supply, fits) {
         (window, ..) if view.record.stopped => recall(window.is_none()),
         (Some(window), ..) if now < round.windows[window].opens_at => {

@@ -53,7 +53,7 @@ impl Engine {
     fn is_sold_out(&self, view: &CampaignView, round: &RoundView, channel: u8) -> bool {
         let mut packs = round.round.supply.pack_ids().filter_map(|pack_id| view.campaign.pack(pack_id));
         packs.all(|(pack, _)| {
-            let supply = supply_of(round, channel, pack as u8);
+            let supply = supply_of(view, round, channel, pack as u8);
             supply.is_some_and(|(supply, _)| self.stock_cell(view, round, supply, pack as u8).is_sold_out())
         })
     }
