@@ -1,6 +1,6 @@
 //! F4, Shanghai's dining vouchers of 2025: a tier of one's own choice on every channel, a draw for each, and a second round from the pool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -77,6 +77,11 @@ fn registered(play: &Play) -> Vec<Resident> {
 fn drawn_apart(play: &Play) {
     let drawn = play.verified("r1");
     assert_eq!(drawn.entries.len(), 54);
+    let cutoffs = drawn.proof["cutoffs"].as_array().expect("cutoffs");
+    let decided = cutoffs.iter().filter(|cutoff| cutoff["winners"] != 0);
+    let scores: Vec<&Value> = decided.map(|cutoff| &cutoff["score"]).collect();
+    let distinct: BTreeSet<String> = scores.iter().map(|score| score.to_string()).collect();
+    assert_eq!((scores.len(), distinct.len()), (7, 7), "no draw follows from another: {}", drawn.proof);
     let mut won: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for line in &drawn.winners {
         let cell = (line["channel"].as_str().unwrap_or("-"), line["pack_id"].as_str().unwrap_or("-"));
