@@ -93,7 +93,19 @@ pub fn identified(request: &ServiceRequest, mut response: HttpResponse) -> HttpR
         Some(id) => identify(&mut response, id),
         None => identify(&mut response, new_id(&mut [0; 36])),
     }
+    echo(&mut response, echoed(request));
     response
+}
+
+/// The caller's idempotency key, which is echoed and means nothing to us.
+fn echoed(request: &ServiceRequest) -> Option<HeaderValue> {
+    request.headers().get(IDEMPOTENCY_KEY).filter(|key| key.len() <= 255).cloned()
+}
+
+fn echo(response: &mut HttpResponse, key: Option<HeaderValue>) {
+    if let Some(key) = key {
+        response.headers_mut().insert(IDEMPOTENCY_KEY, key);
+    }
 }
 
 fn identify(response: &mut HttpResponse, request_id: &str) {
@@ -108,6 +120,7 @@ pub fn refused(request: &ServiceRequest, refusal: Refusal) -> HttpResponse {
     let call = Call::of(request);
     let mut response = CALL.sync_scope(call.clone(), || Problem::from(refusal).error_response());
     identify(&mut response, &call.request_id);
+    echo(&mut response, echoed(request));
     if let Some(standing) = call.notes.standing.take() {
         standing.write(response.headers_mut());
     }
@@ -121,12 +134,10 @@ pub async fn manners<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let call = Call::of(&request);
     let line = Line::of(&request);
-    let echoed = request.headers().get(IDEMPOTENCY_KEY).filter(|key| key.len() <= 255).cloned();
+    let key = echoed(&request);
     let answered = CALL.scope(call.clone(), answer(request, next).instrument(line.span(&call))).await;
     let finish = async |mut response: HttpResponse| {
-        if let Some(key) = echoed {
-            response.headers_mut().insert(IDEMPOTENCY_KEY, key);
-        }
+        echo(&mut response, key);
         finish(&call, response).await
     };
     match answered {

@@ -8,6 +8,7 @@ pub mod client;
 pub mod fixture;
 pub mod identity;
 pub mod manners;
+pub mod proof;
 pub mod random;
 pub mod redis;
 pub mod till;
@@ -139,6 +140,14 @@ impl Server {
     pub fn stop(&self) {
         if let Some(mut child) = self.process.lock().unwrap().take() {
             terminate(&mut child);
+        }
+    }
+
+    /// Ends the process as a power cut would: nothing is finished and nobody is told.
+    pub fn kill(&self) {
+        if let Some(mut child) = self.process.lock().unwrap().take() {
+            let _ = child.kill();
+            let _ = child.wait();
         }
     }
 

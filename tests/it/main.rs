@@ -17,6 +17,7 @@ mod issuance;
 mod list;
 mod load;
 mod merchant;
+mod plays;
 mod pool;
 mod redemption;
 mod reservation;

@@ -139,7 +139,7 @@ impl Weeks {
 
 /// The identity in total, by round, channel and pack, and the pools as parts of what is unallocated.
 #[track_caller]
-fn assert_balanced(ledger: &Value) {
+pub fn assert_balanced(ledger: &Value) {
     let fen = |part: &Value, account: &str| part[account].as_i64().unwrap_or_else(|| panic!("no {account}: {part}"));
     let accounts = ["unallocated", "unissued", "outstanding", "held", "redeemed", "expired", "recovered"];
     let lists = ["rounds", "channels", "packs"].map(|list| ledger[list].as_array().expect("a list"));

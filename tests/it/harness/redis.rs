@@ -31,14 +31,20 @@ impl OwnRedis {
 
     /// Two nodes of one installation: one Redis, the same key files, the same campaign clock.
     pub fn two_nodes(&self, clock: &str) -> [Server; 2] {
-        let mut first = Options::at(clock);
-        first.redis_url = Some(self.url.clone());
-        let first = Server::start(first);
-        let mut second = Options::at(clock);
-        second.redis_url = Some(self.url.clone());
-        second.keys_from = Some(first.data.clone());
-        let second = Server::start(second);
+        self.nodes_with(clock, 1)
+    }
+
+    pub fn nodes_with(&self, clock: &str, shards: u8) -> [Server; 2] {
+        let first = self.node(clock, shards, None);
+        let second = self.node(clock, shards, Some(&first));
         [first, second]
+    }
+
+    /// One more node, with the key files of one that was there before.
+    pub fn node(&self, clock: &str, shards: u8, like: Option<&Server>) -> Server {
+        let redis_url = Some(self.url.clone());
+        let keys_from = like.map(|server| server.data.clone());
+        Server::start(Options { redis_url, keys_from, shards, ..Options::at(clock) })
     }
 }
 

@@ -6,8 +6,6 @@ mod lists;
 mod waves;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -15,7 +13,7 @@ use crate::harness::client::{Reply, Request};
 use crate::harness::fixture::{EVE, SECOND, at, chengdu, new_campaign_id};
 use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
-use crate::harness::{Scratch, Server, program, together, wait_until};
+use crate::harness::{Server, together, wait_until};
 
 const DRAW: &str = "2020-07-22T10:00:00";
 const OPENS: &str = "2020-07-24T18:00:00";
@@ -115,20 +113,8 @@ impl Drawn {
     /// Every published file agrees with what the verifier computes from them. Answers proof, entries and winners.
     #[track_caller]
     fn verified(&self, round: &str) -> (Value, Vec<Value>, Vec<Value>) {
-        let proof = self.get(round, "proof").ok().json;
-        let folder = Scratch::new("quanyu-drawn");
-        let put = |name: &str, text: &str| fs::write(folder.path.join(name), text).expect("a file");
-        let lists = ["entries", "winners"].map(|name| {
-            let text = self.get(round, name).ok().text();
-            put(&format!("{name}.ndjson"), &text);
-            text.lines().map(|line| serde_json::from_str(line).expect("NDJSON")).collect::<Vec<Value>>()
-        });
-        put("proof.json", &proof.to_string());
-        put("commitment.json", &self.get(round, "commitment").ok().text());
-        let output = Command::new(program()).arg("verify-draw").arg(&folder.path).output().expect("it runs");
-        assert!(output.status.success(), "{}\n{proof}", String::from_utf8_lossy(&output.stderr));
-        let [entries, winners] = lists;
-        (proof, entries, winners)
+        let drawn = self.server.verified_draw(&self.campaign, round);
+        (drawn.proof, drawn.entries, drawn.winners)
     }
 }
 
