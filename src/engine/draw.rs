@@ -43,6 +43,9 @@ impl Engine {
         if closed && view.awaits_supply(&view.rounds[index]) {
             self.fix_supply(&view, &view.rounds[index]).await?;
             view = self.round_of(campaign_id, round_id)?.0;
+            if view.awaits_supply(&view.rounds[index]) {
+                return Err(Code::RoundNotDrawn.into());
+            }
         }
         let state = &view.rounds[index].record;
         if !matches!(state.list, ListState::Closed(_)) {

@@ -16,6 +16,8 @@
 //! - Where a person's entries may win more packs than `max_packs_per_person`, all entries of the round are taken in the order of score
 //!   and pseudonym, over all groups; one wins if its group has a pack left and its person has won fewer than the maximum.
 //! - Counts of a `money` supply are fixed at the draw, not in the file: they are read from the proof and printed as `supply=proof`.
+//! - Amendments that were in force when the list closed are in the proof; made in the published file, they must give the
+//!   `amended_rules_hash` of the commitment. The seed carries the hash of the file as published.
 //! - A wave gives the next scores after those that won before. How many is left over is not in the files; it is read from the proof.
 //! - `chance` ranks a group's winners by HMAC-SHA256(seed, "quanyu.tier.v1\0" ‖ entry), ties by pseudonym; packs in file order.
 //!
