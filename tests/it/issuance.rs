@@ -2,7 +2,7 @@
 
 mod claim_limits;
 mod drawn;
-mod first_come;
+pub mod first_come;
 mod grant;
 mod proof;
 

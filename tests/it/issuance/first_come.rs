@@ -79,7 +79,7 @@ impl Rush {
     }
 
     /// Taps until the answer is final: others may have been faster with what had just been leased.
-    fn tap_on(&self, round: &str, bearer: &str) -> Reply {
+    pub fn tap_on(&self, round: &str, bearer: &str) -> Reply {
         wait_until("the tap has a result", || {
             let reply = self.tap(round, bearer);
             let again = reply.status == 429 || reply.str("outcome") == "not_yet";
