@@ -55,7 +55,7 @@ pub fn reached(campaign: &Campaign, round: u8, number: u8) -> Refusal {
 }
 
 /// The limits that hold in a round, with their numbers.
-fn numbered(campaign: &Campaign, round: u8) -> impl Iterator<Item = (u8, &Limit)> {
+pub fn numbered(campaign: &Campaign, round: u8) -> impl Iterator<Item = (u8, &Limit)> {
     let index = usize::from(round).min(campaign.rounds.len());
     let before: usize = campaign.rounds[..index].iter().map(|round| round.limits.len()).sum();
     let own = campaign.rounds.get(index).map(|round| round.limits.as_slice()).unwrap_or_default();

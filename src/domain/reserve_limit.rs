@@ -2,6 +2,8 @@
 
 use super::campaign::schema::{Campaign, Limit, LimitMax};
 use super::campaign::terms::{LimitAction, LimitEntity, Period};
+use super::claim_limit::numbered;
+use super::limit::period_number;
 use super::time::{Ms, Zone};
 
 /// A limit that a reservation counts towards. Channel and choice are filled in where the record is, for a change moves the count.
@@ -17,13 +19,6 @@ pub struct ReserveUse {
     pub most: u32,
 }
 
-/// Whether every person is counted alone: only that can be kept in the person's record.
-pub fn is_personal(limit: &Limit) -> bool {
-    use LimitEntity::{Channel, Pack, Person};
-    let known = limit.entities.iter().all(|entity| matches!(entity, Person | Channel | Pack));
-    known && limit.entities.contains(&Person)
-}
-
 /// The limits that a reservation made at an instant counts towards.
 pub fn uses(campaign: &Campaign, zone: &Zone, round: u8, at: Ms) -> Vec<ReserveUse> {
     let reserving = numbered(campaign, round).filter(|(_, limit)| limit.action == LimitAction::Reserve);
@@ -34,7 +29,7 @@ pub fn uses(campaign: &Campaign, zone: &Zone, round: u8, at: Ms) -> Vec<ReserveU
             round: (limit.period == Period::Round).then_some(round),
             by_channel: limit.entities.contains(&LimitEntity::Channel),
             by_choice: limit.entities.contains(&LimitEntity::Pack),
-            period: period_number(limit.period, zone, at),
+            period: period_number(limit, zone, at),
             most,
         })
     });
@@ -44,24 +39,4 @@ pub fn uses(campaign: &Campaign, zone: &Zone, round: u8, at: Ms) -> Vec<ReserveU
 /// The limit of a number, for the answer to whom it stopped.
 pub fn limit_of(campaign: &Campaign, round: u8, number: u8) -> Option<&Limit> {
     numbered(campaign, round).find(|(known, _)| *known == number).map(|(_, limit)| limit)
-}
-
-fn numbered(campaign: &Campaign, round: u8) -> impl Iterator<Item = (u8, &Limit)> {
-    let index = usize::from(round).min(campaign.rounds.len());
-    let before: usize = campaign.rounds[..index].iter().map(|round| round.limits.len()).sum();
-    let own = campaign.rounds.get(index).map(|round| round.limits.as_slice()).unwrap_or_default();
-    let own = own.iter().enumerate().map(move |(index, limit)| (campaign.limits.len() + before + index, limit));
-    campaign.limits.iter().enumerate().chain(own).map(|(number, limit)| (number as u8, limit))
-}
-
-/// Days since 1970, ISO weeks (1970-01-01 was a Thursday), months and years of the city.
-fn period_number(period: Period, zone: &Zone, at: Ms) -> i64 {
-    let date = || zone.civil_date(at);
-    match period {
-        Period::Day => zone.day_number(at),
-        Period::Week => (zone.day_number(at) + 3).div_euclid(7),
-        Period::Month => i64::from(date().year()) * 12 + i64::from(date().month()),
-        Period::Year => i64::from(date().year()),
-        Period::Payment | Period::Round | Period::Campaign => 0,
-    }
 }

@@ -87,11 +87,13 @@ impl Engine {
             self.member_of(view, rules.deny_list.as_deref(), resident),
         )
         .await?;
+        // Where there is no reservation, the pass is the one occasion at which anybody is judged.
+        let counts = |at: &[LocationAt]| at.contains(&occasion.at) || round.reservation.is_none();
         let mut evidence = Evidence {
             on_allow_list: allowed.is_some(),
             on_deny_list: denied.is_some(),
             in_area: None,
-            place_counts: rules.location.as_ref().is_some_and(|rule| rule.at.contains(&occasion.at)),
+            place_counts: rules.location.as_ref().is_some_and(|rule| counts(&rule.at)),
         };
         if let (true, Some(rule), Some(place)) = (evidence.place_counts, &rules.location, occasion.location) {
             evidence.in_area = Some(self.area(view, &rule.area_id).await?.contains(place));

@@ -4,6 +4,7 @@ pub mod issue;
 pub mod judge;
 mod mine;
 pub mod pass;
+pub mod plans;
 
 use super::resident::Resident;
 use super::stock::Taken;

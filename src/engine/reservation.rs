@@ -10,7 +10,7 @@ use super::resident::{Person, Resident};
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
 use crate::domain::area::Location;
-use crate::domain::campaign::schema::{Duplicates, LocationAt, Reservation};
+use crate::domain::campaign::schema::{LocationAt, Reservation};
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::reserve_limit;
@@ -18,7 +18,7 @@ use crate::domain::time::{Ms, SECOND};
 use crate::store::campaign::Scope;
 use crate::store::keys;
 use crate::store::record::{Entry, PersonRecord};
-use crate::store::script::{self, Member, bytes};
+use crate::store::script::{self, Args, Member, bytes};
 use crate::store::{Reply, StoreError, int, text};
 
 /// No choice of a pack.
@@ -109,27 +109,17 @@ impl Engine {
         self.require_eligible(view, round, resident, occasion).await?;
         let person = self.person(view, resident);
         terms::on_its_day(view, reservation, resident, &person, now)?;
-        let flag = |set: bool| int(i64::from(set));
-        let member = Member::new(
-            vec![person.bucket_key.clone()],
-            vec![
-                bytes(&person.pseudonym.field()),
-                bytes(person.pseudonym.tail()),
-                int(view.number),
-                int(round.index),
-                int(channel),
-                int(choice),
-                text(keys::round_counters(view.number, round.index)),
-                int(reservation.max_reservations.unwrap_or_default() as i64),
-                flag(coming == Coming::Change),
-                flag(reservation.per_channel()),
-                bytes(&digests),
-                int(if let Coming::TakenDown(at) = coming { at.div_euclid(SECOND) } else { 0 }),
-                flag(reservation.duplicates == Duplicates::Earliest),
-                terms::uses(view, round, now),
-            ],
-        );
-        let member = member.view(view.number, view.rev);
+        let taken_down = if let Coming::TakenDown(at) = coming { at.div_euclid(SECOND) } else { 0 };
+        let wish = Args::with_capacity(64)
+            .bytes(person.pseudonym.field())
+            .bytes(person.pseudonym.tail())
+            .int(channel)
+            .int(choice)
+            .int(u8::from(coming == Coming::Change))
+            .bytes(&digests)
+            .int(taken_down);
+        let terms = terms::shared(view, round, reservation, now);
+        let member = Member::packed(vec![person.bucket_key.clone()], wish).sharing(terms).view(view.number, view.rev);
         let reply = self.store.call(&script::RESERVATION_ADD, &person.slot(), member).await?;
         Ok(entered(view, round, channel, choice, &reply)?)
     }

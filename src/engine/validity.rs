@@ -26,6 +26,11 @@ pub struct Span {
 impl Span {
     const ALWAYS: Span = Span { from: 0, until: 0 };
 
+    /// Whether a second is in it.
+    pub fn holds(self, second: i64) -> bool {
+        self == Span::ALWAYS || (self.from..self.until).contains(&second)
+    }
+
     fn and(self, other: Span) -> Span {
         if self == Span::ALWAYS {
             return other;

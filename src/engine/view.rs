@@ -1,11 +1,12 @@
 //! What a node knows of the configuration: every campaign parsed once, with what each hot decision needs at hand.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::drawn;
 pub use super::drawn::{DrawView, Place};
 use super::issuance::judge::ClaimWindow;
+use super::issuance::plans::Plans;
 use super::validity::Windows;
 use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, Round, Unit};
 use crate::domain::money::Fen;
@@ -16,6 +17,7 @@ use crate::domain::time::{Ms, Zone};
 use crate::keyring::KeyRing;
 use crate::store::campaign::{CampaignRecord, ListState, RoundRecord, Scope, State};
 use crate::store::config::Kind;
+use crate::store::script::Shared;
 use crate::store::{Store, StoreError};
 
 /// All campaigns at one revision of the configuration.
@@ -51,6 +53,7 @@ pub struct CampaignView {
     /// Units of each pack, in file order.
     pub units: Vec<Vec<Unit>>,
     pub(super) windows: Windows,
+    pub(super) plans: Plans,
     pub pseudonym_key: MacKey,
 }
 
@@ -73,6 +76,7 @@ impl CampaignView {
             units,
             zone,
             windows,
+            plans: Plans::default(),
             campaign,
             pseudonym_key,
             record,
@@ -114,6 +118,8 @@ impl CampaignView {
 /// A round with its effective rules, and its draw once it was held.
 pub struct RoundView {
     pub index: u8,
+    /// What reservations of the round say to the store, once one was made.
+    pub(super) terms: OnceLock<Arc<Shared>>,
     pub round: Round,
     pub record: RoundRecord,
     /// `None` for a walk-in round.
@@ -142,6 +148,7 @@ impl RoundView {
         let capped = drawn::may_win_too_many(campaign, &round, reservation.as_ref());
         RoundView {
             index: index as u8,
+            terms: OnceLock::new(),
             round,
             record: state,
             reservation,

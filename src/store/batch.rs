@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::StoreError;
 use super::keys::Slot;
 use super::lane::Wire;
-use super::script::{Args, Member, Reply, Script};
+use super::script::{Args, Member, Reply, Script, Shared};
 
 /// Members per call: larger batches cost more per member and block the store longer.
 const BATCH: usize = 64;
@@ -136,11 +136,12 @@ pub(super) fn encode(slot: &Slot, members: &[Member], now: i64, clock_guard: boo
     views.dedup();
     let views =
         |list: Args| views.iter().fold(list, |list, (campaign, rev)| list.int(*campaign).bytes(rev.to_string()));
-    let env = Args::default().list(|env| env.int(now).int(i64::from(clock_guard)).list(views));
-    let mut args = vec![env.bytes];
+    let mut shared: Vec<&Shared> = Vec::new();
+    let mut args = vec![Vec::new()];
     for member in members {
         let mut own = Args::with_capacity(member.args.bytes.len() + 8);
-        rmp::encode::write_array_len(&mut own.bytes, member.args.count + 1).expect("writing to memory cannot fail");
+        let more = 1 + u32::from(member.shared.is_some());
+        rmp::encode::write_array_len(&mut own.bytes, member.args.count + more).expect("writing to memory cannot fail");
         own = own.list(|list| {
             member.keys.iter().fold(list, |list, key| {
                 let place = *index.entry(key).or_insert_with(|| {
@@ -151,8 +152,18 @@ pub(super) fn encode(slot: &Slot, members: &[Member], now: i64, clock_guard: boo
             })
         });
         own.bytes.extend_from_slice(&member.args.bytes);
+        if let Some(one) = &member.shared {
+            let known = shared.iter().position(|known| std::ptr::eq(*known, &raw const **one));
+            let place = known.unwrap_or_else(|| {
+                shared.push(one);
+                shared.len() - 1
+            });
+            own = own.int(place as i64 + 1);
+        }
         args.push(own.bytes);
     }
+    let shared = |list: Args| shared.iter().fold(list, |list, one| list.shared(one));
+    args[0] = Args::default().list(|env| env.int(now).int(i64::from(clock_guard)).list(views).list(shared)).bytes;
     Call { keys, args }
 }
 

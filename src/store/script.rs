@@ -1,6 +1,6 @@
 //! Lua scripts by content hash: the hash is the version, so old and new binaries run side by side on one store.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rmpv::Value;
 
@@ -75,6 +75,8 @@ scripts! {
 pub struct Member {
     pub keys: Vec<String>,
     pub(super) args: Args,
+    /// What it has in common with others of its batch; the script gets the place of it as the last argument.
+    pub(super) shared: Option<Arc<Shared>>,
     /// The node's view of a campaign, checked against the shard's before anything is judged.
     pub views: Vec<(u16, u64)>,
 }
@@ -86,7 +88,12 @@ impl Member {
 
     /// For the hot transitions, which write their arguments without building values first.
     pub fn packed(keys: Vec<String>, args: Args) -> Member {
-        Member { keys, args, views: Vec::new() }
+        Member { keys, args, shared: None, views: Vec::new() }
+    }
+
+    pub fn sharing(mut self, shared: Arc<Shared>) -> Member {
+        self.shared = Some(shared);
+        self
     }
 
     pub fn view(mut self, campaign: u16, rev: u64) -> Member {
@@ -100,6 +107,16 @@ impl Member {
 pub struct Args {
     pub(super) bytes: Vec<u8>,
     pub(super) count: u32,
+}
+
+/// A list of arguments that many members have in common: packed once, sent once per call, unpacked once by the script.
+#[derive(Debug)]
+pub struct Shared(pub(super) Vec<u8>);
+
+impl Shared {
+    pub fn new(args: Args) -> Arc<Shared> {
+        Arc::new(Shared(Args::default().list(|_| args).bytes))
+    }
 }
 
 const INFALLIBLE: &str = "writing to memory cannot fail";
@@ -127,6 +144,12 @@ impl Args {
         let inner = fill(Args::default());
         rmp::encode::write_array_len(&mut self.bytes, inner.count).expect(INFALLIBLE);
         self.bytes.extend_from_slice(&inner.bytes);
+        self.count += 1;
+        self
+    }
+
+    pub(super) fn shared(mut self, shared: &Shared) -> Args {
+        self.bytes.extend_from_slice(&shared.0);
         self.count += 1;
         self
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::Server;
 use crate::harness::fixture::{EVE, at, chengdu, new_campaign_id};
 use crate::harness::identity::Resident;
+use crate::issuance::first_come::{Rush, hangzhou};
 
 /// Chengdu within the third ring road, roughly, with the old airport left out.
 fn chengdu_area() -> Value {
@@ -69,4 +70,22 @@ fn who_reserves_has_to_be_in_the_area_that_the_campaign_was_published_with() {
     let body = json!({"location": place(104.0657, 30.6595)});
     assert_eq!(server.resident(&Resident::new(), "POST", &explain, Some(body)).ok()["eligible"], true);
     assert_eq!(server.resident(&Resident::new(), "POST", &explain, None).ok()["eligible"], false);
+}
+
+#[test]
+fn a_round_without_reservation_judges_the_place_when_it_gives_the_pass() {
+    let server = Server::at("2020-03-20T12:00:00+08:00");
+    let mut campaign = hangzhou("placed", [3, 3, 3]);
+    campaign["eligibility"]["location"] = json!({"area_id": "lake", "at": ["claim"]});
+    put_area(&server, "lake", &json!({"circle": {"center": [120.1551, 30.2741], "radius_m": 20_000}})).ok();
+    let rush = Rush::open_on(server, &campaign);
+    let round = campaign["rounds"][0]["round_id"].as_str().expect("an id");
+    let path = format!("/v1/campaigns/{}/rounds/{round}/passes", rush.campaign);
+    let ask = |body: Option<Value>| rush.server.resident(&Resident::new(), "POST", &path, body);
+    let place = |longitude: f64| Some(json!({"location": {"longitude": longitude, "latitude": 30.2741}}));
+    let reply = ask(place(121.47)).refused(403, "not_eligible");
+    assert_eq!(reply["reasons"][0]["rule"], "location", "{}", reply.text());
+    ask(None).refused(403, "not_eligible");
+    let pass = ask(place(120.16)).ok();
+    assert_eq!(rush.tap(round, pass.str("pass")).status, 200);
 }

@@ -6,7 +6,6 @@ use super::findings::Fault;
 use super::schema::*;
 use crate::domain::claim_limit;
 use crate::domain::limit::keeper;
-use crate::domain::reserve_limit;
 
 struct Missing(Vec<Fault>);
 
@@ -80,6 +79,14 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
         format!("{at}/reservation"),
         "identity_keys phone, device, account where no list is closed",
     );
+    let at_claim =
+        |terms: &Eligibility| terms.location.as_ref().is_some_and(|place| place.at.contains(&LocationAt::Claim));
+    let by_pass = round.mode == Mode::FirstCome && campaign.reservation_of(round).is_none();
+    row.unless(
+        by_pass || !campaign.eligibility_of(round).is_some_and(at_claim),
+        format!("{}/eligibility/location/at", if round.eligibility.is_some() { at } else { "" }),
+        "location when claiming in a round with a list",
+    );
     let each = if round.assignment == Assignment::Each { round.supply.pack_ids().count() } else { 1 };
     let by_channel = campaign.reservation_of(round).is_some_and(|terms| terms.one_per.contains(&OnePer::Channel));
     let most = if by_channel { campaign.channels.len() } else { 1 } * each;
@@ -121,8 +128,6 @@ fn terms(row: &mut Missing, reservation: Option<&Reservation>, eligibility: Opti
         let at = format!("{at}/eligibility");
         let recheck = terms.health_pass_unknown == HealthPassUnknown::RecheckBeforeDraw;
         row.unless(!recheck, format!("{at}/health_pass_unknown"), "recheck_before_draw");
-        let at_claim = terms.location.as_ref().is_some_and(|place| place.at.contains(&LocationAt::Claim));
-        row.unless(!at_claim, format!("{at}/location/at"), "location when claiming");
     }
 }
 
@@ -132,14 +137,9 @@ fn use_rule(row: &mut Missing, rule: &UseRule, at: &str) {
 }
 
 fn one_limit(row: &mut Missing, limit: &Limit, at: &str) {
-    if limit.action == LimitAction::Claim {
+    if matches!(limit.action, LimitAction::Reserve | LimitAction::Claim) {
         let personal = claim_limit::is_personal(limit);
-        row.unless(personal, format!("{at}/entities"), "limits on claims by other than person, channel and pack");
-        return;
-    }
-    if limit.action == LimitAction::Reserve {
-        let personal = reserve_limit::is_personal(limit);
-        let what = "limits on reserving by other than person, alone or with channel and pack";
+        let what = "limits on reserving and claiming by other than person, alone or with channel and pack";
         row.unless(personal, format!("{at}/entities"), what);
         return;
     }

@@ -1,8 +1,9 @@
 //! What the store is asked for a would-be winner of any mode, and what its answer means.
 
-use rmpv::Value;
+use std::sync::Arc;
 
 use super::judge::{names_pack, not_on_list};
+use super::plans::PlanPlace;
 use super::{CreditedPack, credited};
 use crate::domain::campaign::schema::{Mode, Round};
 use crate::domain::claim_limit;
@@ -10,11 +11,12 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::engine::reservation::NO_CHOICE;
 use crate::engine::resident::Person;
+use crate::engine::validity::Span;
 use crate::engine::view::{CampaignView, RoundView};
 use crate::engine::{Engine, Failure};
+use crate::store::Reply;
 use crate::store::keys;
-use crate::store::script::{self, Member, bytes};
-use crate::store::{Reply, int, text};
+use crate::store::script::{self, Args, Member, Shared};
 
 /// A plan may meet a midnight on its way to the store; then it is made once more.
 const PLANS: usize = 3;
@@ -84,30 +86,36 @@ fn issue_member(
     supply: u8,
     at: Ms,
 ) -> Member {
-    let by_hour = view.outstanding_by_hour(round.index, pack, at);
-    let hours = by_hour.into_iter().flat_map(|(hour, fen)| [Value::from(hour), Value::from(fen.0)]).collect();
+    let place = PlanPlace { round: round.index, channel, pack, supply, shard: person.shard };
+    let plan = view.plans.at(place, at, || plan(engine, view, round, place, at));
+    let who = Args::with_capacity(48).bytes(person.pseudonym.field()).bytes(person.pseudonym.tail());
+    Member::packed(vec![person.bucket_key.clone()], who).sharing(plan).view(view.number, view.rev)
+}
+
+/// What all members say who are issued this pack now, and until when it holds.
+fn plan(engine: &Engine, view: &CampaignView, round: &RoundView, place: PlanPlace, at: Ms) -> (Arc<Shared>, Span) {
+    let PlanPlace { channel, pack, supply, shard, .. } = place;
     let holds = view.plan_holds(round.index, pack, at);
-    let args = vec![
-        bytes(&person.pseudonym.field()),
-        bytes(person.pseudonym.tail()),
-        int(view.number),
-        int(round.index),
-        int(channel),
-        int(pack),
-        text(keys::cell(view.number, round.index, channel, pack)),
-        text(keys::winners_field(view.number, round.index, supply, pack)),
-        Value::Array(hours),
-        int(person.shard),
-        int(engine.store.shards()),
-        int(u8::from(round.reservation.is_some())),
-        int(u8::from(names_pack(&round.round))),
-        int(most_packs(&round.round)),
-        Value::Array(excluded_rounds(view, &round.round).map(Value::from).collect()),
-        limits(view, round.index, channel, pack, at),
-        int(holds.from),
-        int(holds.until),
-    ];
-    Member::new(vec![person.bucket_key.clone()], args).view(view.number, view.rev)
+    let by_hour = view.outstanding_by_hour(round.index, pack, at);
+    let hours = |list: Args| by_hour.into_iter().fold(list, |list, (hour, fen)| list.int(hour).int(fen.0));
+    let plan = Args::default()
+        .int(view.number)
+        .int(round.index)
+        .int(channel)
+        .int(pack)
+        .bytes(keys::cell(view.number, round.index, channel, pack))
+        .bytes(keys::winners_field(view.number, round.index, supply, pack))
+        .list(hours)
+        .int(shard)
+        .int(engine.store.shards())
+        .int(u8::from(round.reservation.is_some()))
+        .int(u8::from(names_pack(&round.round)))
+        .int(most_packs(&round.round))
+        .list(|list| excluded_rounds(view, &round.round).fold(list, Args::int))
+        .list(|list| limits(list, view, round.index, channel, pack, at))
+        .int(holds.from)
+        .int(holds.until);
+    (Shared::new(plan), holds)
 }
 
 /// A grant gives one pack to each name of its list, through whichever channel.
@@ -122,14 +130,12 @@ pub(in crate::engine) fn excluded_rounds(view: &CampaignView, round: &Round) -> 
     excluded.filter_map(|round_id| view.round(round_id).map(|round| round.index))
 }
 
-fn limits(view: &CampaignView, round: u8, channel: u8, pack: u8, at: Ms) -> Value {
+fn limits(list: Args, view: &CampaignView, round: u8, channel: u8, pack: u8, at: Ms) -> Args {
     let fen = view.pack_value(pack).0;
     let uses = claim_limit::uses(&view.campaign, &view.zone, round, channel, pack, at);
-    let flat = uses.into_iter().flat_map(|one| {
-        let entity = bytes(&one.entity);
-        [int(one.number), entity, int(one.period), int(one.most_count), int(one.most_amount), int(fen)]
-    });
-    Value::Array(flat.collect())
+    uses.into_iter().fold(list, |list, one| {
+        list.int(one.number).bytes(&one.entity).int(one.period).int(one.most_count).int(one.most_amount).int(fen)
+    })
 }
 
 /// A reply of `pack_issue` about this pack; a repeat tells the pack that is there.

@@ -1,9 +1,11 @@
 //! What the terms of a reservation say about one wish: the choice, consent, identity keys, the person's day, limits.
 
+use std::sync::Arc;
+
 use rmpv::Value;
 
 use super::{NO_CHOICE, Wish};
-use crate::domain::campaign::schema::{Assignment, IdentityKey, Reservation};
+use crate::domain::campaign::schema::{Assignment, Duplicates, IdentityKey, Reservation};
 use crate::domain::eligibility::Verdict;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
@@ -11,7 +13,8 @@ use crate::domain::{reserve_limit, stagger};
 use crate::engine::eligibility::reason;
 use crate::engine::resident::{Person, Resident};
 use crate::engine::view::{CampaignView, RoundView};
-use crate::store::int;
+use crate::store::script::{Args, Shared};
+use crate::store::{int, keys};
 
 /// The tier a person names; only a round of choices takes one.
 pub(super) fn choice(view: &CampaignView, round: &RoundView, pack_id: Option<&str>) -> Result<u8, Refusal> {
@@ -95,6 +98,24 @@ pub(super) fn on_its_day(
         });
         Refusal::new(Code::NotYourDay).with("days", days.collect::<Vec<_>>())
     })
+}
+
+/// What all reservations of a round say to the script: kept, unless limits count in periods.
+pub(super) fn shared(view: &CampaignView, round: &RoundView, terms: &Reservation, at: Ms) -> Arc<Shared> {
+    let uses = uses(view, round, at);
+    let counts = uses.as_array().is_some_and(|uses| !uses.is_empty());
+    let make = || {
+        let shared = Args::default()
+            .int(view.number)
+            .int(round.index)
+            .bytes(keys::round_counters(view.number, round.index))
+            .int(terms.max_reservations.unwrap_or_default() as i64)
+            .int(u8::from(terms.per_channel()))
+            .int(u8::from(terms.duplicates == Duplicates::Earliest))
+            .value(&uses);
+        Shared::new(shared)
+    };
+    if counts { make() } else { round.terms.get_or_init(make).clone() }
 }
 
 /// The limits that a reservation of this instant counts towards, as the scripts take them.

@@ -1,6 +1,7 @@
 -- Shared by every script: the overlay over which the members of a batch are judged, and the one flush at its end.
 -- KEYS[1] header hash of the slot, KEYS[2] its ledger stream, KEYS[3..] keys of the members (a member names them by index).
--- ARGV[1] msgpack {now ms, guard 0|1, {campaign, view, campaign, view, ...}}; ARGV[2..] one msgpack array per member.
+-- ARGV[1] msgpack {now ms, guard 0|1, {campaign, view, campaign, view, ...}, {shared, ...}}; ARGV[2..] one msgpack array per member.
+-- What many members have in common is unpacked once: a member names its place among the shared.
 -- Everything is read and judged first; nothing is written before finish(), and what finish() writes cannot fail halfway.
 local env = cmsgpack.unpack(ARGV[1])
 local now = env[1]
@@ -23,10 +24,15 @@ for i = 2, #ARGV do
   members[i - 1] = cmsgpack.unpack(ARGV[i])
 end
 
+local shared = env[4]
 local overlay, dirty, ttls, lines = {}, {}, {}, {}
+-- Counters of the header that this batch has read, and those that it has changed: as numbers until the flush, for a batch changes
+-- the same few a hundred times.
+local numbers, counted = {}, {}
 
 -- The value of a field as this batch sees it; nil when it is absent.
 local function get(key, field)
+  if key == 1 and counted[field] then return string.format('%.0f', numbers[field]) end
   local fields = overlay[key]
   if not fields then
     fields = {}
@@ -42,6 +48,7 @@ end
 
 -- Notes a write; the field must have been read before, so that its key's type is known and the flush cannot fail.
 local function put(key, field, value)
+  if key == 1 then numbers[field], counted[field] = nil, nil end
   overlay[key][field] = value
   dirty[key] = dirty[key] or {}
   dirty[key][field] = true
@@ -61,11 +68,17 @@ local function unpacked(key, field)
 end
 
 local function counter(name)
-  return tonumber(get(1, name) or 0)
+  local n = numbers[name]
+  if not n then
+    n = tonumber(get(1, name) or 0)
+    numbers[name] = n
+  end
+  return n
 end
 
 local function add(name, n)
-  put(1, name, string.format('%.0f', counter(name) + n))
+  numbers[name] = counter(name) + n
+  counted[name] = true
 end
 
 -- Appends one ledger line; its seq is its place in the batch.
@@ -92,6 +105,10 @@ end
 -- Flushes ledger, header and records, and answers {epoch, seq, reply per member}.
 local function finish(replies)
   local seq = counter('seq')
+  for name in pairs(counted) do
+    local n = numbers[name]
+    put(1, name, string.format('%.0f', n))
+  end
   if #lines > 0 then
     redis.call('XADD', KEYS[2], string.format('%.0f-0', seq + 1), 't', string.format('%.0f', now), 'l', cmsgpack.pack(lines))
     seq = seq + #lines

@@ -1,26 +1,45 @@
 -- Credits a pack in any mode, whole or not at all, while the shard's allowance lasts; a repeat answers the pack that is there.
 -- KEYS 1 header hash, 2 ledger stream, 3.. person buckets (hash)
--- ARGV member {{person bucket}, field, tail, campaign, round, channel, pack, cell, allowance field, {expiry hour, fen, ...}, shard, shards,
---   needs entry 0|1, key by pack 0|1, most packs in the round or 0, {excluded round, ...},
+-- ARGV member {{person bucket}, field, tail, plan}; plan is shared: {campaign, round, channel, pack, cell, allowance field,
+--   {expiry hour, fen, ...}, shard, shards, needs entry 0|1, key by pack 0|1, most packs in the round or 0, {excluded round, ...},
 --   {limit, entity, period, most count or -1, most amount or -1, fen, ...}, seconds from which hours and periods hold, seconds until they do
 --   (0 = always)}
 -- Replies: refused plan_stale; refused not_eligible; refused excluded; refused max_packs; refused limit_reached {limit};
 --   refused empty {leases applied, returns}; replay {pack number, at, index, pack}; ok {pack number, at, index, pack}
 -- Keeps: packs issued of a supply, over all its channels <= this shard's allowance; one pack per person, round and channel (and pack,
 --   where a person names it); packs of a person in a round <= most packs; claims of a limit in its period <= its maximum.
-local function repeated(m, record)
+local plans = {}
+
+-- A plan with the names of its counters, made once for all members that share it.
+local function plan_of(place)
+  local plan = plans[place]
+  if plan then return plan end
+  local p = shared[place]
+  plan = {
+    campaign = p[1], round = p[2], channel = p[3], pack = p[4], packs = p[5] .. ':pk', outstanding = {},
+    allowance = p[6], issued = p[6] .. ':issued', number = 'no:' .. p[1], shard = p[8], shards = p[9],
+    needs_entry = p[10] == 1, by_pack = p[11] == 1, most = p[12], excluded = p[13], limits = p[14], from = p[15], till = p[16],
+  }
+  for i = 1, #p[7], 2 do
+    plan.outstanding[#plan.outstanding + 1] = { p[5] .. ':out:' .. p[7][i], p[7][i + 1] }
+  end
+  plans[place] = plan
+  return plan
+end
+
+local function repeated(plan, record)
   for i, pack in ipairs(record[3]) do
-    if pack[1] == m[5] and pack[2] == m[6] and (m[14] == 0 or pack[3] == m[7]) then
+    if pack[1] == plan.round and pack[2] == plan.channel and (not plan.by_pack or pack[3] == plan.pack) then
       return { 'replay', pack[4], pack[5], i - 1, pack[3] }
     end
   end
 end
 
-local function has_entry(m, record)
+local function has_entry(plan, record)
   for _, entry in ipairs(record[2]) do
-    if entry[1] == m[5] and entry[2] == m[6] and entry[6] ~= 1 then return true end
+    if entry[1] == plan.round and entry[2] == plan.channel and entry[6] ~= 1 then return true end
   end
-  return m[13] == 0
+  return not plan.needs_entry
 end
 
 local function packs_of(record, round)
@@ -64,41 +83,41 @@ local function count(record, limits)
   end
 end
 
-local function issue(m, record, at)
-  local campaign, cell, allowance, hours = m[4], m[8], m[9], m[10]
-  local number = counter('no:' .. campaign) * m[12] + m[11] + 1
+local function issue(m, plan, record, at)
+  local number = counter(plan.number) * plan.shards + plan.shard + 1
   local packs = record[3]
-  packs[#packs + 1] = { m[5], m[6], m[7], number, at, '' }
-  count(record, m[17])
-  add('no:' .. campaign, 1)
-  add(cell .. ':pk', 1)
-  add(allowance .. ':issued', 1)
-  for i = 1, #hours, 2 do
-    add(cell .. ':out:' .. hours[i], hours[i + 1])
+  packs[#packs + 1] = { plan.round, plan.channel, plan.pack, number, at, '' }
+  count(record, plan.limits)
+  add(plan.number, 1)
+  add(plan.packs, 1)
+  add(plan.issued, 1)
+  for _, due in ipairs(plan.outstanding) do
+    add(due[1], due[2])
   end
-  line({ 'P', campaign, m[2], m[5], m[6], m[7], number })
+  line({ 'P', plan.campaign, m[2], plan.round, plan.channel, plan.pack, number })
   put(m[1][1], m[2], cmsgpack.pack(record))
-  return { 'ok', number, at, #packs - 1, m[7] }
+  return { 'ok', number, at, #packs - 1, plan.pack }
 end
 
 local function judge(m)
+  local plan = plan_of(m[4])
   local record = unpacked(m[1][1], m[2]) or { m[3], {}, {} }
-  local replay = repeated(m, record)
+  local replay = repeated(plan, record)
   if replay then return replay end
   -- Hours of expiry and periods of limits were computed for an instant a moment ago; across a midnight they are computed again.
   local at = math.floor(now / 1000)
-  if m[19] > 0 and (at < m[18] or at >= m[19]) then return { 'refused', 'plan_stale' } end
-  if not has_entry(m, record) then return { 'refused', 'not_eligible' } end
-  for _, round in ipairs(m[16]) do
+  if plan.till > 0 and (at < plan.from or at >= plan.till) then return { 'refused', 'plan_stale' } end
+  if not has_entry(plan, record) then return { 'refused', 'not_eligible' } end
+  for _, round in ipairs(plan.excluded) do
     if packs_of(record, round) > 0 then return { 'refused', 'excluded' } end
   end
-  if m[15] > 0 and packs_of(record, m[5]) >= m[15] then return { 'refused', 'max_packs' } end
-  local limit = passed(record, m[17])
+  if plan.most > 0 and packs_of(record, plan.round) >= plan.most then return { 'refused', 'max_packs' } end
+  local limit = passed(record, plan.limits)
   if limit then return { 'refused', 'limit_reached', limit } end
-  if counter(m[9] .. ':issued') >= counter(m[9]) then
-    return { 'refused', 'empty', counter(m[9] .. ':k'), counter(m[9] .. ':j') }
+  if counter(plan.issued) >= counter(plan.allowance) then
+    return { 'refused', 'empty', counter(plan.allowance .. ':k'), counter(plan.allowance .. ':j') }
   end
-  return issue(m, record, at)
+  return issue(m, plan, record, at)
 end
 
 local replies = {}

@@ -1,18 +1,21 @@
 //! Drawn rounds beyond the single rain: tiers by choice and chance, one of each, channels with a draw each, waves, public entropy, and
 //! winners of one round kept off another. Every proof is recomputed by the program's own verifier, which shares no code with the draw.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod entropy;
+mod lists;
+mod waves;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::harness::client::{Reply, Request};
-use crate::harness::fixture::{EVE, MINUTE, SECOND, at, chengdu, new_campaign_id};
+use crate::harness::fixture::{EVE, SECOND, at, chengdu, new_campaign_id};
 use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
 use crate::harness::{Scratch, Server, program, together, wait_until};
-use crate::list::put_list;
 
 const DRAW: &str = "2020-07-22T10:00:00";
 const OPENS: &str = "2020-07-24T18:00:00";
@@ -172,6 +175,41 @@ fn tiers_by_choice_are_drawn_apart_on_every_channel() {
     drawn.server.assert_audit_clean();
 }
 
+/// Shanghai 2025 in small: a tier chosen on each of three channels, equal parts, a notary, up to three packs for one person.
+#[test]
+fn a_person_on_three_channels_wins_on_each_of_them_or_not() {
+    let file = file("channels", |file| {
+        file["reservation"]["one_per"] = json!(["person", "channel"]);
+        let round = &mut file["rounds"][0];
+        round["assignment"] = json!("choice");
+        round["max_packs_per_person"] = json!(3);
+        round["packs"] = json!({"a": {"count": 6, "by_channel": "equal"}, "b": {"count": 3, "by_channel": "equal"}});
+        round["draw"]["entropy"] = json!(["operator", "notary"]);
+    });
+    let drawn = Drawn::reserved(file, 9, |index| Some(["a", "b"][index % 2]));
+    for (index, person) in drawn.people.iter().enumerate() {
+        for channel in ["wechat", "alipay", "unionpay"].into_iter().filter(|channel| *channel != person.channel) {
+            let pack_id = ["a", "b"][index % 2];
+            let body = json!({"pack_id": pack_id, "consent_version": "2020-07-13"});
+            drawn.server.reserve_with(&drawn.campaign, &person.clone().through(channel), body).ok();
+        }
+    }
+    drawn.server.set_clock(at(DRAW));
+    let digits = json!({"notary_digits": "31415926"});
+    wait_until("the list is closed", || (drawn.stats(0)["list"] == "closed").then_some(()));
+    drawn.server.office("POST", &drawn.path("r1", "draw"), Some(digits)).ok();
+    drawn.server.set_clock(at(CREDIT));
+    drawn.wait_credited(0);
+    let (_, entries, winners) = drawn.verified("r1");
+    assert_eq!((entries.len(), winners.len()), (27, 9));
+    let cell = |line: &Value| format!("{} {}", text(&line["pack_id"]), text(&line["channel"]));
+    let wanted =
+        ["wechat", "alipay", "unionpay"].map(|channel| [(format!("a {channel}"), 2), (format!("b {channel}"), 1)]);
+    assert_eq!(count_by(&winners, cell), wanted.into_iter().flatten().collect());
+    assert_eq!((0..9).map(|index| drawn.packs_of(index).len()).sum::<usize>(), 9);
+    drawn.server.assert_audit_clean();
+}
+
 #[test]
 fn chance_gives_every_pack_of_the_round_to_somebody_whom_only_the_draw_has_picked() {
     let file = file("chance", |file| {
@@ -215,232 +253,6 @@ fn one_reservation_takes_part_for_each_pack_and_keeps_the_luckiest_up_to_the_max
     assert!(of_person.values().all(|packs| *packs <= 2), "{of_person:?}");
     let held: Vec<usize> = (0..9).map(|index| drawn.packs_of(index).len()).collect();
     assert_eq!((held.iter().sum::<usize>(), held.iter().all(|packs| *packs <= 2)), (12, true));
-    drawn.server.assert_audit_clean();
-}
-
-#[test]
-fn a_ballot_with_a_window_gives_its_packs_to_who_comes_and_keeps_the_rest() {
-    let file = file("window", |file| windowed(file, "ballot", "return"));
-    let drawn = Drawn::reserved(file, 12, |_| None);
-    drawn.server.set_clock(at(DRAW));
-    drawn.wait_drawn(0);
-    drawn.server.set_clock(at(OPENS));
-    let first: Vec<String> =
-        drawn.passes[..6].iter().map(|pass| drawn.tap("r1", pass, None).ok().str("outcome").to_string()).collect();
-    let came = first.iter().filter(|outcome| *outcome == "won").count();
-    drawn.server.set_clock(at(CLOSES));
-    for (index, pass) in drawn.passes.iter().enumerate() {
-        let reply = drawn.tap("r1", pass, None).ok();
-        let wanted = if index < 6 && first[index] == "won" { "won" } else { "lost" };
-        assert_eq!((reply.str("outcome"), reply.str("result")), ("closed", wanted));
-    }
-    assert_eq!(drawn.stats(0)["issued"], came);
-    assert_eq!(drawn.verified("r1").2.len(), 4, "four were drawn, whoever came");
-}
-
-fn released(name: &str, mode: &str) -> Value {
-    file(name, |file| {
-        windowed(file, mode, "release");
-        let wave = |day: u32| json!({"opens_at": format!("2020-07-{day}T10:00:00+08:00"), "closes_at": format!("2020-07-{day}T12:00:00+08:00")});
-        file["rounds"][0]["waves"] = json!([wave(26), wave(27)]);
-        file["rounds"][0]["packs"] = json!({"a": 4});
-    })
-}
-
-#[test]
-fn what_nobody_claims_goes_to_the_next_scores_wave_by_wave() {
-    let drawn = Drawn::reserved(released("waves", "ballot"), 10, |_| None);
-    drawn.server.set_clock(at(DRAW));
-    drawn.wait_drawn(0);
-    drawn.server.set_clock(at(OPENS));
-    let tap = |index: usize| drawn.tap("r1", &drawn.passes[index], None).ok();
-    let mut left: Vec<usize> = (0..10).collect();
-    // In the window one winner comes, then nobody taps any more; the others of the four let their packs lie.
-    let first = left.iter().copied().find(|index| tap(*index).str("outcome") == "won").expect("somebody has won");
-    left.retain(|index| *index != first);
-    drawn.server.set_clock(at("2020-07-26T10:00:00"));
-    wait_until("the wave is decided", || (drawn.stats(0)["waves"] == 1).then_some(()));
-    assert_eq!(tap(first).str("outcome"), "won", "a win that was told stays told");
-    let told: Vec<(usize, String)> =
-        left.iter().map(|index| (*index, tap(*index).str("outcome").to_string())).collect();
-    let second: BTreeSet<usize> = told.iter().filter(|one| one.1 == "won").map(|one| one.0).collect();
-    let tapped_first = told.iter().filter(|one| one.1 == "lost").count();
-    assert_eq!(second.len(), 3, "three packs were left: {told:?}");
-    assert!(tapped_first <= 3, "only who has let a pack lie has lost: {told:?}");
-    drawn.server.set_clock(at("2020-07-27T10:00:00"));
-    wait_until("the next wave is decided", || (drawn.stats(0)["waves"] == 2).then_some(()));
-    assert_eq!(drawn.stats(0)["issued"], 4);
-    let third = left.iter().filter(|index| !second.contains(index) && tap(**index).str("outcome") == "won").count();
-    assert_eq!(third, 0, "nothing is left");
-    drawn.server.set_clock(at("2020-07-27T12:00:00"));
-    let (proof, _, winners) = drawn.verified("r1");
-    assert_eq!(proof["waves"].as_array().map(Vec::len), Some(2));
-    assert_eq!(winners.iter().filter(|line| line["wave"] == 1).count(), 3);
-    drawn.server.assert_audit_clean();
-}
-
-#[test]
-fn who_has_tapped_too_early_in_a_rain_is_there_and_nobody_passes_over_the_pack() {
-    let mut file = released("present", "rain");
-    file["rounds"][0]["release"] = json!({"shape": "even", "seconds": 480});
-    let drawn = Drawn::reserved(file, 8, |_| None);
-    drawn.server.set_clock(at(DRAW));
-    drawn.wait_drawn(0);
-    drawn.server.set_clock(at(OPENS));
-    let taps: Vec<Reply> = drawn.passes.iter().map(|pass| drawn.tap("r1", pass, None).ok()).collect();
-    assert!(taps.iter().all(|reply| reply.str("outcome") == "not_yet"), "nobody has lost before the last wave");
-    drawn.server.set_clock(at(CLOSES));
-    wait_until("the wave is decided", || (drawn.stats(0)["waves"] == 1).then_some(()));
-    assert_eq!(drawn.stats(0)["issued"], 4, "all four winners had tapped");
-    let credited = (0..8).filter(|index| drawn.packs_of(*index).len() == 1).count();
-    assert_eq!(credited, 4);
-    drawn.server.assert_audit_clean();
-}
-
-#[test]
-fn a_draw_waits_for_the_notary_and_nothing_stands_in_for_the_digits() {
-    let file = file("notary", |file| {
-        windowed(file, "rain", "credit");
-        file["rounds"][0]["draw"]["entropy"] = json!(["operator", "notary"]);
-    });
-    let drawn = Drawn::reserved(file, 9, |_| None);
-    let draw = |body: Value| drawn.server.office("POST", &drawn.path("r1", "draw"), Some(body));
-    drawn.server.set_clock(at(DRAW) - 1);
-    wait_until("the list is closed", || (drawn.stats(0)["list"] == "closed").then_some(()));
-    draw(json!({"notary_digits": "20200722"})).refused(409, "round_not_drawn");
-    drawn.server.set_clock(at(OPENS));
-    assert_eq!(drawn.get("r1", "commitment").ok()["entropy"], json!(["operator", "notary"]));
-    let reply = drawn.tap("r1", &drawn.passes[0], None).ok();
-    assert_eq!((reply.str("outcome"), reply.str("detail")), ("not_yet", "round_not_drawn"));
-    assert_eq!(drawn.stats(0)["waiting_for"], json!(["notary"]));
-    assert!(drawn.server.client.get("/readyz").expect("an answer").text().contains("the draw is due"));
-    drawn.server.office("POST", &drawn.path("r1", "draw"), None).refused(409, "round_not_drawn");
-    draw(json!({"notary_digits": "12"})).refused(422, "invalid_request");
-    draw(json!({"notary_digits": "12345x"})).refused(422, "invalid_request");
-    draw(json!({"drand_signature": "00"})).refused(422, "invalid_request");
-    let operator = drawn.server.create_key("operator", "sandbox");
-    drawn
-        .server
-        .office_as(&operator, "POST", &drawn.path("r1", "draw"), Some(json!({"notary_digits": "007311"})))
-        .refused(403, "forbidden");
-    draw(json!({"notary_digits": "007311"})).ok();
-    draw(json!({"notary_digits": "007312"})).refused(409, "entropy_conflict");
-    assert_eq!(drawn.stats(0)["drawn"], true);
-    drawn.server.set_clock(at(CLOSES) + MINUTE);
-    drawn.wait_credited(0);
-    let (proof, _, winners) = drawn.verified("r1");
-    assert_eq!(proof["entropy_values"], json!([hex::encode("007311")]));
-    assert_eq!(winners.len(), 4);
-}
-
-/// Round 657,413 of the beacon came out at 19:00:03 in Chengdu on 15 September 2023, and this is what it was signed with.
-const BEACON: (u64, &str) =
-    (657_413, "b713718a38ae728dfd477991af2822e08d2f305e47718cef9f7848ce4050e7be41076862b98fad56e91a6b85b89cd97b");
-
-#[test]
-fn a_public_beacon_that_was_named_before_it_came_out_decides_with_the_secret() {
-    let file = file("beacon", |file| {
-        let late = |text: &str| json!(format!("2023-09-{text}+08:00"));
-        let round = &mut file["rounds"][0];
-        round["draw"] = json!({"at": late("15T19:00:00"), "entropy": ["drand", "operator"], "drand_round": BEACON.0});
-        round["credit_at"] = late("15T20:00:00");
-        file["reservation"]["closes_at"] = late("15T12:00:00");
-        file["validity"] =
-            json!({"available_begin_time": late("16T00:00:00"), "available_end_time": late("30T00:00:00")});
-    });
-    let mut early = file.clone();
-    early["rounds"][0]["draw"]["close_list_at"] = json!("2023-09-15T18:59:30+08:00");
-    let drawn = Drawn::reserved(file, 7, |_| None);
-    let refused = drawn.server.validate_campaign(&early);
-    assert!(refused.text().contains("beacon_too_early"), "{}", refused.text());
-    drawn.server.set_clock(at("2023-09-15T19:00:03"));
-    wait_until("the list is closed", || (drawn.stats(0)["list"] == "closed").then_some(()));
-    let commitment = drawn.get("r1", "commitment").ok();
-    assert_eq!((&commitment["entropy"], &commitment["drand_round"]), (&json!(["drand", "operator"]), &json!(BEACON.0)));
-    let draw = |signature: &str| {
-        drawn.server.office("POST", &drawn.path("r1", "draw"), Some(json!({"drand_signature": signature})))
-    };
-    draw(&BEACON.1.replacen('7', "8", 1)).refused(422, "invalid_request");
-    draw(BEACON.1).ok();
-    draw(BEACON.1).ok();
-    drawn.server.set_clock(at("2023-09-15T20:00:00"));
-    drawn.wait_credited(0);
-    let (proof, _, winners) = drawn.verified("r1");
-    assert_eq!(proof["drand_signature"], BEACON.1);
-    assert_eq!(winners.len(), 4);
-}
-
-#[test]
-fn who_is_on_the_list_of_entries_takes_part_as_often_as_it_says_and_wins_once() {
-    let server = Server::at(EVE);
-    let people = Resident::many(30);
-    let mut rows = String::from("document_type,document_number,entries\n");
-    for (index, person) in people.iter().enumerate().filter(|(index, _)| index % 2 == 0) {
-        rows += &format!("cn_id,{},{}\n", person.number, 2 + index);
-    }
-    put_list(&server, "loyal", &rows);
-    let file = file("entries", |file| {
-        file["rounds"][0]["entries_list"] = json!("loyal");
-        file["rounds"][0]["packs"] = json!({"a": 12});
-    });
-    let campaign = file["campaign_id"].as_str().expect("an id").to_string();
-    server.create_campaign(&file).ok();
-    server.publish(&campaign);
-    server.set_clock(at("2020-07-13T09:00:00"));
-    for person in &people {
-        server.reserve(&campaign, person).ok();
-    }
-    let drawn = Drawn { server, campaign, people, passes: Vec::new() };
-    drawn.server.set_clock(at(DRAW));
-    drawn.wait_drawn(0);
-    drawn.server.set_clock(at(CREDIT));
-    drawn.wait_credited(0);
-    let (_, entries, winners) = drawn.verified("r1");
-    let expected: usize = (0..30).map(|index| if index % 2 == 0 { 2 + index } else { 1 }).sum();
-    assert_eq!((entries.len(), winners.len()), (expected, 12));
-    let persons: BTreeSet<String> = winners.iter().map(|line| text(&line["pseudonym"])).collect();
-    assert_eq!(persons.len(), 12, "nobody wins twice");
-    assert!(winners.iter().any(|line| line["k"] != 0), "more entries were of use to somebody");
-    assert_eq!((0..30).map(|index| drawn.packs_of(index).len()).sum::<usize>(), 12);
-    drawn.server.assert_audit_clean();
-}
-
-#[test]
-fn winners_of_one_round_are_not_on_the_list_of_the_next() {
-    let file = file("exclude", |file| {
-        let mut second = file["rounds"][0].clone();
-        second["round_id"] = json!("r2");
-        second["exclude_winners_of"] = json!(["r1"]);
-        second["reservation"] =
-            json!({"opens_at": "2020-07-13T00:00:00+08:00", "closes_at": "2020-07-23T00:00:00+08:00"});
-        second["draw"]["at"] = json!("2020-07-23T10:00:00+08:00");
-        second["packs"] = json!({"b": 5});
-        file["rounds"].as_array_mut().expect("rounds").push(second);
-    });
-    let server = Server::at(EVE);
-    let campaign = file["campaign_id"].as_str().expect("an id").to_string();
-    server.create_campaign(&file).ok();
-    server.publish(&campaign);
-    server.set_clock(at("2020-07-13T09:00:00"));
-    let people = Resident::many(9);
-    for person in &people {
-        for round_id in ["r1", "r2"] {
-            let body = json!({"round_id": round_id, "consent_version": "2020-07-13"});
-            server.reserve_with(&campaign, person, body).ok();
-        }
-    }
-    let drawn = Drawn { server, campaign, people, passes: Vec::new() };
-    drawn.server.set_clock(at(DRAW));
-    drawn.wait_drawn(0);
-    drawn.server.set_clock(at(CREDIT));
-    drawn.wait_credited(0);
-    drawn.wait_credited(1);
-    let (_, first, winners) = drawn.verified("r1");
-    let (_, second, all) = drawn.verified("r2");
-    assert_eq!((first.len(), winners.len(), second.len(), all.len()), (9, 4, 5, 5));
-    let pseudonyms = |lines: &[Value]| lines.iter().map(|line| text(&line["pseudonym"])).collect::<BTreeSet<_>>();
-    assert!(pseudonyms(&winners).is_disjoint(&pseudonyms(&second)));
-    assert!((0..9).all(|index| drawn.packs_of(index).len() == 1), "everybody has won once");
     drawn.server.assert_audit_clean();
 }
 

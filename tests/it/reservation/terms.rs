@@ -222,8 +222,13 @@ fn a_phone_that_counts_has_to_be_told_and_is_not_kept() {
     assert_eq!(reply.refused(422, "invalid_request").faults(), ["/phone invalid_value"]);
     server.reserve_with(&id, &person, json!({"consent_version": CONSENT, "phone": "13800138000"})).ok();
     server.reserve(&id, &Resident::new().claiming("phone", json!("+86 139-0013-9000"))).ok();
-    server.assert_audit_clean();
+    server.set_clock(at("2020-07-13T09:00:05"));
+    server.reserve(&id, &Resident::new().claiming("phone", json!("139 0013 9000"))).ok();
     assert!(!server.log_tail().contains("13800138000"));
+    server.set_clock(at("2020-07-21T00:00:00"));
+    let commitment = server.office("GET", &format!("/v1/campaigns/{id}/rounds/rain/commitment"), None).ok();
+    assert_eq!(commitment["count"], 2, "of two with one phone, the later one is struck off when the list closes");
+    server.assert_audit_clean();
 }
 
 #[test]

@@ -23,9 +23,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use checkout::{Checkout, Done};
+use process::Node;
 use rows::Rows;
 use settings::Settings;
-use store::OwnStore;
+use store::{OwnStore, Store};
 use world::World;
 
 /// The service has this allocator, so the bare handler gets it too.
@@ -68,9 +69,13 @@ pub fn say(text: impl AsRef<str>) {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.split_first() {
-        None => run(),
+        None => run(run_in),
+        Some((word, [])) if word == "script" => run(script_alone),
         Some((word, rest)) if word == "bare" => bare::run(rest).map(|()| true),
-        Some(_) => Err("bench takes no arguments; BENCH_POPULATION and others are read from the environment".into()),
+        Some(_) => {
+            Err("bench takes no argument but `script`; BENCH_POPULATION and others are read from the environment"
+                .into())
+        }
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -82,11 +87,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<bool, Fault> {
+fn run(work: impl FnOnce(&Settings, &Path) -> Result<bool, Fault>) -> Result<bool, Fault> {
     let settings = Settings::of_environment().map_err(Fault::new)?;
     forget_dead_runs(&settings.folder);
     let folder = settings.folder.join(format!("data-{}", std::process::id()));
-    let good = run_in(&settings, &folder);
+    std::fs::create_dir_all(&folder)?;
+    let good = work(&settings, &folder);
     // Gigabytes of files that nobody needs any more.
     let _ = std::fs::remove_dir_all(&folder);
     good
@@ -104,7 +110,6 @@ fn forget_dead_runs(folder: &Path) {
 }
 
 fn run_in(settings: &Settings, folder: &Path) -> Result<bool, Fault> {
-    std::fs::create_dir_all(folder)?;
     let fsync_before = store::fsync_us(folder)?;
     let world = World::set_up(settings, folder)?;
     let rows = Rows::new(&world);
@@ -116,7 +121,7 @@ fn run_in(settings: &Settings, folder: &Path) -> Result<bool, Fault> {
     let fsync_us = meter::median(vec![fsync_before, store::fsync_us(folder)?]);
     say("the books");
     books::check(&rows, &done)?;
-    let crowds = crowds(&world, folder)?;
+    let crowds = crowds(settings, &mut world.store.borrow_mut(), folder)?;
     let samples = rows.samples.into_inner();
     let World { node, cold, bare, setup, faults, store, .. } = world;
     let store_version = store.into_inner().version;
@@ -143,12 +148,10 @@ fn one_round(rows: &Rows<'_>, round: usize, done: &Done) -> Result<(), Fault> {
 }
 
 /// The script over two crowds, in turn: the growth of its cost is the ratio of the two.
-fn crowds(world: &World<'_>, folder: &Path) -> Result<[script::Figures; 2], Fault> {
-    let settings = world.settings;
-    let gather = |persons: usize, name: &str| {
+fn crowds(settings: &Settings, service: &mut Store, folder: &Path) -> Result<[script::Figures; 2], Fault> {
+    let mut gather = |persons: usize, name: &str| {
         say(format!("{persons} persons for the script"));
-        let own = OwnStore::like(&mut world.store.borrow_mut(), &folder.join(name))?;
-        script::Crowd::gather(own, persons)
+        script::Crowd::gather(OwnStore::like(service, &folder.join(name))?, persons)
     };
     let mut small = gather(settings.lua_persons / 10, "s")?;
     let mut large = gather(settings.lua_persons, "l")?;
@@ -157,6 +160,19 @@ fn crowds(world: &World<'_>, folder: &Path) -> Result<[script::Figures; 2], Faul
         large.claim(settings.rounds)?;
     }
     Ok([small.figures(), large.figures()])
+}
+
+/// `bench script`: the script alone, for whoever works on it.
+fn script_alone(settings: &Settings, folder: &Path) -> Result<bool, Fault> {
+    let node = Node::start(&settings.program, folder.join("a"), campaign::EVE, None)?;
+    let mut service = Store::open(&node.redis_url)?;
+    for figures in crowds(settings, &mut service, folder)? {
+        let script::Figures { persons, per_s, per_s_user, bytes_per_pack, packs } = figures;
+        println!(
+            "persons={persons} packs={packs} claims_per_s={per_s:.0} user_time={per_s_user:.0} bytes_per_pack={bytes_per_pack:.1}"
+        );
+    }
+    Ok(true)
 }
 
 /// The program measures its draw itself: the list in memory is nothing that a stranger could hand to it.

@@ -193,24 +193,29 @@ impl Layout {
             }
             members.push(Layout::member(index + 1, &pseudonym));
         }
-        let view = Pack::array(3).int(Layout::NOW).int(0).open(2).int(i64::from(Layout::CAMPAIGN));
+        let view = Pack::array(4).int(Layout::NOW).int(0).open(2).int(i64::from(Layout::CAMPAIGN));
+        let view = view.bytes(Layout::REVISION.to_string().as_bytes()).open(1);
         let mut command = cmd("EVALSHA");
-        command.arg(hash).arg(keys.len()).arg(keys).arg(view.bytes(Layout::REVISION.to_string().as_bytes()).0);
+        command.arg(hash).arg(keys.len()).arg(keys).arg(Layout::plan(view).0);
         for member in members {
             command.arg(member);
         }
         command
     }
 
-    /// A member as the head of pack_issue.lua has it, for a round with reservation, one pack for a person, and no limits on claims.
+    /// A member as the head of pack_issue.lua has it.
     fn member(bucket: usize, pseudonym: &[u8; 32]) -> Vec<u8> {
-        let member = Pack::array(19).open(1).int(bucket as i64).bytes(&pseudonym[..9]).bytes(&pseudonym[9..]);
-        let member = member.int(i64::from(Layout::CAMPAIGN)).int(0).int(0).int(0);
-        let member = member.bytes(Layout::CELL.as_bytes()).bytes(Layout::WINNERS.as_bytes());
+        Pack::array(4).open(1).int(bucket as i64).bytes(&pseudonym[..9]).bytes(&pseudonym[9..]).int(1).0
+    }
+
+    /// What the members share, for a round with reservation, one pack for a person, and no limits on claims.
+    fn plan(before: Pack) -> Pack {
+        let plan = before.open(16).int(i64::from(Layout::CAMPAIGN)).int(0).int(0).int(0);
+        let plan = plan.bytes(Layout::CELL.as_bytes()).bytes(Layout::WINNERS.as_bytes());
         // Both kinds of a pack end at one hour, in which 80.00 will expire.
-        let member = member.open(2).int(444_000).int(8_000).int(0).int(1);
+        let plan = plan.open(2).int(444_000).int(8_000).int(0).int(1);
         // An entry is needed, the key is not the pack's, one pack at most, nobody excluded, no limits, the plan holds on any day.
-        member.int(1).int(0).int(1).open(0).open(0).int(0).int(0).0
+        plan.int(1).int(0).int(1).open(0).open(0).int(0).int(0)
     }
 }
 
