@@ -124,6 +124,22 @@ fn validity_may_be_extended_until_packs_can_be_issued_and_their_money_expires_at
 }
 
 #[test]
+fn without_a_draw_validity_stays_from_a_minute_before_the_opening_on() {
+    let file = hangzhou("minute", [2, 2, 2]);
+    let server = Server::at("2020-03-20T12:00:00+08:00");
+    server.create_campaign(&file).ok();
+    let id = file["campaign_id"].as_str().expect("an id");
+    server.publish(id);
+    let days = file["validity"]["available_day_after_receive"].as_i64().expect("days");
+    let longer = |from: i64| [change("/validity/available_day_after_receive", json!(from), json!(from + 1))];
+    server.set_clock(at("2020-03-27T07:59:00"));
+    amend(&server, id, "A1", &longer(days));
+    server.set_clock(at("2020-03-27T07:59:00") + 1);
+    propose(&server, id, "A2", &longer(days + 1)).refused(409, "amendment_too_late");
+    server.assert_audit_clean();
+}
+
+#[test]
 fn a_sold_out_round_is_restocked_for_everybody_on_both_nodes() {
     let redis = OwnRedis::start();
     let options =
