@@ -163,6 +163,11 @@ refusals! {
     CampaignInvalid "campaign_invalid" 422 false "活动配置有误，见 errors。" "The campaign file has faults; see errors.";
     NotSupportedYet "not_supported_yet" 422 false "本版本尚不能执行所列配置，见 errors。" "This version cannot execute what errors lists.";
     CampaignStateRefuses "campaign_state_refuses" 409 false "活动当前状态不允许此操作。" "The campaign's state does not allow this; see state.";
+    AmendmentConflict "amendment_conflict" 409 false "该修订编号已用于其他内容。" "The amendment_id was used with another reason or other changes.";
+    AmendmentStale "amendment_stale" 409 false "current 与现行文件不符，见 errors。" "The file no longer says what current says; see errors, and propose the change anew.";
+    AmendmentNotAdditive "amendment_not_additive" 422 false "发布后只能放宽，见 errors。" "A published campaign can only give more; see errors.";
+    AmendmentTooLate "amendment_too_late" 409 false "相关场次已定，不能再改，见 errors。" "What errors names has been decided and stays as it is.";
+    TooManyAmendments "too_many_amendments" 409 false "修订次数已达上限。" "The campaign has as many amendments as it can have.";
     SandboxOnly "sandbox_only" 404 false "仅沙箱可用。" "Only a sandbox has this.";
     ClockBackwards "clock_backwards" 409 false "活动时钟只能前进。" "The campaign clock only goes forward.";
 

@@ -7,7 +7,7 @@ use super::campaign_file::{
     buckets, check_file, draft, faults, invalid, refused_in, require_state, reservation_maximum_over_shards, status,
 };
 use super::view::CampaignView;
-use super::{Engine, Failure};
+use super::{Engine, Failure, amendment};
 use crate::domain::campaign::{self, effective};
 use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::store::StoreError;
@@ -209,10 +209,14 @@ impl Engine {
         .await
     }
 
-    /// The file as published, its hash and its state, for everybody.
+    /// The file that holds and its state, for everybody; once it was amended also the file that `rules_hash` names, and every change.
     pub fn public_campaign(&self, view: &CampaignView) -> Value {
         let mut body = status(&view.id, &view.record, &view.campaign, &[], self.now());
         body["campaign"] = serde_json::from_str(&view.record.file).unwrap_or_default();
+        if let Some(published) = &view.record.published_file {
+            body["published"] = serde_json::from_str(published).unwrap_or_default();
+            body["amendments"] = amendment::published(view, view.record.amendments_count());
+        }
         body
     }
 
@@ -277,7 +281,7 @@ impl Engine {
     }
 
     /// Brings the view of a record that was just read or written to this node and to every shard.
-    async fn make_known(&self, record: &CampaignRecord) -> Result<(), StoreError> {
+    pub(super) async fn make_known(&self, record: &CampaignRecord) -> Result<(), StoreError> {
         self.refresh().await?;
         if record.state == State::Published { self.push_view(record.number, record.rev).await } else { Ok(()) }
     }

@@ -50,6 +50,8 @@ pub(super) fn draft(number: u16, key: &ApiKey, file: &[u8], parsed: &Parsed) -> 
         rounds: Vec::new(),
         lists: Default::default(),
         areas: Default::default(),
+        published_file: None,
+        amendments: Vec::new(),
     }
 }
 
@@ -68,7 +70,7 @@ pub(super) fn status(
     now: Ms,
 ) -> Value {
     let sums = campaign.totals();
-    json!({
+    let mut body = json!({
         "campaign_id": campaign_id,
         "state": state_word(record, campaign, now),
         "version": record.rev,
@@ -77,7 +79,17 @@ pub(super) fn status(
         "paused": record.paused,
         "stopped": record.stopped,
         "warnings": warnings.iter().map(fault_json).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(amended) = amended_hash(record, record.amendments_count()) {
+        body["amended_rules_hash"] = amended.into();
+    }
+    body
+}
+
+/// The hash of the file with the first `count` amendments in it; `None` for the published file itself.
+pub(super) fn amended_hash(record: &CampaignRecord, count: usize) -> Option<&str> {
+    let last = record.amendments_in_force(count).pop()?;
+    last.applied.as_ref().map(|applied| applied.rules_hash.as_str())
 }
 
 /// The state by decision and clock: published -> open -> ended.

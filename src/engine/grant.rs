@@ -91,8 +91,11 @@ impl Engine {
         tracing::info!(campaign.id = view.id, round.id = round.round.round_id, names, fits, "names of a grant counted");
         let index = usize::from(round.index);
         self.advance(&view.id, |record| {
-            let first = record.rounds[index].grant.is_none();
-            record.rounds[index].grant.get_or_insert(GrantRecord { names, fits });
+            // Counted against the packs of another file, they are counted again.
+            let first = record.rounds[index].grant.is_none() && record.file == view.record.file;
+            if first {
+                record.rounds[index].grant = Some(GrantRecord { names, fits });
+            }
             first
         })
         .await

@@ -52,7 +52,8 @@ impl Engine {
                 .into());
         }
         self.advance(campaign_id, |record| {
-            let open = matches!(record.rounds[index].list, ListState::Open);
+            // Whether the list is due was read from the file as this node knew it; amended since, it may be due later.
+            let open = matches!(record.rounds[index].list, ListState::Open) && record.file == view.record.file;
             if open {
                 record.rounds[index].list = ListState::Closing;
                 record.rounds[index].closing_at = Some(now);
@@ -62,7 +63,7 @@ impl Engine {
         .await?;
         let (view, _) = self.round_of(campaign_id, round_id)?;
         let state = &view.rounds[index].record;
-        if matches!(state.list, ListState::Closed(_)) {
+        if !matches!(state.list, ListState::Closing) {
             return Ok(());
         }
         self.strike(&view, round, state.closing_at.unwrap_or(now)).await?;
@@ -76,12 +77,14 @@ impl Engine {
             secret_commitment: hex::encode(Sha256::digest(secret)),
             closed_at,
             drand_round: drand_round(&view.rounds[index], closed_at),
+            amendments: 0,
         };
         tracing::info!(campaign.id = campaign_id, round.id = round_id, entries = closed.count, "list closed");
         self.advance(campaign_id, |record| {
             let closing = matches!(record.rounds[index].list, ListState::Closing);
             if closing {
-                record.rounds[index].list = ListState::Closed(closed.clone());
+                let amendments = record.amendments_count();
+                record.rounds[index].list = ListState::Closed(ClosedList { amendments, ..closed.clone() });
             }
             closing
         })

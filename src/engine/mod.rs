@@ -1,6 +1,7 @@
 //! The use cases: decide with `domain`, commit with one script through `store`, decide again when the store knows more.
 
 pub mod access;
+pub mod amendment;
 pub mod area;
 pub mod audit;
 mod cache;

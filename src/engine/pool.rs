@@ -57,7 +57,7 @@ impl Engine {
             return Ok(true);
         }
         if self.return_is_due(view, round, now) {
-            self.return_unissued(&view.id, round.index).await?;
+            self.return_unissued(view, round.index).await?;
             return Ok(true);
         }
         Ok(false)
@@ -100,7 +100,9 @@ impl Engine {
         let index = usize::from(round.index);
         self.advance(&view.id, |record| {
             let pool = carried + pool_of_record(record);
-            let open = record.rounds[index].supply.is_none() && !record.stopped;
+            // With an amendment that this node has not read yet the round may own more; then it is fixed at the next look.
+            let known = record.file == view.record.file;
+            let open = record.rounds[index].supply.is_none() && !record.stopped && known;
             if open {
                 let fixed = view.campaign.fix_supply(&round.round, Fen(pool));
                 record.rounds[index].supply = Some(fixed.cells);
@@ -127,15 +129,20 @@ impl Engine {
     }
 
     /// First every shard learns that the round is over; what it has not issued then it never will.
-    async fn return_unissued(&self, campaign_id: &str, round: u8) -> Result<(), Failure> {
-        let (now, index) = (self.now(), usize::from(round));
+    async fn return_unissued(&self, view: &CampaignView, round: u8) -> Result<(), Failure> {
+        let (now, index, campaign_id) = (self.now(), usize::from(round), view.id.as_str());
         self.advance(campaign_id, |record| {
-            let first = record.rounds[index].over_at.is_none();
-            record.rounds[index].over_at = record.rounds[index].over_at.or(Some(now));
+            let first = record.rounds[index].over_at.is_none() && record.file == view.record.file;
+            if first {
+                record.rounds[index].over_at = Some(now);
+            }
             first
         })
         .await?;
         let (view, counters, _) = self.books(campaign_id).await?;
+        if view.rounds[index].record.over_at.is_none() {
+            return Ok(());
+        }
         let facts = facts_of(&view);
         let returned = if facts.rounds[index].returns { facts.unissued(round, &counters) } else { 0 };
         self.advance(campaign_id, |record| {

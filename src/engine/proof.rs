@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::Engine;
+use super::campaign_file::amended_hash;
 use super::drawn::Place;
 use super::lists::ListEntry;
 use super::reservation::NO_CHOICE;
 use super::view::{CampaignView, RoundView};
+use super::{Engine, amendment};
 use crate::store::campaign::{CutoffRecord, ListState};
 
 /// The published commitment of a closed list.
@@ -27,6 +28,9 @@ pub fn commitment(view: &CampaignView, round: &RoundView) -> Option<Value> {
     });
     if let Some(drand_round) = list.drand_round {
         commitment["drand_round"] = drand_round.into();
+    }
+    if let Some(amended) = amended_hash(&view.record, list.amendments) {
+        commitment["amended_rules_hash"] = amended.into();
     }
     Some(commitment)
 }
@@ -55,7 +59,14 @@ pub fn proof(engine: &Engine, view: &CampaignView, round: &RoundView) -> Option<
         });
         proof["supply"] = cells.collect();
     }
-    proof["campaign"] = serde_json::from_str(&view.record.file).unwrap_or_default();
+    proof["campaign"] = serde_json::from_str(view.record.published_file()).unwrap_or_default();
+    let amendments = match &round.record.list {
+        ListState::Closed(list) => list.amendments,
+        _ => 0,
+    };
+    if amendments > 0 {
+        proof["amendments"] = amendment::published(view, amendments);
+    }
     let base = format!("/v1/campaigns/{}/rounds/{}", view.id, round.round.round_id);
     proof["entries_url"] = format!("{base}/entries").into();
     proof["winners_url"] = format!("{base}/winners").into();

@@ -63,6 +63,7 @@ fn drawable(entries: u64) -> CampaignRecord {
         secret_commitment: String::new(),
         closed_at: 0,
         drand_round: None,
+        amendments: 0,
     };
     let round = RoundRecord { list: ListState::Closed(list), ..RoundRecord::default() };
     CampaignRecord { rounds: vec![round], ..draft(1, &nobody, FILE, &parsed) }

@@ -70,11 +70,11 @@ impl Engine {
 
     /// Closes a window for good. When this returns every shard has the new revision, so no claim judged before can still pass.
     async fn freeze_window(&self, campaign_id: &str, round_id: &str, wave: usize) -> Result<(), Failure> {
-        let (_, index) = self.round_of(campaign_id, round_id)?;
+        let (view, index) = self.round_of(campaign_id, round_id)?;
         let frozen_at = self.now();
         self.advance(campaign_id, |record| {
             let waves = &mut record.rounds[usize::from(index)].waves;
-            let first = waves.len() == wave;
+            let first = waves.len() == wave && record.file == view.record.file;
             if first {
                 waves.push(WaveRecord { frozen_at, cutoffs: None });
             }

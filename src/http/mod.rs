@@ -1,5 +1,6 @@
 //! The wire: actix-web only here. Each noun has its routes in its own file; this one lists them all and puts the manners around them.
 
+pub mod amendment;
 pub mod answer;
 pub mod area;
 pub mod auth;
@@ -84,6 +85,7 @@ fn routes(config: &mut ServiceConfig, sandbox: bool) {
     wallet::configure(config);
     ops::configure(config);
     campaign::configure(config);
+    amendment::configure(config);
     round::configure(config);
     merchant::configure(config);
     list::configure(config);

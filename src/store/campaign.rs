@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::list::PinnedList;
+use crate::domain::amendment::Change;
 pub use crate::domain::pool::CellSupply;
 use crate::domain::time::Ms;
 
@@ -14,8 +15,9 @@ pub struct CampaignRecord {
     /// Number of the campaign in keys, voucher ids and ledger lines.
     pub number: u16,
     pub program: String,
-    /// The file as it was put; its canonical form gives the rules hash.
+    /// The file that holds: as it was put, with the amendments since its publication.
     pub file: String,
+    /// Of the file as published. It names the rules for good: seeds and receipts carry it.
     pub rules_hash: String,
     pub state: State,
     /// Grows with every change that a transition must know of; scripts compare it with the shard's.
@@ -37,6 +39,52 @@ pub struct CampaignRecord {
     /// The version of each area, likewise.
     #[serde(default)]
     pub areas: BTreeMap<String, u32>,
+    /// The file as published, once an amendment has changed it.
+    #[serde(default)]
+    pub published_file: Option<String>,
+    #[serde(default)]
+    pub amendments: Vec<AmendmentRecord>,
+}
+
+impl CampaignRecord {
+    /// The file that `rules_hash` names.
+    pub fn published_file(&self) -> &str {
+        self.published_file.as_deref().unwrap_or(&self.file)
+    }
+
+    /// Amendments in the order in which they came into force, the first `count` of them.
+    pub fn amendments_in_force(&self, count: usize) -> Vec<&AmendmentRecord> {
+        let mut all: Vec<_> =
+            self.amendments.iter().filter_map(|one| Some((one.applied.as_ref()?.number, one))).collect();
+        all.sort_unstable_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, one)| one).take(count).collect()
+    }
+
+    pub fn amendments_count(&self) -> usize {
+        self.amendments.iter().filter(|one| one.applied.is_some()).count()
+    }
+}
+
+/// A change of a published file, proposed by one person and brought into force by another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AmendmentRecord {
+    pub amendment_id: String,
+    pub reason: String,
+    pub changes: Vec<Change>,
+    pub submitted_by: String,
+    pub submitted_at: Ms,
+    #[serde(default)]
+    pub applied: Option<AppliedRecord>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AppliedRecord {
+    /// From 1, in the order in which amendments came into force.
+    pub number: usize,
+    pub approved_by: String,
+    pub applied_at: Ms,
+    /// Of the whole file with this amendment in it.
+    pub rules_hash: String,
 }
 
 /// What people decided; `open`, `ended` and `settled` follow from the clock.
@@ -149,6 +197,9 @@ pub struct ClosedList {
     /// The beacon that will go into the seed, when the file names drand.
     #[serde(default)]
     pub drand_round: Option<u64>,
+    /// How many amendments were in force: the draw goes by the published file with these.
+    #[serde(default)]
+    pub amendments: usize,
 }
 
 /// The result of a draw: cutoffs, from which every node knows every winner.

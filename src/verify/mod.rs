@@ -17,6 +17,8 @@
 //!   and pseudonym, over all groups; one wins if its group has a pack left and its person has won fewer than the maximum.
 //! - Counts of a `money` supply, and of any with `carry_over: next_round`, are fixed at the draw, not in the file: they are read from the
 //!   proof and printed as `supply=proof`.
+//! - Amendments that were in force when the list closed are in the proof; made in the published file, they must give the
+//!   `amended_rules_hash` of the commitment. The seed carries the hash of the file as published.
 //! - A wave gives the next scores after those that won before. How many is left over is not in the files; it is read from the proof.
 //! - `chance` ranks a group's winners by HMAC-SHA256(seed, "quanyu.tier.v1\0" ‖ entry), ties by pseudonym; packs in file order.
 //!

@@ -18,6 +18,8 @@ pub struct Commitment {
     pub secret_commitment: Option<String>,
     pub entropy: Vec<String>,
     pub drand_round: Option<u64>,
+    /// The file with the amendments that were in force when the list closed; absent when there were none.
+    pub amended_rules_hash: Option<String>,
 }
 
 /// Said after the round has ended.
@@ -35,6 +37,22 @@ struct Reveal {
     /// Packs as they were fixed at the draw, for a `money` supply or with `carry_over: next_round`.
     supply: Option<Vec<Fixed>>,
     drand_signature: Option<String>,
+    #[serde(default)]
+    amendments: Vec<Amendment>,
+}
+
+/// What was changed in the published file, openly, before the list closed.
+#[derive(Debug, Clone, Deserialize)]
+struct Amendment {
+    changes: Vec<Change>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Change {
+    pointer: String,
+    #[serde(default)]
+    current: Value,
+    target: Value,
 }
 
 /// A window after the round's own, in which packs that nobody had claimed went to the next scores.
@@ -62,7 +80,9 @@ pub struct Cutoff {
 }
 
 pub struct Proof {
+    /// The file that the draw goes by: as published, with the amendments that were in force.
     pub campaign: Value,
+    published: Value,
     /// The campaign's entry for this round.
     pub round: Value,
     pub commitment: Commitment,
@@ -79,12 +99,13 @@ impl Proof {
     pub fn read(folder: &Path) -> Result<Proof, Vec<String>> {
         let raw_proof = json(folder, "proof.json")?;
         // The proof repeats the commitment and carries the campaign; the files that were saved earlier count, where they are there.
-        let campaign = json_if_there(folder, "campaign.json")?.unwrap_or_else(|| raw_proof["campaign"].clone());
+        let published = json_if_there(folder, "campaign.json")?.unwrap_or_else(|| raw_proof["campaign"].clone());
         let raw_commitment = json_if_there(folder, "commitment.json")?.unwrap_or_else(|| raw_proof.clone());
         let commitment: Commitment = serde_json::from_value(raw_commitment.clone())
             .map_err(|error| vec![format!("commitment.json is not a commitment: {error}")])?;
         let reveal: Reveal = serde_json::from_value(raw_proof.clone())
             .map_err(|error| vec![format!("proof.json is not a proof: {error}")])?;
+        let campaign = amended(&published, &reveal.amendments)?;
         let rounds = campaign["rounds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let round = rounds
             .iter()
@@ -94,7 +115,7 @@ impl Proof {
         let drawn = Wave { cutoffs: reveal.cutoffs.clone(), tiers: reveal.tiers.clone() };
         let windows = std::iter::once(drawn).chain(reveal.waves.iter().cloned()).collect();
         let supply = reveal.supply.clone();
-        Ok(Proof { campaign, round, commitment, windows, supply, reveal, raw_proof, raw_commitment })
+        Ok(Proof { campaign, published, round, commitment, windows, supply, reveal, raw_proof, raw_commitment })
     }
 
     /// Whether the campaign file alone says how many win.
@@ -141,12 +162,19 @@ impl Proof {
     }
 
     fn check_rules(&self, faults: &mut Faults) {
-        let canonical = serde_json_canonicalizer::to_vec(&self.campaign).unwrap_or_default();
-        let rules_hash = hex::encode(Sha256::digest(canonical));
+        let rules_hash = hash_of(&self.published);
         if rules_hash != self.commitment.rules_hash {
             faults.add(format!(
                 "the rules_hash of campaign.json is {rules_hash}, the commitment says {}",
                 self.commitment.rules_hash
+            ));
+        }
+        let amended = (!self.reveal.amendments.is_empty()).then(|| hash_of(&self.campaign));
+        if amended != self.commitment.amended_rules_hash {
+            faults.add(format!(
+                "with its amendments the campaign has the hash {}, the commitment says {}",
+                amended.as_deref().unwrap_or("of the published file"),
+                self.commitment.amended_rules_hash.as_deref().unwrap_or("that there were none")
             ));
         }
     }
@@ -191,6 +219,32 @@ impl Proof {
 pub fn lp(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     [&length.to_be_bytes(), bytes].concat()
+}
+
+fn hash_of(file: &Value) -> String {
+    hex::encode(Sha256::digest(serde_json_canonicalizer::to_vec(file).unwrap_or_default()))
+}
+
+/// Makes the changes one after another; each names what it finds, so none can be left out or put in unseen.
+fn amended(published: &Value, amendments: &[Amendment]) -> Result<Value, Vec<String>> {
+    let mut file = published.clone();
+    for Change { pointer, current, target } in amendments.iter().flat_map(|amendment| &amendment.changes) {
+        if file.pointer(pointer).unwrap_or(&Value::Null) != current {
+            return Err(vec![format!("an amendment says that {pointer} was {current}, and the file does not")]);
+        }
+        let (parent, name) = pointer.rsplit_once('/').unwrap_or_default();
+        if let Some(place) = file.pointer_mut(pointer) {
+            *place = target.clone();
+            continue;
+        }
+        match file.pointer_mut(parent) {
+            Some(Value::Object(fields)) => {
+                fields.insert(name.replace("~1", "/").replace("~0", "~"), target.clone());
+            }
+            _ => return Err(vec![format!("an amendment names {pointer}, which the file has no place for")]),
+        }
+    }
+    Ok(file)
 }
 
 fn from_hex(text: &str, what: &str, faults: &mut Faults) -> Vec<u8> {

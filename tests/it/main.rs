@@ -7,6 +7,7 @@
 mod harness;
 mod oracle;
 
+mod amendment;
 mod area;
 mod audit;
 mod bad_input;
