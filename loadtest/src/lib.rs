@@ -1,14 +1,13 @@
 //! Load for a running Quanyu, as a stranger who knows only the public API: it shares no code with the server.
 //!
-//! [`engine`] is the client: it knows HTTP and nothing of vouchers, and serves closed loops as well as open ones. [`load`] is the open loop with
-//! its taps, reservations and purchases; [`scenario`] says which load offers what, and looks afterwards whether everything that was
+//! [`engine`] is the client, a crate of its own: it knows HTTP and nothing of vouchers, and serves closed loops as well as open ones. [`load`] is the
+//! open loop with its taps, reservations and purchases; [`scenario`] says which load offers what, and looks afterwards whether everything that was
 //! acknowledged is there.
 
 pub mod campaign;
 pub mod claims;
 pub mod crowd;
 pub mod dice;
-pub mod engine;
 pub mod ledger;
 pub mod load;
 pub mod market;
@@ -24,6 +23,8 @@ pub mod summary;
 pub mod till;
 
 use std::path::PathBuf;
+
+pub use load_client as engine;
 
 /// Why a load could not be run; what it finds when it runs is no fault but a finding.
 #[derive(Debug, thiserror::Error)]

@@ -5,15 +5,16 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use load_client::Answer;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::{Auth, Call, excerpt, problem_code};
+use super::mass::{self, Each};
 use super::people::{Health, Stream};
-use super::rain::{LOST, STEPS, WON, first_step, note_pack};
+use super::rain::{LOST, MOMENTS, WON, first_tap, note_pack};
 use super::recorder::{Counted, Keys, Op};
 use super::reserve::Crowd;
-use super::wire::{Burst, Reply, Verdict};
 use super::{Result, World, io_error};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -68,6 +69,7 @@ pub async fn verify(world: &World<'_>, crowd: &mut Crowd, keys: &mut Keys) -> Re
     ask_the_untold(world, crowd, &winners).await?;
     keys.oversold = Some(issued.max(crowd.packs.len() as u64).saturating_sub(world.scenario.packs));
     keys.duplicates = Some(crowd.doubles + same_numbers(crowd));
+    compare_scripts(world, crowd, &winners);
     fairness(world, crowd.told.len(), &winners);
     println!(
         "packs_issued={issued} oversold={} duplicates={}",
@@ -154,6 +156,22 @@ fn compare_answers(world: &World<'_>, crowd: &Crowd, winners: &[u32]) {
     }
 }
 
+/// A thousand taps have won what one tap wins: a pack for who is on the list, and nothing for who is not.
+fn compare_scripts(world: &World<'_>, crowd: &mut Crowd, winners: &[u32]) {
+    let scripts = std::mem::take(&mut crowd.scripts);
+    let judged = scripts.into_iter().map(|script| {
+        let listed = winners.binary_search(&script.person).is_ok();
+        if listed != crowd.packs.contains_key(&script.person) || listed == (script.lost > 0) {
+            world.recorder.fault("a scripted client has another result than the list", || format!("{script:?}"));
+        }
+        (script, listed)
+    });
+    let judged: Vec<_> = judged.collect();
+    let won = judged.iter().filter(|(_, listed)| *listed).count();
+    println!("scripted_winners={won} of {}", judged.len());
+    *world.recorder.scripts.borrow_mut() = judged;
+}
+
 /// Winners who never saw their pack read it now; some losers ask, too.
 async fn ask_the_untold(world: &World<'_>, crowd: &mut Crowd, winners: &[u32]) -> Result<()> {
     let people = world.people;
@@ -162,16 +180,18 @@ async fn ask_the_untold(world: &World<'_>, crowd: &mut Crowd, winners: &[u32]) -
     let listed: HashSet<u32> = winners.iter().copied().collect();
     let losers = (0..crowd.told.len() as u32).filter(|person| !listed.contains(person)).filter(asking);
     let items: Vec<u32> = untold.chain(losers).collect();
-    let path = world.office.round_path("/claims/mine");
-    let host = world.client.address;
-    let Crowd { wires, packs, doubles, .. } = crowd;
+    let head = format!(
+        "GET {} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer ",
+        world.office.round_path("/claims/mine"),
+        world.client.address
+    );
+    let Crowd { packs, doubles, .. } = crowd;
     let build = |person: u32, out: &mut Vec<u8>| {
-        let token = people.token(person, Health::Green);
-        out.extend_from_slice(
-            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\r\n").as_bytes(),
-        );
+        out.extend_from_slice(head.as_bytes());
+        people.write_token(person, Health::Green, out);
+        out.extend_from_slice(b"\r\n\r\n");
     };
-    let handle = |person: u32, reply: Reply<'_>| {
+    let handle = |person: u32, reply: &Answer<'_>| {
         let answer = serde_json::from_slice::<Mine<'_>>(reply.body).ok().filter(|_| reply.status == 200);
         match answer {
             Some(Mine { result: "won", pack: Some(pack) }) if listed.contains(&person) => {
@@ -183,9 +203,10 @@ async fn ask_the_untold(world: &World<'_>, crowd: &mut Crowd, winners: &[u32]) -
                 world.recorder.fault(&what, || format!("person {person}: {}", excerpt(reply.body)));
             }
         }
-        Verdict::Done
     };
-    wires.run(&items, Burst { op: Op::ClaimsMine, recorder: world.recorder, build, handle }).await?;
+    let length = items.len() as u64;
+    let mut asking = Each { op: Op::ClaimsMine, people: items.into_iter(), build, handle };
+    mass::play(world, "ask", length, &mut asking)?;
     look_into_a_wallet(world, winners).await
 }
 
@@ -213,7 +234,7 @@ fn same_numbers(crowd: &Crowd) -> u64 {
 /// Winners by the tenth of the window in which they first tapped: equal bars are the point of a decided rain.
 fn fairness(world: &World<'_>, people: usize, winners: &[u32]) {
     let mut tenths = vec![(0_u64, 0_u64); 10];
-    let tenth = |person: u32| first_step(world, person).map(|step| (step * 10 / STEPS) as usize);
+    let tenth = |person: u32| first_tap(world, person).map(|moment| (moment * 10 / MOMENTS) as usize);
     (0..people as u32).filter_map(tenth).for_each(|tenth| tenths[tenth].1 += 1);
     winners.iter().filter_map(|person| tenth(*person)).for_each(|tenth| tenths[tenth].0 += 1);
     let share = |(won, of): (u64, u64)| if of == 0 { 0.0 } else { won as f64 * 100.0 / of as f64 };

@@ -10,6 +10,8 @@ mod chart;
 mod client;
 mod closing;
 mod draw;
+mod gauge;
+mod mass;
 mod merchants;
 mod office;
 mod passes;
@@ -20,8 +22,8 @@ mod recorder;
 mod redeem;
 mod report;
 mod reserve;
+mod script;
 mod server;
-mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -69,10 +71,13 @@ pub struct Options {
     /// How many of 10,000 early winners tap again when their moment has come; the others are credited after the close.
     #[arg(long, default_value_t = 7_000, value_parser = clap::value_parser!(u64).range(0..=10_000))]
     pub return_share: u64,
-    /// Keep-alive connections of the driver.
+    /// Keep-alive connections of the office, the tills and their customers.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub connections: u64,
-    /// Requests in flight on one connection while reserving and tapping.
+    /// Keep-alive connections of the crowd that reserves and taps.
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub crowd_connections: u64,
+    /// Requests of the crowd in flight on one connection.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=256))]
     pub pipeline: u64,
     /// Merchants at the tills [default: one for 1,000 people, 8 to 2,000].
@@ -162,7 +167,8 @@ async fn rehearse(options: Options) -> Result<bool> {
         folder: &folder,
     };
     let mut keys = Keys::default();
-    // A rehearsal that is told to stop must not leave its server behind.
+    // A rehearsal that is told to stop must not leave its server behind. The masses hold this thread, so they look for themselves.
+    tokio::spawn(server::note_stop());
     let end = tokio::select! {
         end = play(&world, &mut keys) => end,
         () = server::told_to_stop() => Err(RehearsalError::Interrupted),

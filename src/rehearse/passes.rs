@@ -30,6 +30,10 @@ impl Passes {
     pub fn put(&mut self, person: u32, pass: &str) {
         let record = pack(pass);
         let stripe = &mut self.stripes[person as usize / STRIPE];
+        if stripe.bytes.is_empty() {
+            // All passes of a round are of one length: no room is taken that is not needed.
+            stripe.bytes.reserve_exact(record.len() * STRIPE);
+        }
         stripe.starts[person as usize % STRIPE] = stripe.bytes.len() as u32 + 1;
         stripe.bytes.extend_from_slice(&record);
     }
@@ -84,7 +88,8 @@ fn unpack(record: &[u8], out: &mut Vec<u8>) {
     encode(&rest[..tail], out);
 }
 
-fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+/// Appends base64 without padding.
+pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
     let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut out[start..]).expect("the slice has room for all padding");

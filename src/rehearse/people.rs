@@ -9,6 +9,7 @@ use sha2::Sha256;
 use std::fmt::Write as _;
 
 use super::campaign::Scenario;
+use super::passes::encode;
 
 /// Districts of Chengdu, for files that do not ask for another residence.
 const DISTRICTS: [&str; 12] = [
@@ -61,12 +62,22 @@ impl People {
 
     /// A resident's token as the program's identity provider would sign it.
     pub fn token(&self, person: u32, health: Health) -> String {
+        let mut token = Vec::with_capacity(480);
+        self.write_token(person, health, &mut token);
+        String::from_utf8(token).expect("a token is base64 and dots")
+    }
+
+    /// Appends the token; it is signed on the spot with a key that was prepared once.
+    pub fn write_token(&self, person: u32, health: Health, out: &mut Vec<u8>) {
         let number = self.document_number(person);
         let colour = match health {
             Health::Green => "green",
             Health::Yellow => "yellow",
         };
-        let mut claims = format!(
+        let mut claims = String::with_capacity(300);
+        // Writing into a string cannot fail.
+        let _ = write!(
+            claims,
             r#"{{"iss":"quanyu-sandbox","aud":"quanyu","sub":"resident-{person}","exp":{},"document_type":"cn_id","document_number":"{number}","health_pass":"{colour}","residence":"{}""#,
             self.expires,
             &number[..6]
@@ -78,16 +89,15 @@ impl People {
             let _ = write!(claims, r#","phone":"+86199{:08}""#, person);
         }
         claims.push('}');
-        let mut token = String::with_capacity(480);
-        token.push_str(&self.header);
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        let begin = out.len();
+        out.extend_from_slice(self.header.as_bytes());
+        out.push(b'.');
+        encode(claims.as_bytes(), out);
         let mut mac = self.key.clone();
-        mac.update(token.as_bytes());
+        mac.update(&out[begin..]);
         let signature = mac.finalize().into_bytes();
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-        token
+        out.push(b'.');
+        encode(&signature, out);
     }
 
     pub fn channel(&self, person: u32) -> Option<&str> {
@@ -140,6 +150,7 @@ pub enum Stream {
     RefundWhen,
     Shop,
     Sample,
+    Script,
 }
 
 /// SplitMix64 over seed, stream and index: cheap, stateless and even enough for a crowd.

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use super::gauge::Reading;
+use super::script::Script;
+
 /// Every kind of request the driver sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
@@ -46,6 +49,14 @@ impl Op {
     }
 }
 
+/// What a tap of the rain was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Won,
+    NotYet,
+    Lost,
+}
+
 /// One moment of the rain on the campaign clock.
 #[derive(Clone, Copy, Debug)]
 pub struct RainPoint {
@@ -65,6 +76,8 @@ pub struct Recorder {
     latencies: RefCell<BTreeMap<Op, Histogram<u64>>>,
     /// Answers per tenth of a second since the start.
     tenths: RefCell<BTreeMap<Op, Vec<u32>>>,
+    /// Answers of the rain per tenth of a second since the start, by [`Outcome`].
+    outcomes: RefCell<[Vec<u32>; 3]>,
     faults: RefCell<BTreeMap<String, Fault>>,
     retries: Cell<u64>,
     notes: RefCell<Vec<String>>,
@@ -72,6 +85,8 @@ pub struct Recorder {
     pub rain: RefCell<Vec<RainPoint>>,
     /// Winners and tappers by tenth of the window in which they first tapped.
     pub fairness: RefCell<Vec<(u64, u64)>>,
+    /// The scripted clients, and whether each stands on the published list.
+    pub scripts: RefCell<Vec<(Script, bool)>>,
     /// Date, redemptions and refunds of each campaign day.
     pub days: RefCell<Vec<(String, u64, u64)>>,
 }
@@ -82,27 +97,36 @@ impl Recorder {
             started: Instant::now(),
             latencies: RefCell::default(),
             tenths: RefCell::default(),
+            outcomes: RefCell::default(),
             faults: RefCell::default(),
             retries: Cell::new(0),
             notes: RefCell::default(),
             stages: RefCell::default(),
             rain: RefCell::default(),
             fairness: RefCell::default(),
+            scripts: RefCell::default(),
             days: RefCell::default(),
         }
     }
 
     pub fn answered(&self, op: Op, took: Duration) {
+        self.answered_at(op, took, Instant::now());
+    }
+
+    pub fn answered_at(&self, op: Op, took: Duration, at: Instant) {
         let mut latencies = self.latencies.borrow_mut();
         let histogram = latencies.entry(op).or_insert_with(new_histogram);
         histogram.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1));
-        let tenth = (self.started.elapsed().as_millis() / 100) as usize;
-        let mut tenths = self.tenths.borrow_mut();
-        let series = tenths.entry(op).or_default();
-        if series.len() <= tenth {
-            series.resize(tenth + 1, 0);
-        }
-        series[tenth] += 1;
+        count(self.tenths.borrow_mut().entry(op).or_default(), self.tenth(at));
+    }
+
+    /// One answer of the rain, by what it said.
+    pub fn told(&self, outcome: Outcome, at: Instant) {
+        count(&mut self.outcomes.borrow_mut()[outcome as usize], self.tenth(at));
+    }
+
+    fn tenth(&self, at: Instant) -> usize {
+        (at.saturating_duration_since(self.started).as_millis() / 100) as usize
     }
 
     pub fn retried(&self) {
@@ -165,18 +189,38 @@ impl Recorder {
 
     /// Answers per second over the time in which `op` was answered at all.
     pub fn rate(&self, op: Op) -> Vec<(f64, f64)> {
-        let tenths = self.tenths.borrow();
-        let Some(series) = tenths.get(&op) else { return Vec::new() };
-        let Some(begin) = series.iter().position(|count| *count > 0) else { return Vec::new() };
-        let busy = &series[begin..];
-        let width = (busy.len() / 120).clamp(1, 10);
-        let mut points = Vec::new();
-        for (index, chunk) in busy.chunks(width).enumerate() {
-            let count: u32 = chunk.iter().sum();
-            points.push((index as f64 * width as f64 / 10.0, f64::from(count) * 10.0 / chunk.len() as f64));
-        }
-        points
+        self.tenths.borrow().get(&op).map(|series| rates(series, series)).unwrap_or_default()
     }
+
+    /// Answers per second of one outcome, over the time of all taps.
+    pub fn outcome_rate(&self, outcome: Outcome) -> Vec<(f64, f64)> {
+        let taps = self.tenths.borrow();
+        taps.get(&Op::Tap).map(|all| rates(&self.outcomes.borrow()[outcome as usize], all)).unwrap_or_default()
+    }
+
+    pub fn outcomes(&self, outcome: Outcome) -> u64 {
+        self.outcomes.borrow()[outcome as usize].iter().map(|count| u64::from(*count)).sum()
+    }
+}
+
+fn count(series: &mut Vec<u32>, tenth: usize) {
+    if series.len() <= tenth {
+        series.resize(tenth + 1, 0);
+    }
+    series[tenth] += 1;
+}
+
+/// `series` per second over the time of `all`, at most some 120 points.
+fn rates(series: &[u32], all: &[u32]) -> Vec<(f64, f64)> {
+    let Some(begin) = all.iter().position(|count| *count > 0) else { return Vec::new() };
+    let width = ((all.len() - begin) / 120).clamp(1, 10);
+    let chunks = (begin..all.len()).step_by(width).enumerate();
+    let point = |(index, from): (usize, usize)| {
+        let until = (from + width).min(all.len());
+        let sum: u32 = series.iter().take(until).skip(from).sum();
+        (index as f64 * width as f64 / 10.0, f64::from(sum) * 10.0 / (until - from) as f64)
+    };
+    chunks.map(point).collect()
 }
 
 fn new_histogram() -> Histogram<u64> {
@@ -191,12 +235,32 @@ pub struct Keys {
     pub oversold: Option<u64>,
     pub duplicates: Option<u64>,
     pub draw: Option<bool>,
-    pub taps: Option<u64>,
+    pub rain: Option<RainFigures>,
     pub redeemed: Option<u64>,
     pub refunded: Option<u64>,
     pub ledger: Option<bool>,
     pub audit: Option<bool>,
     pub settlement: Option<bool>,
+}
+
+/// What the rain took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RainFigures {
+    /// From the first tap sent to the last one answered.
+    pub claim_seconds: f64,
+    /// Answered taps of the plan, and those of people who came again.
+    pub taps: u64,
+    pub taps_again: u64,
+    pub store_calls: Option<u64>,
+    /// Campaign seconds for a second on the wall, over the whole window.
+    pub clock_rate: f64,
+    pub spent: Reading,
+}
+
+impl RainFigures {
+    pub fn taps_per_s(&self) -> f64 {
+        (self.taps + self.taps_again) as f64 / self.claim_seconds.max(1e-3)
+    }
 }
 
 /// A number that must come out at exactly what the file and the crowd make of it.
@@ -221,7 +285,7 @@ impl Keys {
         let counted = self.reserved.holds() && self.packs_issued.holds();
         let exact = self.oversold == Some(0) && self.duplicates == Some(0);
         let proven = [self.draw, self.ledger, self.audit, self.settlement].iter().all(|key| *key == Some(true));
-        let played = self.taps.is_some() && self.redeemed.is_some() && self.refunded.is_some();
+        let played = self.rain.is_some() && self.redeemed.is_some() && self.refunded.is_some();
         counted && exact && proven && played
     }
 
@@ -230,13 +294,21 @@ impl Keys {
         let word = |value: Option<bool>, good: &str, bad: &str| {
             value.map_or("not_reached", |holds| if holds { good } else { bad }).to_owned()
         };
+        let rain =
+            |figure: &dyn Fn(&RainFigures) -> String| self.rain.as_ref().map_or("not_reached".to_owned(), figure);
         vec![
+            ("claim_seconds", rain(&|rain| format!("{:.1}", rain.claim_seconds))),
+            ("taps_again", rain(&|rain| rain.taps_again.to_string())),
+            ("taps_per_s", rain(&|rain| format!("{:.0}", rain.taps_per_s()))),
+            ("store_calls", rain(&|rain| rain.store_calls.map_or("unread".to_owned(), |calls| calls.to_string()))),
+            ("clock_rate", rain(&|rain| format!("{:.1}", rain.clock_rate))),
+            // The last lines are those that every version prints; scripts read them.
             ("reserved", number(self.reserved.found)),
             ("packs_issued", number(self.packs_issued.found)),
             ("oversold", number(self.oversold)),
             ("duplicates", number(self.duplicates)),
             ("draw", word(self.draw, "verified", "wrong")),
-            ("taps", number(self.taps)),
+            ("taps", rain(&|rain| rain.taps.to_string())),
             ("redeemed", number(self.redeemed)),
             ("refunded", number(self.refunded)),
             ("ledger", word(self.ledger, "balanced", "differs")),
@@ -254,7 +326,7 @@ mod tests {
     fn a_campaign_that_was_not_played_to_its_end_does_not_hold() {
         assert!(!Keys::default().hold());
         assert!(Keys::default().lines().iter().all(|(_, value)| value == "not_reached"));
-        assert_eq!(Keys::default().lines().len(), 11);
+        assert_eq!(Keys::default().lines().len(), 16);
     }
 
     #[test]
@@ -265,7 +337,7 @@ mod tests {
             oversold: Some(0),
             duplicates: Some(0),
             draw: Some(true),
-            taps: Some(50),
+            rain: Some(RainFigures { taps: 50, ..RainFigures::default() }),
             redeemed: Some(9),
             refunded: Some(1),
             ledger: Some(true),

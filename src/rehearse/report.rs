@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::chart::{Bar, Line, bars, escape, lines};
-use super::recorder::{Keys, Op, Recorder};
+use super::recorder::{Keys, Op, Outcome, RainFigures, Recorder};
 use super::{Result, World, io_error};
 
 const PAGE: &str = include_str!("report.html");
@@ -39,7 +39,9 @@ fn page(recorder: &Recorder, keys: &Keys, heading: &str, verdict: &str, facts: &
         ("keys", rows(&key_rows)),
         ("faults", faults(recorder)),
         ("reservations", rate(recorder, "Reservations a second", Op::Reserve)),
-        ("taps", rate(recorder, "Taps a second", Op::Tap)),
+        ("taps", taps(recorder)),
+        ("rain", keys.rain.map(|rain| rows(&rain_rows(recorder, &rain))).unwrap_or_default()),
+        ("scripts", scripts(recorder)),
         ("curve", curve(recorder)),
         ("fairness", fairness(recorder)),
         ("days", days(recorder)),
@@ -69,7 +71,11 @@ fn facts(world: &World<'_>, took: Duration) -> Vec<(String, String)> {
         ("taps for each person".to_owned(), options.taps_per_person.to_string()),
         ("refunds of 10,000 orders".to_owned(), options.refund_share.to_string()),
         ("early winners returning of 10,000".to_owned(), options.return_share.to_string()),
-        ("connections × pipeline".to_owned(), format!("{} × {}", options.connections, options.pipeline)),
+        (
+            "connections × pipeline of the crowd".to_owned(),
+            format!("{} × {}", options.crowd_connections, options.pipeline),
+        ),
+        ("connections of office and tills".to_owned(), options.connections.to_string()),
         ("cores, shared by server, store and driver".to_owned(), cores.to_string()),
         ("system".to_owned(), format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
         ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -110,6 +116,53 @@ fn faults(recorder: &Recorder) -> String {
 fn rate(recorder: &Recorder, title: &str, op: Op) -> String {
     let points = recorder.rate(op);
     lines(title, "seconds", &[Line { name: title, tone: "one", points }])
+}
+
+fn taps(recorder: &Recorder) -> String {
+    let line = |name, tone, outcome| Line { name, tone, points: recorder.outcome_rate(outcome) };
+    let all = Line { name: "all", tone: "all", points: recorder.rate(Op::Tap) };
+    let lost = line("lost", "two", Outcome::Lost);
+    let (won, not_yet) = (line("won", "one", Outcome::Won), line("not yet", "three", Outcome::NotYet));
+    lines("Taps a second", "seconds", &[all, lost, won, not_yet])
+}
+
+/// What the rain took and cost.
+fn rain_rows(recorder: &Recorder, rain: &RainFigures) -> Vec<(String, String)> {
+    let seconds = |cpu: Option<f64>| cpu.map_or("unread".to_owned(), |cpu| format!("{cpu:.1} s"));
+    let told = |outcome| grouped(recorder.outcomes(outcome));
+    let calls = rain.store_calls.map_or("unread".to_owned(), grouped);
+    let row = |name: &str, value: String| (name.to_owned(), value);
+    vec![
+        row("first tap sent to last tap answered", format!("{:.1} s", rain.claim_seconds)),
+        row("taps, one of each person by default", grouped(rain.taps)),
+        row("taps of people who came again", grouped(rain.taps_again)),
+        row("taps a second", grouped(rain.taps_per_s() as u64)),
+        row("told: won", told(Outcome::Won)),
+        row("told: not yet", told(Outcome::NotYet)),
+        row("told: lost", told(Outcome::Lost)),
+        row("script calls of the store", calls),
+        row("campaign seconds for one on the wall", format!("{:.1}", rain.clock_rate)),
+        row("processor time of the server", seconds(rain.spent.server_cpu)),
+        row("processor time of the store", seconds(rain.spent.store_cpu)),
+        row("processor time of this driver", seconds(rain.spent.driver_cpu)),
+    ]
+}
+
+fn scripts(recorder: &Recorder) -> String {
+    let mut table = "<table class=\"numbers\"><tr><th>person</th><th>taps in a second</th><th>told 429</th><th>answered</th><th>all answers</th><th>on the list drawn before</th><th>has a pack</th></tr>".to_owned();
+    for (script, listed) in recorder.scripts.borrow().iter() {
+        let answered = script.lost + script.not_yet + script.won;
+        let yes = if *listed { "yes" } else { "no" };
+        let _ = write!(
+            table,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{answered}</td><td>{}</td><td>{yes}</td><td>{yes}</td></tr>",
+            script.person,
+            script.sent,
+            script.limited,
+            escape(script.heard())
+        );
+    }
+    table + "</table>"
 }
 
 fn curve(recorder: &Recorder) -> String {
@@ -182,8 +235,11 @@ fn yuan(fen: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::rehearse::recorder::{Counted, RainPoint};
+    use crate::rehearse::script::Script;
 
     fn played() -> (Recorder, Keys) {
         let recorder = Recorder::new();
@@ -192,12 +248,17 @@ mod tests {
             let point = RainPoint { second: step as f64 * 3.0, issued: released * 9 / 10, released };
             recorder.rain.borrow_mut().push(point);
             recorder.answered(Op::Tap, Duration::from_micros(300 + step * 7));
+            recorder.told(Outcome::Lost, Instant::now());
             recorder.answered(Op::Reserve, Duration::from_micros(900 + step * 3));
         }
         *recorder.fairness.borrow_mut() = (0..10).map(|tenth| (2_000 + tenth, 5_000)).collect();
         *recorder.days.borrow_mut() = (0..44).map(|day| (format!("2020-08-{day:02}"), 3_000 - day * 40, day)).collect();
         recorder.note("A note with <b>markup</b> & more.".to_owned());
-        let keys = Keys { reserved: Counted::new(50_000, 50_000), draw: Some(true), ..Keys::default() };
+        let script = Script { person: 7, sent: 1_000, lost: 40, limited: 960, ..Script::default() };
+        recorder.scripts.borrow_mut().push((script, false));
+        let rain = RainFigures { claim_seconds: 2.0, taps: 50_000, ..RainFigures::default() };
+        let keys =
+            Keys { reserved: Counted::new(50_000, 50_000), draw: Some(true), rain: Some(rain), ..Keys::default() };
         (recorder, keys)
     }
 
@@ -214,6 +275,7 @@ mod tests {
         assert!(page.contains("&lt;script&gt;") && page.contains("chengdu &lt;1:100&gt;"));
         assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
         assert!(page.matches("<svg").count() >= 3);
+        assert!(page.contains("<td>7</td><td>1000</td><td>960</td><td>40</td><td>lost</td><td>no</td>"));
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! Stage B, first half: the crowd reserves, some twice, some think better of it, some may not.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::time::Instant;
 
+use load_client::{Answer, Times};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::client::{Auth, Call, excerpt, problem_code};
+use super::mass::{self, Item, Mass, Pace};
 use super::passes::Passes;
 use super::people::{Health, Stream};
 use super::recorder::{Counted, Keys, Op};
-use super::wire::{Burst, Reply, Verdict, Wires};
+use super::script::Script;
 use super::{RehearsalError, Result, World};
 
 /// The clock is moved this often through the reservation window.
@@ -27,11 +27,12 @@ pub struct Crowd {
     pub passes: Passes,
     /// First eight bytes of each pseudonym: enough to find a person on the published lists.
     pub prefixes: Vec<u64>,
-    pub wires: Wires,
     /// What each person has been told, filled by the rain.
     pub told: Vec<u8>,
     /// Hash of the pack number of each person who was shown one.
     pub packs: HashMap<u32, u64>,
+    /// Those who have their pass tapped by a script.
+    pub scripts: Vec<Script>,
     /// People who were shown two different packs.
     pub doubles: u64,
 }
@@ -52,63 +53,106 @@ pub async fn play(world: &World<'_>, keys: &mut Keys) -> Result<Crowd> {
     let begun = Instant::now();
     let scenario = world.scenario;
     let people = u32::try_from(scenario.population).map_err(|_| too_many())?;
-    let options = world.options;
-    let crowd = RefCell::new((Passes::new(people), vec![0_u64; people as usize]));
-    let mut wires = Wires::new(world.client.address, options.connections as usize, options.pipeline as usize);
-    let path = world.office.campaign_path("/reservations");
-    let body = reservation_body(world);
-    let (opens, closes) = scenario.reservation;
-    let bar = progress(scenario.population, "reserve");
-    for step in 0..STEPS {
-        world.office.clock(opens + (closes - opens) * step as i64 / STEPS as i64).await?;
-        let share = |step: u64| (u64::from(people) * step / STEPS) as u32;
-        let items: Vec<u32> = (share(step)..share(step + 1)).collect();
-        let build = |person: u32, out: &mut Vec<u8>| {
-            let token = world.people.token(person, Health::Green);
-            request(out, &path, &world.client.address.to_string(), &token, &body);
-        };
-        let handle = |person: u32, reply: Reply<'_>| take(world, &crowd, person, &reply);
-        wires.run(&items, Burst { op: Op::Reserve, recorder: world.recorder, build, handle }).await?;
-        bar.inc(items.len() as u64);
-        if world.recorder.faults() > 1_000 {
-            return Err(RehearsalError::TooManyFaults { stage: "reserving", faults: world.recorder.faults() });
-        }
-        if step == STEPS / 2 {
-            withdraw_some(world, people).await?;
-            refuse_some(world, people).await?;
-        }
-    }
-    let (passes, prefixes) = crowd.into_inner();
+    let (opens, _) = scenario.reservation;
+    world.office.clock(opens).await?;
+    let mut reserving = Reserving {
+        world,
+        people,
+        next: 0,
+        until: people / 2,
+        pace: Pace::new(world, scenario.reservation, STEPS),
+        head: request_head(world),
+        tail: request_tail(world),
+        passes: Passes::new(people),
+        prefixes: vec![0; people as usize],
+    };
+    mass::play(world, "reserve", u64::from(people / 2), &mut reserving)?;
+    withdraw_some(world, people).await?;
+    refuse_some(world, people).await?;
+    reserving.until = people;
+    mass::play(world, "reserve", u64::from(people - people / 2), &mut reserving)?;
+    let Reserving { passes, prefixes, .. } = reserving;
     repeat_some(world, &prefixes).await?;
-    bar.finish_and_clear();
     let stats = world.office.stats().await?;
     let reserved = stats["reserved"].as_u64().unwrap_or_default();
     keys.reserved = Counted::new(reserved, scenario.population);
-    println!("reserved={reserved} of {}", scenario.population);
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("reserved={reserved} of {} reserve_seconds={seconds:.1}", scenario.population);
     world.recorder.stage("reserve", begun.elapsed());
     let told = vec![0; people as usize];
-    Ok(Crowd { passes, prefixes, wires, told, packs: HashMap::new(), doubles: 0 })
+    Ok(Crowd { passes, prefixes, told, packs: HashMap::new(), scripts: Vec::new(), doubles: 0 })
 }
 
-fn take(world: &World<'_>, crowd: &RefCell<(Passes, Vec<u64>)>, person: u32, reply: &Reply<'_>) -> Verdict {
-    let parsed = match reply.status {
-        200 | 201 => serde_json::from_slice::<Reserved<'_>>(reply.body).map_err(|error| error.to_string()),
-        status => Err(format!("{status} {}", problem_code(reply.body))),
-    };
-    let prefix =
-        |reserved: &Reserved<'_>| reserved.reservation.pseudonym.get(..16).map(|hex| u64::from_str_radix(hex, 16));
-    match parsed {
-        Ok(reserved) => match prefix(&reserved) {
-            Some(Ok(prefix)) => {
-                let mut crowd = crowd.borrow_mut();
-                crowd.0.put(person, reserved.pass);
-                crowd.1[person as usize] = prefix;
-            }
-            _ => world.recorder.fault("reservation without a pseudonym", || excerpt(reply.body)),
-        },
-        Err(what) => world.recorder.fault(&format!("reserve: {what}"), || excerpt(reply.body)),
+/// The crowd on its way to the list, in the order of its numbers.
+struct Reserving<'w, 'a> {
+    world: &'w World<'a>,
+    people: u32,
+    next: u32,
+    until: u32,
+    pace: Pace,
+    head: String,
+    tail: String,
+    passes: Passes,
+    prefixes: Vec<u64>,
+}
+
+impl Mass for Reserving<'_, '_> {
+    fn op(&self) -> Op {
+        Op::Reserve
     }
-    Verdict::Done
+
+    fn next(&mut self) -> Option<Item> {
+        // The last step is the close, at which nobody may reserve any more.
+        let step = u64::from(self.next) * STEPS / u64::from(self.people.max(1));
+        if self.pace.moves(step.min(STEPS - 1)) {
+            return Some(Item::Clock);
+        }
+        let person = self.next;
+        (person < self.until).then(|| {
+            self.next += 1;
+            Item::Person(person)
+        })
+    }
+
+    fn write(&mut self, item: Item, out: &mut Vec<u8>) {
+        match item {
+            Item::Person(person) => {
+                out.extend_from_slice(self.head.as_bytes());
+                self.world.people.write_token(person, Health::Green, out);
+                out.extend_from_slice(self.tail.as_bytes());
+            }
+            _ => self.pace.write(out),
+        }
+    }
+
+    fn hear(&mut self, item: Item, answer: &Answer<'_>, _: Times) {
+        match item {
+            Item::Person(person) => self.take(person, answer),
+            _ => self.pace.hear(self.world.recorder, answer),
+        }
+    }
+}
+
+impl Reserving<'_, '_> {
+    fn take(&mut self, person: u32, answer: &Answer<'_>) {
+        let recorder = self.world.recorder;
+        let parsed = match answer.status {
+            200 | 201 => serde_json::from_slice::<Reserved<'_>>(answer.body).map_err(|error| error.to_string()),
+            status => Err(format!("{status} {}", problem_code(answer.body))),
+        };
+        let prefix =
+            |reserved: &Reserved<'_>| reserved.reservation.pseudonym.get(..16).map(|hex| u64::from_str_radix(hex, 16));
+        match parsed {
+            Ok(reserved) => match prefix(&reserved) {
+                Some(Ok(prefix)) => {
+                    self.passes.put(person, reserved.pass);
+                    self.prefixes[person as usize] = prefix;
+                }
+                _ => recorder.fault("reservation without a pseudonym", || excerpt(answer.body)),
+            },
+            Err(what) => recorder.fault(&format!("reserve: {what}"), || excerpt(answer.body)),
+        }
+    }
 }
 
 /// The same person again, with the same token: the same reservation comes back.
@@ -188,17 +232,14 @@ fn json_body(world: &World<'_>) -> serde_json::Value {
     }
 }
 
-fn reservation_body(world: &World<'_>) -> String {
-    json_body(world).to_string()
+fn request_head(world: &World<'_>) -> String {
+    let path = world.office.campaign_path("/reservations");
+    format!("POST {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer ", world.client.address)
 }
 
-fn request(out: &mut Vec<u8>, path: &str, host: &str, token: &str, body: &str) {
-    // Writing into a vector cannot fail.
-    let _ = write!(
-        out,
-        "POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
+fn request_tail(world: &World<'_>) -> String {
+    let body = json_body(world).to_string();
+    format!("\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// A bar on a terminal; nothing in a log.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -63,6 +64,19 @@ impl Server {
             println!("data={}", self.data.display());
         }
     }
+}
+
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Notes for [`stopping`] that the rehearsal was told to stop.
+pub async fn note_stop() {
+    told_to_stop().await;
+    STOPPING.store(true, Ordering::Relaxed);
+}
+
+/// Whether the rehearsal was told to stop.
+pub fn stopping() -> bool {
+    STOPPING.load(Ordering::Relaxed)
 }
 
 /// Resolves on Ctrl-C or a polite kill.

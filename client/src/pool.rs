@@ -8,7 +8,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 
 use super::connection::{Connection, Flight};
-use super::{Lost, Target, Work};
+use crate::{Lost, Target, Work};
 
 /// Answers that are read before requests are sent again.
 const TOGETHER: usize = 64;

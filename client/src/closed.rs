@@ -68,7 +68,7 @@ mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
 
     use super::*;
-    use crate::engine::Request;
+    use crate::Request;
 
     /// A server of one path that answers the number in its request; it closes the connection instead when that is a multiple of `closes`.
     fn echo(closes: u64) -> SocketAddr {

@@ -1,6 +1,6 @@
 //! Answers as they stand in the receive buffer.
 
-use super::Lost;
+use crate::Lost;
 
 /// More headers than any answer of the API has.
 const HEADERS: usize = 48;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Lost, Target, closed_loop};
+use crate::{Lost, Target, closed_loop};
 
 /// An answer that outlives its connection.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use super::wire::first;
-use super::{Answer, Lost, Times};
+use crate::{Answer, Lost, Times};
 
 const READ: usize = 32 * 1024;
 
