@@ -1,6 +1,7 @@
 //! At the till: pay codes, quotes, holds, confirm, cancel, reverse, refund, and the right words.
 
 mod limits;
+mod refunds;
 mod refusals;
 mod several;
 mod time;

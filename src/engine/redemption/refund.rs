@@ -2,18 +2,24 @@
 
 use rmpv::Value;
 
+use super::limits::{place_of_order, use_value};
 use super::moves::Moves;
 use super::redeem::refused;
 use super::reverse::campaign_of;
 use super::{Answered, OrderView, TRIES, Till, broken, contended};
+use crate::domain::campaign::schema::LimitAction;
+use crate::domain::limit::{Keeper, LimitFact, facts_on};
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::order::{Order, OrderKey, OrderState, limit_entity, order_key};
+use crate::domain::person::bucket_of;
 use crate::domain::refund;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::time::DAY;
+use crate::domain::time::{DAY, Ms};
+use crate::domain::voucher::PersonField;
+use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Failure};
 use crate::store::int;
-use crate::store::keys::Slot;
+use crate::store::keys::{self, Slot};
 use crate::store::orders::StoredOrder;
 use crate::store::script;
 
@@ -108,6 +114,8 @@ impl Engine {
         if !limits_restored {
             moves.uses = Value::Array(Vec::new());
         }
+        let on_refund =
+            refund_limits(&snapshot, shard, &moves.keys, order, &till.merchant_id, &by_voucher, self.now())?;
         let named = [&till.merchant_id, order_id, "", &till.terminal_id].map(Value::from);
         let more = vec![
             Value::from(refund_id),
@@ -116,10 +124,15 @@ impl Engine {
             int(u8::from(restore)),
             int(campaign.max_restores_per_voucher.min(63)),
             Value::Array(named.into()),
+            Value::Array(on_refund.iter().map(RefundUse::value).collect()),
         ];
         let member = moves.into_member(key, &stored.bytes, more);
         let reply = self.store.call(&script::ORDER_REFUND, &Slot::Shard(shard), member).await?;
         match reply.refused() {
+            Some("limit_reached") => {
+                let reached = usize::try_from(reply.int(1) - 1).ok().and_then(|place| on_refund.get(place));
+                Err(reached.map_or(Code::LimitReached.into(), |one| one.fact.reached()).into())
+            }
             Some(code) => Err(refused(code)),
             None if reply.is("ok") => {
                 if limits_restored {
@@ -145,6 +158,48 @@ impl Engine {
         let after = self.order_view(&till.merchant_id, order_id, shard, order.after_refund(index))?;
         Ok(RefundView { refund_id, to_payer, to_issuer, at, after })
     }
+}
+
+/// What a refund takes of a limit on refunds: one, and the issuer's share.
+struct RefundUse<'a> {
+    /// Place of the person's bucket among the keys of the member.
+    key: usize,
+    field: PersonField,
+    fact: LimitFact<'a>,
+    amount: Fen,
+}
+
+impl RefundUse<'_> {
+    fn value(&self) -> Value {
+        use_value(self.key, &self.field, &self.fact, 1, self.amount)
+    }
+}
+
+/// The limits on refunds that the vouchers of an order meet now.
+fn refund_limits<'a>(
+    snapshot: &'a Snapshot,
+    shard: u8,
+    keys: &[String],
+    order: &Order,
+    merchant_id: &str,
+    shares: &[Fen],
+    now: Ms,
+) -> Result<Vec<RefundUse<'a>>, Refusal> {
+    let place = place_of_order(order, limit_entity(merchant_id));
+    let mut uses: Vec<RefundUse> = Vec::new();
+    for (unit, share) in order.units.iter().zip(shares) {
+        let view = snapshot.by_number.get(&unit.c).ok_or_else(|| broken("an order's campaign is gone"))?;
+        let bucket = keys::person_bucket(shard, unit.c, bucket_of(&unit.f, view.record.buckets));
+        let key = keys.iter().position(|known| *known == bucket).ok_or_else(|| broken("a unit has no bucket"))? + 1;
+        let facts = facts_on(LimitAction::Refund, &view.campaign, &view.zone, unit.of_pack(), &place, now);
+        for fact in facts.into_iter().filter(|fact| fact.keeper == Keeper::Person) {
+            match uses.iter_mut().find(|known| known.key == key && known.field == unit.f && known.fact.same(&fact)) {
+                Some(known) => known.amount = known.amount + *share,
+                None => uses.push(RefundUse { key, field: unit.f, fact, amount: *share }),
+            }
+        }
+    }
+    Ok(uses)
 }
 
 /// The place of a refund that was booked before; the same number with another amount is a conflict.
