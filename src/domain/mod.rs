@@ -1,5 +1,6 @@
 //! What the words mean: the rules of a voucher campaign as pure functions. No clock, no random source, no Redis, no HTTP.
 
+pub mod account;
 pub mod amendment;
 pub mod area;
 pub mod basket;

@@ -1,6 +1,8 @@
 //! At the till: pay codes, quotes, holds, confirm, cancel, reverse, refund, and the right words.
 
 mod limits;
+mod pay_code;
+mod platform;
 mod refusals;
 mod several;
 mod time;
