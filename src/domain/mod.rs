@@ -16,6 +16,7 @@ pub mod goods;
 pub mod ids;
 pub mod industry;
 pub mod limit;
+pub mod magic;
 pub mod merchant;
 pub mod money;
 pub mod order;

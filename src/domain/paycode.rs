@@ -52,7 +52,8 @@ impl PayCode {
     }
 }
 
-fn luhn(digits: &str) -> u8 {
+/// The digit that makes a typo of one digit visible.
+pub(super) fn luhn(digits: &str) -> u8 {
     let sum: u32 = digits
         .bytes()
         .rev()

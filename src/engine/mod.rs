@@ -90,6 +90,8 @@ pub struct Engine {
     stocks: stock::Stocks,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
+    /// For the magic codes of a sandbox.
+    failed_once: sandbox::magic::Seen,
     /// How far the long steps are that this node runs.
     progress: progress::Board,
     /// The list that was read last, while anybody still needs it.
@@ -111,6 +113,7 @@ impl Engine {
             stocks: stock::Stocks::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
+            failed_once: Default::default(),
             progress: Default::default(),
             lists: Default::default(),
             areas: cache::Cache::default(),

@@ -183,11 +183,16 @@ impl Engine {
     /// What a redemption would do now; it has no effect and does not use the pay code up.
     pub async fn quote(&self, till: &Till, ask: &Ask) -> Result<Quote, Refusal> {
         ask.check()?;
+        let ask = match self.with_payer(till, None, ask).await {
+            Err(refusal) if self.is_told_by_a_quote(ask, &refusal) => {
+                return Ok(self.nothing_quoted(&self.view(), ask, &refusal));
+            }
+            found => &*found?,
+        };
         let merchant = self.merchant_of(till).await?;
         if merchant.frozen {
             return Err(Code::MerchantFrozen.into());
         }
-        let ask = &*self.with_payer(till, None, ask).await?;
         let snapshot = self.view();
         let payer = self.payer(&snapshot, &merchant, ask).await?;
         let seen = self.read_wallet(&payer, None).await?;

@@ -47,14 +47,18 @@ impl KnownPayer {
 }
 
 impl Engine {
-    /// The ask with the person in place of the account. An account that nobody has linked stays: whether its order has had its effect
+    /// The ask with the person in place of the account, or of a sandbox's magic code. An account that nobody has linked stays: whether its order has had its effect
     /// is looked at first.
     pub(super) async fn with_payer<'a>(
         &self,
-        _till: &Till,
-        _order_id: Option<&str>,
+        till: &Till,
+        order_id: Option<&str>,
         ask: &'a Ask,
     ) -> Result<Cow<'a, Ask>, Refusal> {
+        if let Some(magic) = self.magic(&ask.payer) {
+            let payer = Payer::Person(self.magic_payer(till, order_id, magic).await?);
+            return Ok(Cow::Owned(Ask { payer, ..ask.clone() }));
+        }
         let Payer::Account(account) = &ask.payer else { return Ok(Cow::Borrowed(ask)) };
         let Some(root) = self.person_of(account).await? else { return Ok(Cow::Borrowed(ask)) };
         let payer = Payer::Person(KnownPayer { root, channel: account.channel.clone() });
