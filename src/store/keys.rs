@@ -23,7 +23,7 @@
 use crate::domain::account::AccountDigest;
 
 /// Version of all names and record formats below.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Persons per bucket that keep a bucket's hash a listpack and its share of the key's overhead small.
 pub const PERSONS_PER_BUCKET: u64 = 16;

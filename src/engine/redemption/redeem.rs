@@ -213,7 +213,7 @@ impl Engine {
             }
             let reply = self.apply(call, opened.attempt, &planned).await?;
             sent = true;
-            match (reply.word.as_str(), reply.refused()) {
+            match (&*reply.word, reply.refused()) {
                 ("ok", _) => {
                     let stored = StoredOrder::decode(reply.bytes(0))?;
                     return Ok(Step::Done(Box::new(self.answer(call, stored.order, false)?)));

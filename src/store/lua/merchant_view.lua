@@ -3,8 +3,7 @@
 -- ARGV member {{}, revision, active | frozen, {campaign, state of its enrolment, ...}}
 -- Replies: ok {revision that holds now}
 -- Keeps: the header is the newest revision of the merchant that was brought here, as a whole.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local revision, state, enrolments = m[2], m[3], m[4]
   if counter('rev') < revision then
     put(1, 'rev', string.format('%.0f', revision))
@@ -13,6 +12,7 @@ for i, m in ipairs(members) do
       put(1, 'e:' .. enrolments[j], enrolments[j + 1])
     end
   end
-  replies[i] = { 'ok', counter('rev') }
+  return { 'ok', counter('rev') }
 end
-return finish(replies)
+
+return answer(judge)

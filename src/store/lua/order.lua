@@ -1,4 +1,4 @@
--- Shared by the till's scripts, after lib.lua: order records, vouchers inside person records, and their money.
+-- Shared by the till's scripts, after record.lua: order records, vouchers inside person records, and their money.
 -- Order record {version, state, attempt, fingerprint, amount, merchant discount, discount, t0 ms, t1 (ms after t0), until (s after t0;
 --   0 = one call), units, refunds, extra}; a void one is {version, state, attempt}.
 -- A unit of a member is {n-th key of the member, c, f, p, u, discount, round, channel, pack, received s, end ms}; an order keeps 2 to 10.
@@ -8,10 +8,10 @@ local UNIT_AVAILABLE, UNIT_HELD, UNIT_USED = 0, 1, 2
 
 -- The byte of a unit: state in the low two bits, times restored above; nil when the person does not have the unit.
 local function unit_byte(m, unit)
-  local record = unpacked(m[1][unit[1]], unit[3])
-  local pack = record and record[3] and record[3][unit[4] + 1]
+  local record = person_of(m[1][unit[1]], unit[3])
+  local pack = record and record[3][unit[4] + 1]
   if not pack or pack[1] ~= unit[7] or pack[2] ~= unit[8] or pack[3] ~= unit[9] then return nil end
-  return string.byte(pack[6] or '', unit[5] + 1) or 0
+  return byte(pack[6], unit[5] + 1) or 0
 end
 
 local function unit_is(m, unit, state)
@@ -29,17 +29,17 @@ end
 -- Sets the byte and the person's hold of a unit; a hold with until = nil ends.
 local function put_unit(m, unit, byte, ok, until_ms)
   local key = m[1][unit[1]]
-  local record = unpacked(key, unit[3])
+  local record = person_of(key, unit[3])
   local pack, p, u = record[3][unit[4] + 1], unit[4], unit[5]
-  local units = (pack[6] or '') .. string.rep('\0', u - #(pack[6] or ''))
+  local units = pack[6] .. string.rep('\0', u - #pack[6])
   pack[6] = (string.gsub(string.sub(units, 1, u) .. string.char(byte) .. string.sub(units, u + 2), '%z+$', ''))
   local holds = {}
-  for _, hold in ipairs(record[5] or {}) do
+  for _, hold in ipairs(record[5]) do
     if hold[1] ~= p or hold[2] ~= u then holds[#holds + 1] = hold end
   end
   if until_ms then holds[#holds + 1] = { p, u, until_ms, ok } end
-  record[4], record[5] = record[4] or {}, holds
-  put(key, unit[3], cmsgpack.pack(record))
+  record[5] = holds
+  put_person(key, unit[3], record)
 end
 
 local ACCOUNTS = { held = 'held', redeemed = 'red', expired = 'exp', recovered = 'rec', late = 'late' }
@@ -63,14 +63,14 @@ end
 
 -- What a person has used of a limit in its period, and where it stands in the record.
 local function used(record, use)
-  for i, entry in ipairs(record[4] or {}) do
+  for i, entry in ipairs(record[4]) do
     if entry[1] == use[3] and entry[2] == use[4] and entry[3] == use[5] then return entry, i end
   end
 end
 
 local function uses_fit(m, uses)
   for _, use in ipairs(uses) do
-    local record = unpacked(m[1][use[1]], use[2])
+    local record = person_of(m[1][use[1]], use[2])
     local entry = record and used(record, use) or { 0, '', 0, 0, 0 }
     local count_fits = use[8] < 0 or entry[4] + use[6] <= use[8]
     local amount_fits = use[9] < 0 or entry[5] + use[7] <= use[9]
@@ -83,18 +83,18 @@ end
 local function count_uses(m, uses, sign)
   for _, use in ipairs(uses) do
     local key = m[1][use[1]]
-    local record = unpacked(key, use[2])
+    local record = person_of(key, use[2])
     local entry = used(record, use)
     local kept = {}
-    for _, other in ipairs(record[4] or {}) do
+    for _, other in ipairs(record[4]) do
       local older = sign > 0 and other[1] == use[3] and other[3] < use[5]
       if not older and other ~= entry then kept[#kept + 1] = other end
     end
     local count = (entry and entry[4] or 0) + sign * use[6]
     local amount = (entry and entry[5] or 0) + sign * use[7]
     if count > 0 then kept[#kept + 1] = { use[3], use[4], use[5], count, math.max(amount, 0) } end
-    record[4], record[5] = kept, record[5] or {}
-    put(key, use[2], cmsgpack.pack(record))
+    record[4] = kept
+    put_person(key, use[2], record)
   end
 end
 
@@ -127,12 +127,4 @@ end
 local function unlist(m, ok)
   get(m[1][2], ok)
   del(m[1][2], ok)
-end
-
-local function answer(judge)
-  local replies = {}
-  for i, m in ipairs(members) do
-    replies[i] = judge(m)
-  end
-  return finish(replies)
 end
