@@ -2,6 +2,9 @@
 
 mod limits;
 mod refunds;
+mod magic;
+mod pay_code;
+mod platform;
 mod refusals;
 mod several;
 mod time;
