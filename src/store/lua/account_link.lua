@@ -3,8 +3,7 @@
 -- ARGV member {{account bucket}, digest of channel and account, root pseudonym, 1 link | 0 unlink}
 -- Replies: ok {1 changed | 0 as it was}
 -- Keeps: an account is one person's, the last whom the channel vouched for; nobody unlinks another's.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local key, digest, root = m[1][1], m[2], m[3]
   local held = get(key, digest)
   local changed = 0
@@ -15,6 +14,7 @@ for i, m in ipairs(members) do
     del(key, digest)
     changed = 1
   end
-  replies[i] = { 'ok', changed }
+  return { 'ok', changed }
 end
-return finish(replies)
+
+return answer(judge)
