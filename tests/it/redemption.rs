@@ -1,6 +1,8 @@
 //! At the till: pay codes, quotes, holds, confirm, cancel, reverse, refund, and the right words.
 
 mod limits;
+mod listed;
+mod proven;
 mod refunds;
 mod refusals;
 mod several;
