@@ -8,6 +8,7 @@ mod ending;
 mod limits;
 mod listed;
 mod moves;
+mod payer;
 mod plan;
 mod redeem;
 mod refund;
@@ -22,6 +23,7 @@ use serde_json::Value;
 use super::merchant::MerchantView;
 use super::view::{CampaignView, Snapshot};
 use super::{Engine, Failure};
+use crate::domain::account::Account;
 use crate::domain::basket::{self, Basket, Better};
 use crate::domain::campaign::terms::Scene;
 use crate::domain::money::{FEN_LIMIT, Fen};
@@ -31,6 +33,7 @@ use crate::domain::rules::Item;
 use crate::domain::time::{Ms, Zone};
 use crate::store::StoreError;
 use crate::store::orders::{NO_SHARD, StoredOrder};
+pub use payer::KnownPayer;
 pub use refund::RefundView;
 pub use reverse::ReversedView;
 pub use transactions::{Transaction, TransactionPage};
@@ -54,6 +57,10 @@ pub struct Till {
 pub enum Payer {
     PayCode(String),
     Vouchers(Vec<String>),
+    /// As a platform knows the person.
+    Account(Account),
+    /// Found by the account: what is planned with.
+    Person(KnownPayer),
 }
 
 /// A payment as a till asks for it.
@@ -78,8 +85,8 @@ impl Ask {
 
     fn voucher_ids(&self) -> &[String] {
         match &self.payer {
-            Payer::PayCode(_) => &[],
             Payer::Vouchers(ids) => ids,
+            Payer::PayCode(_) | Payer::Account(_) | Payer::Person(_) => &[],
         }
     }
 
@@ -181,6 +188,12 @@ impl Engine {
     /// What a redemption would do now; it has no effect and does not use the pay code up.
     pub async fn quote(&self, till: &Till, ask: &Ask) -> Result<Quote, Refusal> {
         ask.check()?;
+        let ask = match self.with_payer(till, None, ask).await {
+            Err(refusal) if self.is_told_by_a_quote(ask, &refusal) => {
+                return Ok(self.nothing_quoted(&self.view(), ask, &refusal));
+            }
+            found => &*found?,
+        };
         let merchant = self.merchant_of(till).await?;
         if merchant.frozen {
             return Err(Code::MerchantFrozen.into());
@@ -188,7 +201,7 @@ impl Engine {
         let snapshot = self.view();
         let payer = self.payer(&snapshot, &merchant, ask).await?;
         let seen = self.read_wallet(&payer, None).await?;
-        payer.require_code(&seen, None)?;
+        payer.require_code(&seen, None, self.settings.pay_code_step)?;
         let seen = self.without_lapsed(&payer, seen, None).await?;
         let enrolled = plan::approved(&merchant, &snapshot);
         let place = limits::place_of(till, ask);

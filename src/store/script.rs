@@ -40,6 +40,7 @@ macro_rules! scripts {
 }
 
 scripts! {
+    ACCOUNT_LINK "account_link",
     ALLOWANCE_PUT "allowance_put",
     CONFIG_PUT "config_put",
     CURSOR_PUT "cursor_put",

@@ -2,6 +2,9 @@
 
 mod limits;
 mod listed;
+mod magic;
+mod pay_code;
+mod platform;
 mod proven;
 mod refunds;
 mod refusals;

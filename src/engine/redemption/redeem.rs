@@ -60,6 +60,7 @@ impl Engine {
     /// Takes the best vouchers (or the named ones) for an order, at once or on hold until it is confirmed.
     pub async fn redeem(&self, till: &Till, order_id: &str, ask: &Ask) -> Result<Answer, Refusal> {
         ask.check()?;
+        let ask = &*self.with_payer(till, Some(order_id), ask).await?;
         self.with_view(|| self.redeem_once(till, order_id, ask)).await
     }
 
@@ -129,6 +130,7 @@ impl Engine {
         Err(match ask.payer {
             super::Payer::PayCode(_) => Code::PayCodeUnknown,
             super::Payer::Vouchers(_) => Code::VoucherUnknown,
+            super::Payer::Account(_) | super::Payer::Person(_) => Code::AccountUnknown,
         }
         .into())
     }
@@ -239,7 +241,7 @@ impl Engine {
         if opened.enrolled.is_empty() {
             return Err(Code::MerchantNotEnrolled.into());
         }
-        call.payer.require_code(&seen, Some(&call.key))?;
+        call.payer.require_code(&seen, Some(&call.key), self.settings.pay_code_step)?;
         let seen = self.without_lapsed(call.payer, seen, Some(&call.key)).await?;
         let place = place_of(call.till, call.ask);
         let caps = self.caps_seen(call.payer, &seen, &call.till.merchant_id, &place, &opened.held).await?;

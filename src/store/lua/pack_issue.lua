@@ -10,7 +10,17 @@
 --   where a person names it); packs of a person in a round <= most packs; claims of a limit in its period <= its maximum.
 local at = floor(now / 1000)
 local at_bytes = u32(at)
-local plans = {}
+local plans, supplies, series = {}, {}, {}
+
+-- A counter that all plans of the call share, and how much it has grown.
+local function shared_count(counts, name)
+  local count = counts[name]
+  if not count then
+    count = { n = counter(name), grown = 0 }
+    counts[name] = count
+  end
+  return count
+end
 
 -- A plan with the names of its counters, made once for all members that share it.
 local function plan_of(place)
@@ -25,6 +35,8 @@ local function plan_of(place)
   for i = 1, #p[7], 2 do
     plan.outstanding[#plan.outstanding + 1] = { p[5] .. ':out:' .. p[7][i], p[7][i + 1] }
   end
+  plan.supply, plan.series = shared_count(supplies, plan.issued), shared_count(series, plan.number)
+  plan.supply.most = counter(plan.allowance)
   plans[place] = plan
   return plan
 end
@@ -83,11 +95,12 @@ local function counted_uses(uses, limits)
 end
 
 local function issue(plan, key, field, record, behind, more)
-  local number = counter(plan.number) * plan.shards + plan.shard + 1
+  local series, supply = plan.series, plan.supply
+  local number = (series.n + series.grown) * plan.shards + plan.shard + 1
   local kept, rest = sub(record, 3, behind - 1), sub(record, behind)
   if #plan.limits > 0 then rest = cmsgpack.pack({ counted_uses(more[1], plan.limits), more[2] }) end
-  add(plan.number, 1)
-  add(plan.issued, 1)
+  series.grown = series.grown + 1
+  supply.grown = supply.grown + 1
   plan.taken = plan.taken + 1
   line_of_run(plan.line, field, number)
   local first, packs = byte(record, 1, 2)
@@ -113,7 +126,7 @@ local function judge(member)
     local limit = passed(more[1], plan.limits)
     if limit then return { 'refused', 'limit_reached', limit } end
   end
-  if counter(plan.issued) >= counter(plan.allowance) then
+  if plan.supply.n + plan.supply.grown >= plan.supply.most then
     return { 'refused', 'empty', counter(plan.allowance .. ':k'), counter(plan.allowance .. ':j') }
   end
   return issue(plan, key, field, record, rest, more)
@@ -121,6 +134,8 @@ end
 
 -- What every pack of a plan adds is added once.
 local function count_issued()
+  for name, count in pairs(supplies) do if count.grown > 0 then add(name, count.grown) end end
+  for name, count in pairs(series) do if count.grown > 0 then add(name, count.grown) end end
   for _, plan in pairs(plans) do
     if plan.taken > 0 then add(plan.packs, plan.taken) end
     for _, due in ipairs(plan.taken > 0 and plan.outstanding or {}) do add(due[1], due[2] * plan.taken) end

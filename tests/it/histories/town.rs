@@ -122,7 +122,13 @@ impl Town {
 async fn node(redis: &OwnRedis, clock: &Clock) -> Arc<Engine> {
     let options = Options { clock_guard: false, ..Options::new(&redis.url) };
     let store = Store::open(options, clock.clone()).await.expect("a store");
-    let settings = Settings { four_eyes: false, key_prefix: "test", durability: "D1".into(), compacts_store: false };
+    let settings = Settings {
+        four_eyes: false,
+        key_prefix: "test",
+        durability: "D1".into(),
+        compacts_store: false,
+        pay_code_step: 60_000,
+    };
     Engine::new(store, KeyRing::of_master([7; 32]), settings).await.expect("a node")
 }
 

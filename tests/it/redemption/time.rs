@@ -63,9 +63,9 @@ fn a_pay_code_is_taken_one_step_late_and_no_later() {
     let market = Market::open("codes", 1);
     let (server, till, person) = (market.server(), market.till(), market.shopper());
     let (first, second) = (server.pay_code(&person), server.pay_code(&person));
-    server.set_clock(at(NOON) + 119 * SECOND);
+    server.set_clock(at(NOON) + 120 * SECOND - 1);
     server.redeem(&till, &sale(&new_order(), &first, 6000, true)).ok();
-    server.set_clock(at(NOON) + 121 * SECOND);
+    server.set_clock(at(NOON) + 120 * SECOND);
     server.redeem(&till, &sale(&new_order(), &second, 6000, true)).refused_with("pay_code_expired");
     let path = format!("/v1/pay-codes/{second}");
     let shown = server.resident(&person, "GET", &path, None);
