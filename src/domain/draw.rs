@@ -209,6 +209,31 @@ mod tests {
     }
 
     #[test]
+    fn one_entry_more_changes_ranks_by_insertion_only() {
+        let inputs = |rules_hash| Inputs {
+            campaign_id: "c",
+            round_id: "r",
+            rules_hash,
+            root: [2; 32],
+            count: 9,
+            entropy: &[],
+            secret: [3; 32],
+        };
+        for case in 0..20 {
+            let seed = Seed::of(&inputs([case; 32]));
+            let ranked = |people: std::ops::Range<u8>| {
+                let score = |n| (seed.score(&Entry { pseudonym: person(n), channel: "wechat", pack_id: "", k: 0 }), n);
+                let mut ranked: Vec<_> = people.map(score).collect();
+                ranked.sort_unstable();
+                ranked
+            };
+            let (before, mut after) = (ranked(0..40), ranked(0..41));
+            after.retain(|(_, n)| *n != 40);
+            assert_eq!(after, before);
+        }
+    }
+
+    #[test]
     fn a_score_is_the_mac_of_the_entrys_bytes_and_the_lowest_of_several_counts() {
         let entry = Entry { pseudonym: person(1), channel: "wechat", pack_id: "a", k: 0 };
         let inputs = Inputs {

@@ -24,6 +24,7 @@ impl Engine {
     ) -> Result<Value, Refusal> {
         let view = self.enrolling_campaign(key, campaign_id).await?;
         let now = self.now();
+        let listed = self.is_listed(key, &view, merchant_id).await?;
         let held = self
             .change_merchant(key, merchant_id, |record| {
                 let state = record.enrolments.get(campaign_id).map(|enrolment| enrolment.state);
@@ -33,7 +34,7 @@ impl Engine {
                 if !EnrolState::Applied.may_follow(state) {
                     return Err(refused_in(state));
                 }
-                admit(&record.merchant, &view, now)?;
+                admit(&record.merchant, &view, now, listed)?;
                 enter(record, &view, step(EnrolState::Applied, now, key, None));
                 Ok(true)
             })
@@ -73,6 +74,16 @@ impl Engine {
         enrolment_body(&self.own_merchant(key, merchant_id).await?.value, &view)
     }
 
+    /// Whether the campaign's list has the merchant, where it admits by a list.
+    async fn is_listed(&self, key: &ApiKey, view: &CampaignView, merchant_id: &str) -> Result<bool, Refusal> {
+        let Some(by_list) = &view.campaign.merchant_enrolment.by_list else { return Ok(true) };
+        self.own_merchant(key, merchant_id).await?;
+        match view.record.lists.get(by_list) {
+            Some(list) => Ok(self.list_has_merchant(list, merchant_id).await?),
+            None => Ok(false),
+        }
+    }
+
     /// A published campaign of the caller's program. What another node has just published is read before it is denied.
     async fn enrolling_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<Arc<CampaignView>, Refusal> {
         if !self.own_view(key, campaign_id).is_ok_and(|view| view.is_published()) {
@@ -87,19 +98,20 @@ impl Engine {
 }
 
 /// Judges a merchant by a campaign's enrolment rules.
-fn admit(merchant: &Merchant, view: &CampaignView, now: Ms) -> Result<(), Refusal> {
+fn admit(merchant: &Merchant, view: &CampaignView, now: Ms, listed: bool) -> Result<(), Refusal> {
     let rules: &MerchantEnrolment = &view.campaign.merchant_enrolment;
     if !enrolment_is_open(rules, now) {
         let time = |at: Option<Ms>| json!(at.map(|at| view.zone.rfc3339(at)));
         let refusal = Refusal::new(Code::EnrolmentClosed);
         return Err(refusal.with("opens_at", time(rules.opens_at)).with("closes_at", time(rules.closes_at)));
     }
+    let reason = |rule: &str, zh: &str, en: &str| json!({"rule": rule, "message": {"zh": zh, "en": en}});
     let bars = merchant.barred_by(rules);
-    if bars.is_empty() {
-        return Ok(());
+    let mut reasons: Vec<Value> = bars.iter().map(|bar| reason(bar.rule, bar.zh, bar.en)).collect();
+    if !listed {
+        reasons.push(reason("by_list", "商户不在名单内。", "The merchant is not on the campaign's list."));
     }
-    let reasons = bars.iter().map(|bar| json!({"rule": bar.rule, "message": {"zh": bar.zh, "en": bar.en}}));
-    Err(Refusal::new(Code::NotEligible).with("reasons", reasons.collect::<Vec<_>>()))
+    if reasons.is_empty() { Ok(()) } else { Err(Refusal::new(Code::NotEligible).with("reasons", reasons)) }
 }
 
 fn step(state: EnrolState, at: Ms, key: &ApiKey, reason: Option<String>) -> EnrolStep {

@@ -6,6 +6,7 @@
 
 mod ending;
 mod limits;
+mod listed;
 mod moves;
 mod payer;
 mod plan;
@@ -23,7 +24,7 @@ use super::merchant::MerchantView;
 use super::view::{CampaignView, Snapshot};
 use super::{Engine, Failure};
 use crate::domain::account::Account;
-use crate::domain::basket::{Basket, Better};
+use crate::domain::basket::{self, Basket, Better};
 use crate::domain::campaign::terms::Scene;
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::order::{Binding, Order, OrderKey, OrderState, hold_id, order_key, transaction_id};
@@ -36,6 +37,9 @@ pub use payer::KnownPayer;
 pub use refund::RefundView;
 pub use reverse::ReversedView;
 pub use transactions::{Transaction, TransactionPage};
+
+/// Vouchers that one payment may name, whatever its campaigns allow.
+const MOST_VOUCHERS: usize = 20;
 
 /// How often a step is judged again when others move underneath it.
 const TRIES: usize = 8;
@@ -126,18 +130,19 @@ impl Ask {
             );
         }
         if let Payer::Vouchers(ids) = &self.payer
-            && (ids.is_empty()
-                || ids.len() > 20
-                || (1..ids.len()).any(|i| ids[..i].iter().any(|id| id.eq_ignore_ascii_case(&ids[i]))))
+            && (ids.is_empty() || (1..ids.len()).any(|i| ids[..i].iter().any(|id| id.eq_ignore_ascii_case(&ids[i]))))
         {
             refusal = refusal.field(
                 "/voucher_ids",
                 "invalid_list",
-                "须为 1 至 20 个不同的券码。",
-                "Must be 1 to 20 different ids.",
+                "须为不同的券码，至少一个。",
+                "Must be different ids, at least one.",
             );
         }
-        if refusal.errors.is_empty() { Ok(()) } else { Err(refusal) }
+        if !refusal.errors.is_empty() {
+            return Err(refusal);
+        }
+        if self.voucher_ids().len() > MOST_VOUCHERS { Err(basket::too_many(MOST_VOUCHERS)) } else { Ok(()) }
     }
 }
 
@@ -201,7 +206,8 @@ impl Engine {
         let enrolled = plan::approved(&merchant, &snapshot);
         let place = limits::place_of(till, ask);
         let caps = self.caps_seen(&payer, &seen, &till.merchant_id, &place, &[]).await?;
-        let counter = plan::Counter { merchant: &merchant, place, enrolled: &enrolled, caps };
+        let unlisted = self.unlisted(&payer.people, &till.merchant_id).await?;
+        let counter = plan::Counter { merchant: &merchant, place, enrolled: &enrolled, unlisted, caps };
         let basket = match plan::basket(&payer, &seen, &counter, ask, true) {
             Ok(basket) => basket,
             Err(refusal) => return Ok(self.nothing_quoted(&snapshot, ask, &refusal)),

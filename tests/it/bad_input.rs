@@ -47,6 +47,14 @@ const TILL_ROWS: &[Row] = &[
     row("a float that is whole", 422, BAD, "/amount", |s| s.with("amount", json!(6000.0))),
     row("an amount as text", 422, BAD, "/amount", |s| s.with("amount", json!("6000"))),
     row("a negative amount", 422, BAD, "/amount", |s| s.with("amount", json!(-1))),
+    row("an amount of nothing", 422, BAD, "/amount", |s| s.with("amount", json!(0))),
+    row("an amount of 10^15", 422, BAD, "/amount", |s| s.with("amount", json!(1_000_000_000_000_000_i64))),
+    row("another currency", 422, BAD, "/currency", |s| s.with("currency", json!("USD"))),
+    row("31 vouchers", 422, &["too_many_vouchers"], "-", |s| {
+        let made_up = (0..31).map(|n| format!("{n:026}")).collect::<Vec<_>>();
+        let body = json!({"order_id": new_order(), "voucher_ids": made_up, "amount": 7000, "category": "catering"});
+        s.server().redeem(&s.till, &body)
+    }),
     row("an amount of 10^14", 422, BAD, "/amount", |s| s.with("amount", json!(100_000_000_000_000_i64))),
     row("an amount beyond 64 bits", 422, BAD, "/amount", |s| {
         s.raw(&s.body().to_string().replace("\"amount\":7000", "\"amount\":99999999999999999999999"))

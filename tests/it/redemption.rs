@@ -1,9 +1,11 @@
 //! At the till: pay codes, quotes, holds, confirm, cancel, reverse, refund, and the right words.
 
 mod limits;
+mod listed;
 mod magic;
 mod pay_code;
 mod platform;
+mod proven;
 mod refunds;
 mod refusals;
 mod several;

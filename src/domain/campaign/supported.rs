@@ -27,7 +27,6 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     let row = &mut missing;
     row.unless(campaign.max_amount_by_day.is_none(), "/max_amount_by_day".into(), "max_amount_by_day");
     row.unless(campaign.funding.is_empty(), "/funding".into(), "funding");
-    row.unless(campaign.merchant_enrolment.by_list.is_none(), "/merchant_enrolment/by_list".into(), "by_list");
     for (i, pack) in campaign.packs.iter().enumerate() {
         let at = format!("/packs/{i}");
         if let Some(rule) = &pack.use_rule {
@@ -130,7 +129,6 @@ fn terms(row: &mut Missing, reservation: Option<&Reservation>, eligibility: Opti
 }
 
 fn use_rule(row: &mut Missing, rule: &UseRule, at: &str) {
-    row.unless(rule.merchants_list.is_none(), format!("{at}/merchants_list"), "merchants_list");
     row.unless(rule.location.is_none(), format!("{at}/location"), "location");
 }
 

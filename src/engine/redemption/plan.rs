@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rmpv::Value;
 
 use super::limits::{Caps, cap_names, facts_used};
+use super::listed::Unlisted;
 use super::{Ask, KnownPayer, Payer, Till};
 use crate::domain::basket::{self, Basket};
 use crate::domain::limit::{OfPack, Place};
@@ -58,6 +59,8 @@ pub(super) struct Counter<'a> {
     pub place: Place,
     /// Campaigns whose merchants' lists have this one.
     pub enrolled: &'a [u16],
+    /// Lists of the campaigns' rules that do not have it.
+    pub unlisted: Unlisted,
     /// What is used of the merchant's caps.
     pub caps: Caps,
 }
@@ -338,19 +341,20 @@ fn candidates_of<'a>(
             };
             let voucher = VoucherRef { c: view.number, shard: payer.shard, f: person.field, p: p as u8, u: unit.unit };
             let hold = record.holds.iter().find(|hold| usize::from(hold.pack) == p && hold.unit == unit.unit);
+            let rules = view.campaign.use_rules_of(round, definition, kind);
             let candidate = Candidate {
                 voucher,
                 campaign_id: &view.id,
                 kind,
-                rules: view.campaign.use_rules_of(round, definition, kind),
                 zone: &view.zone,
                 channel: view.channel_name(pack.channel),
                 window,
                 state: pack.unit(unit.unit),
                 held_until: hold.map(|hold| hold.until).unwrap_or_default(),
                 running: !view.is_paused(Scope::Redeem),
-                enrolled: counter.enrolled.contains(&view.number),
+                enrolled: counter.enrolled.contains(&view.number) && counter.unlisted.admits(view.number, &rules),
                 limits: facts.clone(),
+                rules,
             };
             let order_unit = OrderUnit {
                 c: view.number,

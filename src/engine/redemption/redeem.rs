@@ -74,7 +74,13 @@ impl Engine {
         };
         let opening = self.open(&till.merchant_id, &key, &fingerprint, shard, &merchant, &snapshot);
         let (opened, payer) = tokio::join!(opening, self.payer(&snapshot, &merchant, ask));
-        let mut opened = opened?;
+        let mut opened = match (opened, &payer) {
+            // Whose merchant may not open an order learns nothing of codes and vouchers: what is not theirs is unknown.
+            (Err(Failure::Refusal(closed)), Err(unknown)) if closed.code != Code::OrderReversed => {
+                return Err(unknown.clone().into());
+            }
+            (opened, _) => opened?,
+        };
         let payer = match payer {
             Ok(payer) => payer,
             Err(refusal) => return self.refuse_unplanned(till, order_id, ask, &key, &opened, refusal).await,
@@ -239,7 +245,8 @@ impl Engine {
         let seen = self.without_lapsed(call.payer, seen, Some(&call.key)).await?;
         let place = place_of(call.till, call.ask);
         let caps = self.caps_seen(call.payer, &seen, &call.till.merchant_id, &place, &opened.held).await?;
-        let counter = plan::Counter { merchant: call.merchant, place, enrolled: &opened.enrolled, caps };
+        let unlisted = self.unlisted(&call.payer.people, &call.till.merchant_id).await?;
+        let counter = plan::Counter { merchant: call.merchant, place, enrolled: &opened.enrolled, unlisted, caps };
         let planned = plan::basket(call.payer, &seen, &counter, call.ask, false)?;
         if planned.units.is_empty() {
             return Err(crate::domain::basket::nothing_fits(&planned.basket));

@@ -6,6 +6,7 @@ use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderState, OrderUnit, Receipt, Refunded, Reversal, Was};
 use crate::domain::time::{Zone, parse_rfc3339};
 use crate::engine::redemption::{OrderView, RefundView, ReversedView, VoucherView};
+use crate::store::orders::StoredOrder;
 
 fn noon() -> i64 {
     parse_rfc3339("2020-07-25T12:00:00+08:00").unwrap()
@@ -128,4 +129,24 @@ fn an_order_tells_all_that_happened_to_it() {
         r#"{{"order_id":"A1-0001","state":"partially_refunded","transaction_id":"tx-1",{MONEY},"refunded_total":5500,"refundable_amount":5500,{VOUCHERS},"refunds":[{{"refund_id":"R1","amount":5500,"to_payer":4500,"to_issuer":1000,"refunded_at":"2020-07-25T12:01:00+08:00"}}],"history":[{{"state":"redeemed","at":"2020-07-25T12:00:00+08:00"}},{{"state":"partially_refunded","at":"2020-07-25T12:01:00+08:00"}}]}}"#
     );
     assert_eq!(json(&OrderBody::from(&refunded)), expected);
+}
+
+/// Records as the store holds them, in the form of this version.
+const REDEEMED: &str = "9d010201a80000000000000000cd2e18cd0320cd07d0cf000001738420aa000000919901a90101010101010101010000cd07d0000000009092a0a0";
+const HELD: &str = "9d010101a80000000000000000cd2e18cd0320cd07d0cf000001738420aa00cd772478919901a90101010101010101010000cd07d0000000009094a0a0a0a6000000000000";
+const CONFIRMED: &str = "9d010201a80000000000000000cd2e18cd0320cd07d0cf000001738420aa00cd772478919901a90101010101010101010000cd07d0000000009092a0a0";
+const REFUNDED: &str = "9d010201a80000000000000000cd2e18cd0320cd07d0cf000001738420aa000000919901a90101010101010101010000cd07d0000000009295a25231cd157ccd03e8cdea600095a25232cd157ccd03e8cdea600192a0a0";
+const REVERSED: &str = "9d010501a80000000000000000cd2e18cd0320cd07d0cf000001738420aa000000919901a90101010101010101010000cd07d0000000009092a872656465656d6564cdee48";
+
+/// From the stored bytes to the words of an answer there is one way, and it must not change under records that are there.
+#[test]
+fn stored_bytes_of_this_version_are_the_orders_that_the_answers_above_are_made_of() {
+    let stored = |hexed: &str| StoredOrder::decode(&hex::decode(hexed).unwrap()).unwrap().order;
+    assert_eq!(stored(REDEEMED), view(OrderState::Redeemed, 0).order);
+    assert_eq!(stored(HELD), view(OrderState::Held, 120).order);
+    assert_eq!(stored(CONFIRMED), view(OrderState::Redeemed, 120).order);
+    let refunds = vec![refund("R1", 5_500, 0), refund("R2", 5_500, 1)];
+    assert_eq!(stored(REFUNDED), Order { refunds, ..view(OrderState::Redeemed, 0).order });
+    let reversal = Some(Reversal { was: Was::Redeemed, at: noon() + 61_000 });
+    assert_eq!(stored(REVERSED), Order { reversal, ..view(OrderState::Reversed, 0).order });
 }

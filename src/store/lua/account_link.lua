@@ -6,15 +6,14 @@
 local function judge(m)
   local key, digest, root = m[1][1], m[2], m[3]
   local held = get(key, digest)
-  local changed = 0
   if m[4] == 1 and held ~= root then
     put(key, digest, root)
-    changed = 1
+    return { 'ok', 1 }
   elseif m[4] == 0 and held == root then
     del(key, digest)
-    changed = 1
+    return { 'ok', 1 }
   end
-  return { 'ok', changed }
+  return { 'ok', 0 }
 end
 
 return answer(judge)

@@ -28,7 +28,8 @@ end
 -- An expiry that did not happen for this unit: the line of one, with its money going back.
 local function unexpire(unit)
   move(unit, 'expired', 'outstanding', unit[6])
-  line({ 'E', unit[2], unit[7], unit[8], unit[9], math.ceil(unit[11] / 3600000), -unit[6] })
+  local hour = tonumber(string.match(account(unit, 'outstanding'), '%d+$'))
+  line({ 'E', unit[2], unit[7], unit[8], unit[9], hour, -unit[6] })
 end
 
 local function judge(m)

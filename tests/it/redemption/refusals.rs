@@ -98,6 +98,46 @@ fn a_till_of_a_shop_outside_the_campaign_takes_no_voucher() {
     refused(buy(&till, &MARKET.shopper(), 6000, true), "merchant_not_enrolled");
 }
 
+/// Another city's till, to which this city's vouchers, codes and orders do not exist.
+fn foreign_till() -> Till {
+    let server = MARKET.server();
+    let key = server.create_key("officer", "another-city");
+    let id = crate::harness::fixture::new_merchant_id();
+    server.office_as(&key, "POST", "/v1/merchants", Some(crate::harness::fixture::merchant(&id))).ok();
+    let path = format!("/v1/merchants/{id}/terminals");
+    let terminal = server.office_as(&key, "POST", &path, Some(json!({"terminal_id": "t1"}))).ok();
+    let (key_id, secret) = (terminal.str("key_id").to_string(), terminal.str("secret").to_string());
+    Till { merchant_id: id, key_id, secret }
+}
+
+#[test]
+fn what_is_not_yours_is_answered_as_what_is_unknown() {
+    let (server, till, foreign, person) = (MARKET.server(), MARKET.till(), foreign_till(), MARKET.shopper());
+    let said = |reply: Reply| {
+        let mut body = reply.json.clone();
+        body.as_object_mut().expect("a problem").remove("request_id");
+        (reply.status, body)
+    };
+    let (theirs, made_up) = (voucher(&person, "60-20"), "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+    let known = said(refused(server.redeem(&foreign, &by_ids(&[&theirs], 6000)), "voucher_unknown"));
+    assert_eq!(known, said(refused(server.redeem(&foreign, &by_ids(&[made_up], 6000)), "voucher_unknown")));
+    let held = buy(&till, &person, 6000, false).ok();
+    let order = held.str("order_id");
+    for ask in [
+        |till: &Till, order: &str| MARKET.server().order(till, order),
+        |till: &Till, order: &str| MARKET.server().cancel(till, order),
+        |till: &Till, order: &str| MARKET.server().refund(till, order, "R1", 1),
+    ] {
+        assert_eq!(said(ask(&foreign, order)), said(ask(&foreign, "nobody-has-seen")));
+    }
+    let two = [voucher(&person, "30-10"), voucher(&MARKET.shopper(), "30-10")];
+    let ids: Vec<&str> = two.iter().map(String::as_str).collect();
+    let mixed = server.redeem(&till, &by_ids(&ids, 9000));
+    assert!(["too_many_vouchers", "vouchers_of_several_persons"].contains(&mixed.code()), "{}", mixed.text());
+    assert_eq!(MARKET.vouchers(&person, "available").len(), 5, "nothing but the hold has changed");
+    server.cancel(&till, order).ok();
+}
+
 #[test]
 fn a_category_outside_the_rule_takes_no_voucher() {
     let (server, till) = (MARKET.server(), MARKET.till());

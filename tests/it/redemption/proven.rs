@@ -1,0 +1,146 @@
+//! Which test shows what: every vector of the worked cities and every row that a till must have, by the names of its tests. A name that
+//! no test bears is a hole, and this file says where.
+
+use std::fs;
+use std::path::Path;
+
+/// What has to be shown, and the tests that show it.
+const PROVEN: &[(&str, &[&str])] = &[
+    // The worked cities.
+    ("F1 sums to 160 million yuan", &["chengdu_adds_up_to_160_million_yuan"]),
+    (
+        "F1 six vouchers need 240 yuan; good at 23:59:59; a merchant of the last days takes old vouchers",
+        &["f1_chengdu_all_six_vouchers_need_240_yuan_and_are_good_until_the_last_second"],
+    ),
+    ("F1 expired at midnight", &["f1_chengdu_is_expired_at_midnight"]),
+    ("F1 refused before the validity", &["before_the_validity_no_voucher_pays"]),
+    (
+        "F2 145.00 and 50.00 after the merchant's offer, 99.99 refused, one voucher of 80 yuan",
+        &["f2_hangzhou_the_merchants_offer_comes_first_and_the_threshold_is_judged_on_the_rest"],
+    ),
+    (
+        "F2 the third at a merchant on a day, two payments of 40",
+        &["f2_hangzhou_two_40_10_at_one_merchant_in_a_day_and_no_third"],
+    ),
+    (
+        "F2 a week's claims, the rush, fixed ends",
+        &["hangzhou_from_the_first_tap_to_the_last_voucher_with_every_fen_in_its_place"],
+    ),
+    ("F3 the earlier of two channels", &["of_two_channels_the_earlier_counts_also_when_it_comes_later"]),
+    (
+        "F3 any order of the list gives the same winners",
+        &["the_lowest_win_inclusively_and_the_order_of_the_list_does_not_matter"],
+    ),
+    ("F3 one registrant more changes ranks by insertion only", &["one_entry_more_changes_ranks_by_insertion_only"]),
+    ("F3 half of an order back", &["f3_shanghai_a_refund_of_half_an_order_splits_evenly_and_consumes_the_voucher"]),
+    (
+        "F4 tiers and equal thirds",
+        &["shanghais_rounds_have_the_packs_that_were_announced", "tiers_by_choice_are_drawn_apart_on_every_channel"],
+    ),
+    (
+        "F4 no prepaid cards, threshold after the offer",
+        &["f4_shanghai_dining_no_prepaid_cards_and_the_threshold_after_the_merchants_discount"],
+    ),
+    ("F4 the second month from the pool", &["shanghais_second_month_is_divided_by_tier_and_channel_from_the_pool"]),
+    ("F5 what is left opens the next round", &["shijingshans_faces_come_back_as_the_faces_of_the_next_round"]),
+    (
+        "F5 the face for eating in, a pack for its category",
+        &["f5_wuhan_the_50_dining_voucher_is_for_eating_in_and_each_pack_for_its_category"],
+    ),
+    ("F5 nine Thursdays, random faces", &["f5_wuhan_is_rehearsed_over_its_nine_thursdays"]),
+    (
+        "F6 15 per cent up to a maximum, the price of a piece",
+        &["f6_trade_in_takes_15_per_cent_of_each_price_up_to_a_maximum_and_the_books_balance"],
+    ),
+    ("F6 a refund consumes", &["a_consumed_voucher_never_comes_back_and_its_money_goes_to_the_issuer"]),
+    // Redemption at checkout.
+    ("preview without side effect", &["a_quote_names_the_best_voucher_what_was_not_taken_and_what_would_be_better"]),
+    (
+        "lock, then redeem or time out",
+        &[
+            "a_hold_takes_the_best_voucher_and_its_confirm_uses_it",
+            "a_hold_lapses_at_its_instant_and_its_voucher_is_free_again",
+            "a_late_confirm_is_taken_for_ten_minutes_while_its_voucher_is_free",
+            "a_late_confirm_is_judged_at_its_hold_though_the_voucher_has_ended_and_the_hold_was_swept",
+        ],
+    ),
+    (
+        "several vouchers, all or none",
+        &["named_vouchers_are_taken_all_or_none", "a_set_is_held_confirmed_and_refunded_as_one"],
+    ),
+    (
+        "stacking",
+        &[
+            "vouchers_of_two_campaigns_pay_together_where_both_allow_it",
+            "the_best_set_uses_up_a_threshold_for_each_voucher",
+            "a_merchants_own_offer_goes_with_a_voucher_unless_the_rule_says_no",
+        ],
+    ),
+    (
+        "idempotent use",
+        &[
+            "one_call_redeems_and_a_repeat_with_a_fresh_code_is_the_same_request",
+            "one_order_sent_fifty_times_at_once_to_two_nodes_has_one_effect_and_equal_answers",
+            "thousands_of_histories_have_at_most_one_effect_for_each_order_and_lose_no_fen",
+        ],
+    ),
+    (
+        "bound to order and receipt",
+        &[
+            "another_body_under_the_same_order_number_is_a_conflict_that_names_the_fields",
+            "a_code_that_paid_once_does_not_pay_again",
+            "the_transactions_of_a_till_list_what_it_did",
+        ],
+    ),
+    // Refunds and reversals.
+    (
+        "full return, by policy",
+        &[
+            "a_full_refund_after_the_end_gives_the_money_to_the_issuer_and_no_voucher",
+            "a_single_full_refund_restores_and_a_split_one_consumes_where_the_campaign_says_so",
+            "a_voucher_is_restored_three_times_and_then_stays_used",
+        ],
+    ),
+    (
+        "partial return",
+        &[
+            "a_partial_refund_splits_by_share_and_keeps_the_voucher_used",
+            "any_split_of_a_refund_sums_to_exactly_the_parts_of_payer_and_issuer",
+            "the_order_of_refunds_never_matters",
+        ],
+    ),
+    ("expired meanwhile", &["only_the_sources_that_are_named_flow_and_late_refunds_have_their_own_word"]),
+    ("cool-down and abuse", &["who_buys_and_refunds_again_and_again_meets_the_limit_on_refunds"]),
+    (
+        "a reverse is final",
+        &[
+            "a_reverse_tells_what_was_and_no_late_redeem_overtakes_it",
+            "a_reverse_is_open_for_a_day_and_a_refund_for_longer",
+        ],
+    ),
+    ("a refund on a later day", &["a_refund_on_a_later_day_is_a_negative_line_of_its_own_day"]),
+];
+
+#[test]
+fn every_vector_and_every_row_has_a_test_of_this_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = String::new();
+    for folder in ["src", "tests"] {
+        gather(&root.join(folder), &mut sources);
+    }
+    let missing = |name: &&&str| !sources.contains(&format!("fn {name}("));
+    for (what, names) in PROVEN {
+        let holes: Vec<&&str> = names.iter().filter(missing).collect();
+        assert!(!names.is_empty() && holes.is_empty(), "{what}: no test is called {holes:?}");
+    }
+}
+
+fn gather(folder: &Path, into: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            gather(&entry, into);
+        } else if entry.extension().is_some_and(|name| name == "rs") {
+            into.push_str(&fs::read_to_string(&entry).expect("readable sources"));
+        }
+    }
+}
