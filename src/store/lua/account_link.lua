@@ -6,14 +6,15 @@
 local function judge(m)
   local key, digest, root = m[1][1], m[2], m[3]
   local held = get(key, digest)
+  local changed = 0
   if m[4] == 1 and held ~= root then
     put(key, digest, root)
-    return { 'ok', 1 }
+    changed = 1
   elseif m[4] == 0 and held == root then
     del(key, digest)
-    return { 'ok', 1 }
+    changed = 1
   end
-  return { 'ok', 0 }
+  return { 'ok', changed }
 end
 
 return answer(judge)
