@@ -7,7 +7,7 @@ CAMPAIGN := deploy/campaigns/chengdu-2020.json
 QUANYU := target/release/quanyu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench store build clean-all
+.PHONY: help demo serve test check bench store node build clean-all
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -19,14 +19,14 @@ serve: store build ## Start a fresh sandbox on this machine and print the first 
 	@rm -rf .quanyu/sandbox .quanyu/sandbox.env
 	@$(QUANYU) serve --sandbox --data .quanyu/sandbox --first-minute
 
-test: store ## Run all tests.
+test: store node ## Run all tests.
 	cargo test --workspace --locked
 
 bench: store build ## Measure each kind of request against a bare handler and the usual designs; the report goes to target/bench.
 	@cargo build --release --locked -p loadtest --bin bench
 	@target/release/bench
 
-check: store ## Run all that CI runs: format, lints, docs, tests and a small demo.
+check: store node ## Run all that CI runs: format, lints, docs, tests and a small demo.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
@@ -36,6 +36,9 @@ check: store ## Run all that CI runs: format, lints, docs, tests and a small dem
 
 store: ## Make sure that a valkey-server or redis-server is there.
 	@sh deploy/install-store.sh
+
+node: ## Look for a Node that runs the TypeScript till client, and fetch one if there is none.
+	@sh deploy/pos-clients/install-node.sh
 
 build: ## Build the program for use.
 	cargo build --release --locked

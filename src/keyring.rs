@@ -37,6 +37,11 @@ impl KeyRing {
         derive(&self.master, "draw", &[campaign_id, round_id])
     }
 
+    /// What signs the reports of `pos-certify`.
+    pub fn report_key(&self) -> [u8; 32] {
+        derive(&self.master, "pos-certify", &[])
+    }
+
     /// Secret of a till key, shown once and derived again for each check.
     pub fn till_secret(&self, key_id: &str, version: u32, prefix: &str) -> String {
         let secret = derive(&self.master, "till", &[key_id, &version.to_string()]);

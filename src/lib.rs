@@ -18,6 +18,7 @@ pub mod http;
 
 pub mod verify;
 
+pub mod certify;
 pub mod rehearse;
 
 pub mod app;

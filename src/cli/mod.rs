@@ -1,6 +1,7 @@
 //! The command line: each command in its own file, all of them named by `--data`.
 
 mod audit;
+mod certify;
 mod config;
 mod first_minute;
 mod keys;
@@ -45,6 +46,8 @@ enum Command {
     Keys(Box<keys::Options>),
     /// Print the Authorization header of a till's request.
     Sign(sign::Options),
+    /// Play the bad moments of a checkout to a till's integration and sign what was seen.
+    PosCertify(Box<certify::Options>),
     /// Figures of the program itself, for `make bench`.
     #[command(hide = true)]
     Selftest(selftest::Options),
@@ -84,6 +87,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Token(options) => token::run(&options),
         Command::Keys(options) => keys::run(*options).await,
         Command::Sign(options) => sign::run(&options),
+        Command::PosCertify(options) => certify::run(*options).await,
         Command::Selftest(options) => selftest::run(&options),
         Command::Config(options) => config::run(&options),
     }

@@ -58,3 +58,36 @@ pub fn refunded(to_payer: Fen, restored: bool) -> Words {
     }
     words(format!("请退顾客{to_payer}元，券不退回。"), format!("Give {to_payer} back; the voucher stays used."))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::refusal::Code;
+
+    /// The codes of the till as the contract lists them.
+    const CODES: &str = "minimum_not_met no_voucher_applicable too_many_vouchers pay_code_unknown pay_code_expired pay_code_used \
+        voucher_used voucher_held voucher_expired order_conflict order_reversed order_cancelled hold_expired paid_amount_mismatch \
+        order_already_redeemed order_not_found order_not_redeemed order_has_refunds refund_exceeds_order refund_conflict \
+        refund_window_closed reversal_window_closed merchant_not_enrolled merchant_frozen category_not_allowed outside_hours \
+        limit_reached signature_invalid key_revoked timestamp_out_of_range overloaded store_timeout account_unknown rate_limited";
+
+    #[test]
+    fn every_code_of_the_till_has_one_sentence_in_chinese_and_one_in_english() {
+        for name in CODES.split_whitespace() {
+            let code = Code::named(name).unwrap_or_else(|| panic!("{name} is not in the table"));
+            let (zh, en) = code.pos_message().unwrap_or_else(|| panic!("{name} has no sentence for the cashier"));
+            assert!(zh.ends_with('。') && zh.matches('。').count() == 1 && zh.chars().count() <= 30, "{name}: {zh}");
+            assert!(
+                en.ends_with('.') && en.matches(". ").count() == 0 && en.len() <= 80 && en.is_ascii(),
+                "{name}: {en}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_cashier_reads_the_name_of_a_code_or_a_field() {
+        for code in Code::ALL {
+            let (zh, en) = code.pos_message().unwrap_or_default();
+            assert!(!zh.contains('_') && !en.contains('_'), "{}: {zh} {en}", code.as_str());
+        }
+    }
+}

@@ -13,6 +13,7 @@ mod area;
 mod audit;
 mod bad_input;
 mod campaign;
+mod certify;
 mod conservation;
 mod contention;
 mod histories;

@@ -104,6 +104,7 @@ fn the_layers_import_only_what_lies_below_them() {
         ("src/store/", &["crate::engine", "crate::http", "crate::app", "actix_web"]),
         ("src/engine/", &["crate::http", "crate::app", "actix_web", "StatusCode", "redis::", "deadpool"]),
         ("src/http/", &["redis::", "deadpool", "crate::store::keys"]),
+        ("src/certify/", &["crate::engine", "crate::store", "crate::http", "crate::app"]),
         ("src/verify/", &["crate::engine", "crate::store", "crate::http", "redis::"]),
     ];
     let mut found = Vec::new();

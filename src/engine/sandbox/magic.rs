@@ -45,12 +45,12 @@ impl Seen {
 impl Engine {
     /// What the payer's code does; only a sandbox knows any.
     pub fn magic(&self, payer: &Payer) -> Option<Magic> {
-        self.clock().setting()?;
-        match payer {
+        let magic = match payer {
             Payer::PayCode(text) => Magic::of_pay_code(text),
             Payer::Vouchers(ids) if ids.len() == 1 => Magic::of_voucher(&ids[0]),
             _ => None,
-        }
+        };
+        magic.filter(|_| self.clock().setting().is_some())
     }
 
     /// The customer behind a magic code, or the refusal that it stands for.
@@ -64,14 +64,15 @@ impl Engine {
         if merchant.program != till.program {
             return Err(Code::NotFound.into());
         }
-        match (magic, order_id) {
-            (Magic::Refused(code), _) => return Err(self.magic_refusal(code)),
+        let refused = match (magic, order_id) {
+            (Magic::Refused(code), _) => Some(code),
             (Magic::Once(code), Some(order_id)) => {
-                if self.failed_once.is_first(order_key(&till.merchant_id, order_id)) {
-                    return Err(self.magic_refusal(code));
-                }
+                self.failed_once.is_first(order_key(&till.merchant_id, order_id)).then_some(code)
             }
-            _ => {}
+            _ => None,
+        };
+        if let Some(code) = refused {
+            return Err(self.magic_refusal(code));
         }
         let campaign_id = self.magic_campaign(till).await?;
         self.enrol_by_magic(till, &campaign_id).await?;
