@@ -4,6 +4,7 @@
 //! applied on the payer's shard if nothing has changed meanwhile (`order_redeem`). The store keeps every intermediate step safe to
 //! repeat, so any node may continue where another stopped.
 
+mod apply;
 mod ending;
 mod limits;
 mod moves;

@@ -154,6 +154,13 @@ impl Args {
         self
     }
 
+    /// Arguments that were written before.
+    pub fn then(mut self, more: &Args) -> Args {
+        self.bytes.extend_from_slice(&more.bytes);
+        self.count += more.count;
+        self
+    }
+
     pub fn value(mut self, value: &Value) -> Args {
         write(&mut self.bytes, value);
         self.count += 1;

@@ -1,7 +1,5 @@
 //! Refunds: goods come back, wholly or in part, once or in several steps.
 
-use rmpv::Value;
-
 use super::moves::Moves;
 use super::redeem::refused;
 use super::reverse::campaign_of;
@@ -12,10 +10,9 @@ use crate::domain::refund;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::DAY;
 use crate::engine::{Engine, Failure};
-use crate::store::int;
 use crate::store::keys::Slot;
 use crate::store::orders::StoredOrder;
-use crate::store::script;
+use crate::store::script::{self, Args};
 
 /// Refunds of one order, so that its record stays small (payment platforms take 50 as well).
 const MOST_REFUNDS: usize = 50;
@@ -106,17 +103,15 @@ impl Engine {
         let mut moves = Moves::of_order(&snapshot, shard, key, order, limit_entity(&till.merchant_id))?;
         let limits_restored = campaign.refund_restores_limits && refunded + amount == order.net();
         if !limits_restored {
-            moves.uses = Value::Array(Vec::new());
+            moves = moves.without_uses();
         }
-        let named = [&till.merchant_id, order_id, "", &till.terminal_id].map(Value::from);
-        let more = vec![
-            Value::from(refund_id),
-            int(amount.0),
-            Value::Array(by_voucher.iter().map(|share| int(share.0)).collect()),
-            int(u8::from(restore)),
-            int(campaign.max_restores_per_voucher.min(63)),
-            Value::Array(named.into()),
-        ];
+        let named = [&till.merchant_id, order_id, "", &till.terminal_id];
+        let more = |args: Args| {
+            let args = args.bytes(refund_id).int(amount.0);
+            let args = args.list(|list| by_voucher.iter().fold(list, |list, share| list.int(share.0)));
+            let args = args.int(u8::from(restore)).int(campaign.max_restores_per_voucher.min(63));
+            args.list(|list| named.iter().fold(list, |list, name| list.bytes(name)))
+        };
         let member = moves.into_member(key, &stored.bytes, more);
         let reply = self.store.call(&script::ORDER_REFUND, &Slot::Shard(shard), member).await?;
         match reply.refused() {

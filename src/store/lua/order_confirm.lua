@@ -14,7 +14,7 @@ local function judge(m)
   if not all_units_are(m, units, still_held and UNIT_HELD or UNIT_AVAILABLE) then return { 'refused', 'hold_expired' } end
   if not still_held then
     for _, unit in ipairs(units) do
-      if now >= unit[11] then return { 'refused', 'hold_expired' } end
+      if now >= unit[10] then return { 'refused', 'hold_expired' } end
     end
     if not uses_fit(m, uses) then return { 'refused', 'hold_expired' } end
     count_uses(m, uses, 1)
