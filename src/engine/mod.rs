@@ -86,6 +86,7 @@ pub struct Engine {
     stocks: stock::Stocks,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
+    codes: redemption::Codes,
     /// How far the long steps are that this node runs.
     progress: progress::Board,
     /// The list that was read last, while anybody still needs it.
@@ -107,6 +108,7 @@ impl Engine {
             stocks: stock::Stocks::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
+            codes: redemption::Codes::default(),
             progress: Default::default(),
             lists: Default::default(),
             areas: cache::Cache::default(),

@@ -8,6 +8,7 @@ mod apply;
 mod ending;
 mod limits;
 mod moves;
+mod payers;
 mod plan;
 mod redeem;
 mod refund;
@@ -31,6 +32,7 @@ use crate::domain::rules::Item;
 use crate::domain::time::{Ms, Zone};
 use crate::store::StoreError;
 use crate::store::orders::{NO_SHARD, StoredOrder};
+pub use payers::Codes;
 pub use refund::RefundView;
 pub use reverse::ReversedView;
 pub use transactions::{Transaction, TransactionPage};
@@ -182,8 +184,7 @@ impl Engine {
             return Err(Code::MerchantFrozen.into());
         }
         let snapshot = self.view();
-        let payer = self.payer(&snapshot, &merchant, ask).await?;
-        let seen = self.read_wallet(&payer, None).await?;
+        let (payer, seen) = self.payer_seen(&snapshot, &merchant, ask, None).await?;
         payer.require_code(&seen, None)?;
         let seen = self.without_lapsed(&payer, seen, None).await?;
         let enrolled = plan::approved(&merchant, &snapshot);

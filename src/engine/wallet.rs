@@ -224,6 +224,7 @@ impl Engine {
             if reply.refused() == Some("pay_code_taken") {
                 continue;
             }
+            self.codes.put(&code, resident.root, &resident.channel);
             return Ok(ShownCode {
                 qr: code.qr(),
                 pay_code: code.as_str().to_owned(),

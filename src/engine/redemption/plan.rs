@@ -9,7 +9,7 @@ use crate::domain::limit::{OfPack, Place};
 use crate::domain::merchant::EnrolState;
 use crate::domain::order::{OrderKey, OrderUnit};
 use crate::domain::paycode::{self, PayCode};
-use crate::domain::person::bucket_of;
+use crate::domain::person::{Root, bucket_of};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{Candidate, Payment};
 use crate::domain::time::Ms;
@@ -120,7 +120,8 @@ impl Engine {
                     .filter(|code| code.shard() < self.store.shards())
                     .ok_or(Code::PayCodeUnknown)?;
                 let record = self.pay_code_record(&code).await?.ok_or(Code::PayCodeUnknown)?;
-                Ok(payer_of_code(snapshot, merchant, code, &record))
+                self.codes.put(&code, record.root, &record.channel);
+                Ok(payer_of_code(snapshot, merchant, code, &record.root, &record.channel))
             }
             Payer::Vouchers(ids) => self.payer_of_vouchers(snapshot, merchant, ids),
         }
@@ -245,18 +246,18 @@ pub(super) fn payer_of_code(
     snapshot: &Snapshot,
     merchant: &MerchantView,
     code: PayCode,
-    record: &PayCodeRecord,
+    root: &Root,
+    channel: &str,
 ) -> PayerView {
     let mut views: Vec<&Arc<CampaignView>> =
         snapshot.by_number.values().filter(|view| usable(view, merchant)).collect();
     views.sort_unstable_by_key(|view| view.number);
-    let people = views
-        .into_iter()
-        .map(|view| PersonAt::new(view, code.shard(), record.root.in_campaign(&view.pseudonym_key).field()));
+    let people =
+        views.into_iter().map(|view| PersonAt::new(view, code.shard(), root.in_campaign(&view.pseudonym_key).field()));
     PayerView {
         shard: code.shard(),
         people: people.collect(),
-        channel: Some(record.channel.clone()),
+        channel: Some(channel.to_owned()),
         code: Some(code),
         named: None,
     }

@@ -71,18 +71,19 @@ impl Engine {
             return self.redeem_of_nobody(till, order_id, ask, &key).await;
         };
         let opening = self.open(&till.merchant_id, &key, &fingerprint, shard, &merchant, &snapshot);
-        let (opened, payer) = tokio::join!(opening, self.payer(&snapshot, &merchant, ask));
+        let (opened, payer) = tokio::join!(opening, self.payer_seen(&snapshot, &merchant, ask, Some(&key)));
         let mut opened = opened?;
-        let payer = match payer {
-            Ok(payer) => payer,
+        let (payer, seen) = match payer {
+            Ok(found) => found,
             Err(refusal) => return self.refuse_unplanned(till, order_id, ask, &key, &opened, refusal).await,
         };
         let call =
             Call { till, order_id, ask, key, fingerprint, merchant: &merchant, snapshot: &snapshot, payer: &payer };
+        let mut seen = Some(seen);
         for _ in 0..TRIES {
             let same = opened.shard == shard && opened.fingerprint == fingerprint && !opened.released;
             if same {
-                match self.attempt(&call, &opened).await? {
+                match self.attempt(&call, &opened, seen.take()).await? {
                     Step::Done(answer) => return Ok(*answer),
                     Step::Next => {}
                 }
@@ -184,11 +185,14 @@ impl Engine {
         })
     }
 
-    /// Plans and applies one attempt; what others take meanwhile makes it plan again.
-    async fn attempt(&self, call: &Call<'_>, opened: &Opened) -> Result<Step, Failure> {
+    /// Plans and applies one attempt, first on what was read while the order was opened; what others take meanwhile makes it plan again.
+    async fn attempt(&self, call: &Call<'_>, opened: &Opened, mut first: Option<Seen>) -> Result<Step, Failure> {
         let mut sent = !opened.fresh;
         for _ in 0..PLANS {
-            let seen = self.read_wallet(call.payer, Some(&call.key)).await?;
+            let seen = match first.take() {
+                Some(seen) => seen,
+                None => self.read_wallet(call.payer, Some(&call.key)).await?,
+            };
             match &seen.order {
                 Some(stored) if stored.order.state != OrderState::Void => {
                     return self.stands(call, stored.clone()).await;
