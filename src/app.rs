@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::domain::time::SECOND;
 use crate::engine::access::{Role, put_api_key};
 use crate::engine::{self, Engine};
 use crate::instance::{ConnectInfo, Instance, InstanceError, new_api_key};
@@ -103,6 +104,7 @@ impl Node {
             four_eyes: settings.four_eyes(),
             key_prefix: if settings.sandbox { "test" } else { "live" },
             durability: settings.durability.to_string(),
+            pay_code_step: settings.pay_code_seconds * SECOND,
             // A store that never compacts its file by itself leaves that to us.
             compacts_store: facts.auto_aof_rewrite_percentage == Some(0),
         };

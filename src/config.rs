@@ -54,6 +54,9 @@ pub struct Settings {
     /// Approval by another person than the submitter: on unless it is a sandbox.
     #[arg(long, env = "QUANYU_FOUR_EYES", num_args = 0..=1, default_missing_value = "true")]
     pub four_eyes: Option<bool>,
+    /// Seconds that a pay code is shown; a till may send it one such step later. 30 to 300.
+    #[arg(long, env = "QUANYU_PAY_CODE_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(i64).range(30..=300))]
+    pub pay_code_seconds: i64,
     /// A sandbox ready to be tried: F1 published, a merchant, a terminal, a reserved resident, the clock at the rain.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, hide = true)]
     pub first_minute: bool,
@@ -102,6 +105,7 @@ impl Settings {
             ("QUANYU_SANDBOX", self.sandbox.to_string()),
             ("QUANYU_CLOCK", self.clock.map(|clock| clock.to_string()).unwrap_or_default()),
             ("QUANYU_FOUR_EYES", self.four_eyes().to_string()),
+            ("QUANYU_PAY_CODE_SECONDS", self.pay_code_seconds.to_string()),
             ("QUANYU_RATE_OFFICE", self.limits.rate_office.to_string()),
             ("QUANYU_RATE_RESIDENT", self.limits.rate_resident.to_string()),
             ("QUANYU_RATE_CLAIM", self.limits.rate_claim.to_string()),

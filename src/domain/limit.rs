@@ -1,4 +1,4 @@
-//! Limits on redeeming: which of them a voucher meets at a till, who keeps count of each, and how much of one is left.
+//! Limits on redeeming and on refunds: which of them a voucher meets at a till, who keeps count of each, and how much of one is left.
 //!
 //! A limit that names the person is kept in the person's record, one that names merchant, store or terminal on the merchant's slot,
 //! and one for each payment needs no keeping. What spans persons and merchants has no single keeper and is refused when published.
@@ -73,12 +73,23 @@ pub struct OfPack {
 
 /// The limits on redeeming that hold for a voucher of this pack, nothing used so far.
 pub fn facts<'a>(campaign: &'a Campaign, zone: &Zone, of: OfPack, place: &Place, at: Ms) -> Vec<LimitFact<'a>> {
+    facts_on(LimitAction::Redeem, campaign, zone, of, place, at)
+}
+
+/// The limits on redeeming or on refunds.
+pub fn facts_on<'a>(
+    action: LimitAction,
+    campaign: &'a Campaign,
+    zone: &Zone,
+    of: OfPack,
+    place: &Place,
+    at: Ms,
+) -> Vec<LimitFact<'a>> {
     let Some(round) = campaign.rounds.get(usize::from(of.round)) else { return Vec::new() };
     let before: usize = campaign.rounds[..usize::from(of.round)].iter().map(|round| round.limits.len()).sum();
     let own = round.limits.iter().enumerate().map(|(index, limit)| (campaign.limits.len() + before + index, limit));
-    let redeeming =
-        campaign.limits.iter().enumerate().chain(own).filter(|(_, limit)| limit.action == LimitAction::Redeem);
-    let facts = redeeming.filter_map(|(number, limit)| {
+    let on_action = campaign.limits.iter().enumerate().chain(own).filter(|(_, limit)| limit.action == action);
+    let facts = on_action.filter_map(|(number, limit)| {
         Some(LimitFact {
             limit,
             number: number as u8,
@@ -111,7 +122,7 @@ pub fn keeper(limit: &Limit) -> Option<Keeper> {
 pub fn needs_place(campaign: &Campaign) -> bool {
     use LimitEntity::{Category, Terminal};
     let limits = campaign.limits.iter().chain(campaign.rounds.iter().flat_map(|round| &round.limits));
-    limits.filter(|limit| limit.action == LimitAction::Redeem).any(|limit| {
+    limits.filter(|limit| matches!(limit.action, LimitAction::Redeem | LimitAction::Refund)).any(|limit| {
         let place = limit.entities.iter().any(|entity| matches!(entity, Category | Terminal));
         keeper(limit) == Some(Keeper::Merchant) || (keeper(limit) == Some(Keeper::Person) && place)
     })

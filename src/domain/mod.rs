@@ -1,5 +1,6 @@
 //! What the words mean: the rules of a voucher campaign as pure functions. No clock, no random source, no Redis, no HTTP.
 
+pub mod account;
 pub mod amendment;
 pub mod area;
 pub mod basket;
@@ -15,6 +16,7 @@ pub mod goods;
 pub mod ids;
 pub mod industry;
 pub mod limit;
+pub mod magic;
 pub mod merchant;
 pub mod money;
 pub mod order;

@@ -3,12 +3,10 @@
 
 use crate::domain::time::{Ms, SECOND};
 
-/// A shown code is replaced after this time.
-pub const LIFETIME: Ms = 60 * SECOND;
-/// A till may still send the code of the step before.
-pub const GRACE: Ms = 60 * SECOND;
-/// When the phone fetches the next code, so that it never shows a dead one.
-pub const REFRESH_AFTER: Ms = 55 * SECOND;
+/// A shown code is replaced after this time, unless the installation says otherwise.
+pub const STEP: Ms = 60 * SECOND;
+/// How long before its end the phone fetches the next code, so that it never shows a dead one.
+const REFRESH_BEFORE: Ms = 5 * SECOND;
 /// How long the store keeps a code: long enough to tell an expired or used one from an unknown one.
 pub const KEPT: Ms = 30 * 60 * SECOND;
 
@@ -59,7 +57,8 @@ impl PayCode {
     }
 }
 
-fn luhn(digits: &str) -> u8 {
+/// The digit that makes a typo of one digit visible.
+pub(super) fn luhn(digits: &str) -> u8 {
     let sum: u32 = digits
         .bytes()
         .rev()
@@ -72,9 +71,14 @@ fn luhn(digits: &str) -> u8 {
     ((10 - sum % 10) % 10) as u8
 }
 
-/// Whether a till may still use a code that is shown until `expires`.
-pub fn accepted(expires: Ms, now: Ms) -> bool {
-    now < expires + GRACE
+/// Whether a till may still use a code that is shown until `expires`: one step longer than the phone shows it.
+pub fn accepted(expires: Ms, step: Ms, now: Ms) -> bool {
+    now < expires + step
+}
+
+/// After which time the phone asks for the next code.
+pub fn refresh_after(step: Ms) -> Ms {
+    step - REFRESH_BEFORE
 }
 
 #[cfg(test)]
@@ -113,7 +117,10 @@ mod tests {
     #[test]
     fn a_code_is_taken_one_step_late_and_no_later() {
         let issued = 1_000_000;
-        assert!(accepted(issued + LIFETIME, issued + 119_999));
-        assert!(!accepted(issued + LIFETIME, issued + 120_000));
+        for step in [STEP, 30 * SECOND] {
+            assert!(accepted(issued + step, step, issued + 2 * step - 1));
+            assert!(!accepted(issued + step, step, issued + 2 * step));
+        }
+        assert_eq!(refresh_after(STEP), 55 * SECOND);
     }
 }

@@ -90,6 +90,54 @@ mod tests {
         }
     }
 
+    /// Sums of payer, issuer and each voucher after these refunds, and whether the last of them gives the vouchers back.
+    fn after(policy: RefundPolicy, net: Fen, discounts: &[Fen], amounts: &[Fen]) -> (Fen, Fen, Vec<Fen>, bool) {
+        let discount = discounts.iter().copied().sum();
+        let (mut refunded, mut payer, mut issuer, mut restored) = (Fen::ZERO, Fen::ZERO, Fen::ZERO, false);
+        let mut vouchers = vec![Fen::ZERO; discounts.len()];
+        for amount in amounts {
+            let part = shares(net, discount, refunded, *amount);
+            let by_voucher = shares_by_voucher(discounts, issuer, part.to_issuer);
+            assert_eq!(by_voucher.iter().copied().sum::<Fen>(), part.to_issuer);
+            vouchers.iter_mut().zip(by_voucher).for_each(|(sum, share)| *sum = *sum + share);
+            restored |= restores(policy, net, refunded, *amount);
+            refunded = refunded + *amount;
+            payer = payer + part.to_payer;
+            issuer = issuer + part.to_issuer;
+        }
+        (payer, issuer, vouchers, restored)
+    }
+
+    #[test]
+    fn the_order_of_refunds_never_matters() {
+        use RefundPolicy::*;
+        let mut state: u64 = 20_250_301;
+        let mut below = |bound: i64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as i64 % bound
+        };
+        for case in 0..2_000 {
+            let discounts: Vec<Fen> = (0..=below(3)).map(|_| Fen(1 + below(50_000))).collect();
+            let discount: Fen = discounts.iter().copied().sum();
+            let net = discount + Fen(1 + below(100_000));
+            let mut amounts = Vec::new();
+            let mut left = net;
+            while left > Fen::ZERO && amounts.len() < 8 {
+                let amount = Fen(1 + below(left.0));
+                amounts.push(if below(4) == 0 { left } else { amount });
+                left = left - amounts[amounts.len() - 1];
+            }
+            let policy = [RestoreOnFullRefund, RestoreOnSingleFullRefund, Consume][below(3) as usize];
+            let once = after(policy, net, &discounts, &amounts);
+            for _ in 0..5 {
+                for place in (1..amounts.len()).rev() {
+                    amounts.swap(place, below(place as i64 + 1) as usize);
+                }
+                assert_eq!(after(policy, net, &discounts, &amounts), once, "case {case}: {amounts:?} of {net:?}");
+            }
+        }
+    }
+
     #[test]
     fn the_issuers_share_is_taken_from_the_vouchers_in_order() {
         let discounts = [Fen(2_000), Fen(1_000)];

@@ -245,6 +245,8 @@ refusals! {
         pos "付款码已过期，请顾客刷新。" "The code has expired: ask the customer for a fresh one.";
     PayCodeUsed "pay_code_used" 409 false "付款码已用于另一订单。" "The pay code was used for another order; ask for a fresh one."
         pos "付款码已使用，请顾客刷新。" "The code was used: ask the customer for a fresh one.";
+    AccountUnknown "account_unknown" 404 false "该账户未开通自动用券。" "No wallet is linked to the account; its owner links it with PUT /v1/wallet/account."
+        pos "顾客未开通自动用券，请出示付款码。" "The customer's account is not linked: ask for the pay code.";
     VoucherUnknown "voucher_unknown" 404 false "券码不存在。" "The voucher_id is not known; check it for a typo."
         pos "券码无效。" "The voucher code is not valid.";
     VouchersOfSeveralPersons "vouchers_of_several_persons" 422 false "一笔订单只能用同一人的券。" "One payment takes the vouchers of one person."

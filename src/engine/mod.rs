@@ -1,6 +1,7 @@
 //! The use cases: decide with `domain`, commit with one script through `store`, decide again when the store knows more.
 
 pub mod access;
+pub mod account;
 pub mod amendment;
 pub mod area;
 pub mod audit;
@@ -39,6 +40,7 @@ pub mod stats;
 pub mod stock;
 mod strike;
 pub mod terminal;
+pub mod till_key;
 pub mod upkeep;
 mod validity;
 pub mod view;
@@ -69,6 +71,8 @@ pub struct Settings {
     pub key_prefix: &'static str,
     /// Echoed on every effect: `D1`, `D2` or `D3`.
     pub durability: String,
+    /// How long a pay code is shown.
+    pub pay_code_step: Ms,
     /// The store leaves it to us to compact its append-only file.
     pub compacts_store: bool,
 }
@@ -87,6 +91,8 @@ pub struct Engine {
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
     codes: redemption::Codes,
+    /// For the magic codes of a sandbox.
+    failed_once: sandbox::magic::Seen,
     /// How far the long steps are that this node runs.
     progress: progress::Board,
     /// The list that was read last, while anybody still needs it.
@@ -109,6 +115,7 @@ impl Engine {
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
             codes: redemption::Codes::default(),
+            failed_once: Default::default(),
             progress: Default::default(),
             lists: Default::default(),
             areas: cache::Cache::default(),

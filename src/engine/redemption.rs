@@ -5,10 +5,11 @@
 //! repeat, so any node may continue where another stopped.
 
 mod apply;
+mod codes;
 mod ending;
 mod limits;
 mod moves;
-mod payers;
+mod payer;
 mod plan;
 mod redeem;
 mod refund;
@@ -23,6 +24,7 @@ use serde_json::Value;
 use super::merchant::MerchantView;
 use super::view::{CampaignView, Snapshot};
 use super::{Engine, Failure};
+use crate::domain::account::Account;
 use crate::domain::basket::{Basket, Better};
 use crate::domain::campaign::terms::Scene;
 use crate::domain::money::{FEN_LIMIT, Fen};
@@ -32,7 +34,8 @@ use crate::domain::rules::Item;
 use crate::domain::time::{Ms, Zone};
 use crate::store::StoreError;
 use crate::store::orders::{NO_SHARD, StoredOrder};
-pub use payers::Codes;
+pub use codes::Codes;
+pub use payer::KnownPayer;
 pub use refund::RefundView;
 pub use reverse::ReversedView;
 pub use transactions::{Transaction, TransactionPage};
@@ -53,6 +56,10 @@ pub struct Till {
 pub enum Payer {
     PayCode(String),
     Vouchers(Vec<String>),
+    /// As a platform knows the person.
+    Account(Account),
+    /// Found by the account: what is planned with.
+    Person(KnownPayer),
 }
 
 /// A payment as a till asks for it.
@@ -77,8 +84,8 @@ impl Ask {
 
     fn voucher_ids(&self) -> &[String] {
         match &self.payer {
-            Payer::PayCode(_) => &[],
             Payer::Vouchers(ids) => ids,
+            Payer::PayCode(_) | Payer::Account(_) | Payer::Person(_) => &[],
         }
     }
 
@@ -179,13 +186,19 @@ impl Engine {
     /// What a redemption would do now; it has no effect and does not use the pay code up.
     pub async fn quote(&self, till: &Till, ask: &Ask) -> Result<Quote, Refusal> {
         ask.check()?;
+        let ask = match self.with_payer(till, None, ask).await {
+            Err(refusal) if self.is_told_by_a_quote(ask, &refusal) => {
+                return Ok(self.nothing_quoted(&self.view(), ask, &refusal));
+            }
+            found => &*found?,
+        };
         let merchant = self.merchant_of(till).await?;
         if merchant.frozen {
             return Err(Code::MerchantFrozen.into());
         }
         let snapshot = self.view();
         let (payer, seen) = self.payer_seen(&snapshot, &merchant, ask, None).await?;
-        payer.require_code(&seen, None)?;
+        payer.require_code(&seen, None, self.settings.pay_code_step)?;
         let seen = self.without_lapsed(&payer, seen, None).await?;
         let enrolled = plan::approved(&merchant, &snapshot);
         let place = limits::place_of(till, ask);

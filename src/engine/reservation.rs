@@ -18,7 +18,7 @@ use crate::domain::time::{Ms, SECOND};
 use crate::store::campaign::Scope;
 use crate::store::keys;
 use crate::store::record::{Entry, PersonRecord};
-use crate::store::script::{self, Args, Member, bytes};
+use crate::store::script::{self, Member, bytes};
 use crate::store::{Reply, StoreError, int, text};
 
 /// No choice of a pack.
@@ -110,16 +110,10 @@ impl Engine {
         let person = self.person(view, resident);
         terms::on_its_day(view, reservation, resident, &person, now)?;
         let taken_down = if let Coming::TakenDown(at) = coming { at.div_euclid(SECOND) } else { 0 };
-        let wish = Args::with_capacity(64)
-            .bytes(person.pseudonym.field())
-            .bytes(person.pseudonym.tail())
-            .int(channel)
-            .int(choice)
-            .int(u8::from(coming == Coming::Change))
-            .bytes(&digests)
-            .int(taken_down);
+        let change = u8::from(coming == Coming::Change);
+        let wish = [&person.pseudonym.0[..], &[channel, choice, change], &(taken_down as u32).to_be_bytes(), &digests];
         let terms = terms::shared(view, round, reservation, now);
-        let member = Member::packed(vec![person.bucket_key.clone()], wish).sharing(terms).view(view.number, view.rev);
+        let member = Member::flat(person.bucket_key.clone(), wish.concat()).sharing(terms).view(view.number, view.rev);
         let reply = self.store.call(&script::RESERVATION_ADD, &person.slot(), member).await?;
         Ok(entered(view, round, channel, choice, &reply)?)
     }
@@ -290,7 +284,7 @@ fn entered(view: &CampaignView, round: &RoundView, channel: u8, choice: u8, repl
             Err(Refusal::new(Code::ReservationFull).with("limit", limit))
         }
         None => {
-            let (at, replaced) = (reply.int(0), reply.int(1) == 1);
+            let (replaced, at) = (reply.int(0) == 1, reply.int(1));
             Ok(Entered { channel, choice, at, replayed: reply.is("replay"), replaced })
         }
     }

@@ -1,5 +1,7 @@
 //! The sandbox's campaign clock, shared by all nodes of a store.
 
+pub mod magic;
+
 use super::Engine;
 use crate::clock::{Setting, wall_ms};
 use crate::domain::refusal::{Code, Refusal};

@@ -220,7 +220,7 @@ impl Engine {
             let now = self.now();
             let released = order.round.release().released(total, now);
             let reply = self.ask_pool(order, shard, leases, returns, released, total).await?;
-            match reply.word.as_str() {
+            match &*reply.word {
                 "lease" => {
                     let args = vec![text(order.allowance()), int(reply.int(0)), int(reply.int(1))];
                     let member = Member::new(vec![], args);

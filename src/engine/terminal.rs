@@ -27,6 +27,8 @@ pub struct TillKey {
     /// Absent for a platform, which names the merchant in its requests.
     pub merchant_id: Option<String>,
     pub terminal_id: Option<String>,
+    /// Through which a platform may name a payer by account.
+    pub channels: Vec<String>,
     /// What it may sign with, the newest first.
     pub secrets: Vec<String>,
     pub revoked: bool,
@@ -96,7 +98,17 @@ impl Engine {
                 "A merchant has at most 1,000 terminals.",
             ));
         }
-        let key_id = self.new_till_key(key, merchant_id, terminal_id).await?;
+        let record = TillKeyRecord {
+            kind: TillKind::Terminal,
+            program: key.program.clone(),
+            merchant_id: Some(merchant_id.to_owned()),
+            terminal_id: Some(terminal_id.to_owned()),
+            channels: Vec::new(),
+            version: 1,
+            first_live: 1,
+            revoked: false,
+        };
+        let key_id = self.new_till_key(&record).await?;
         let made = Terminal { key_id: key_id.clone(), version: 1, created_at: self.now(), revoked: false };
         let held = self
             .change_merchant(key, merchant_id, |record| {
@@ -163,36 +175,28 @@ impl Engine {
             program: record.program,
             merchant_id: record.merchant_id,
             terminal_id: record.terminal_id,
+            channels: record.channels,
             secrets: live.rev().map(|version| self.till_secret(key_id, version)).collect(),
             revoked: record.revoked,
         }
     }
 
-    fn till_secret(&self, key_id: &str, version: u32) -> String {
+    pub(super) fn till_secret(&self, key_id: &str, version: u32) -> String {
         self.keys.till_secret(key_id, version, self.settings.key_prefix)
     }
 
     /// Names are random: a counter restored from a backup would give an old key's name, and with it its secret, to a new terminal.
-    async fn new_till_key(&self, key: &ApiKey, merchant_id: &str, terminal_id: &str) -> Result<String, Refusal> {
-        let record = TillKeyRecord {
-            kind: TillKind::Terminal,
-            program: key.program.clone(),
-            merchant_id: Some(merchant_id.to_owned()),
-            terminal_id: Some(terminal_id.to_owned()),
-            version: 1,
-            first_live: 1,
-            revoked: false,
-        };
+    pub(super) async fn new_till_key(&self, record: &TillKeyRecord) -> Result<String, Refusal> {
         for _ in 0..8 {
-            let key_id = random_key_id(self.settings.key_prefix);
-            if was_written(self.store.put_record(Kind::TillKey, &key_id, 0, &record).await)? {
+            let key_id = random_key_id(self.settings.key_prefix, record.kind);
+            if was_written(self.store.put_record(Kind::TillKey, &key_id, 0, record).await)? {
                 return Ok(key_id);
             }
         }
         Err(Code::Internal.into())
     }
 
-    async fn change_till_key(
+    pub(super) async fn change_till_key(
         &self,
         key_id: &str,
         step: impl Fn(&mut TillKeyRecord) -> Result<(), Refusal>,
@@ -236,7 +240,7 @@ impl Engine {
     }
 }
 
-fn rotate(record: &mut TillKeyRecord, rotation: Rotation) -> Result<(), Refusal> {
+pub(super) fn rotate(record: &mut TillKeyRecord, rotation: Rotation) -> Result<(), Refusal> {
     if record.revoked {
         return Err(Refusal::new(Code::MerchantStateRefuses).with("state", "revoked"));
     }
@@ -254,12 +258,17 @@ fn rotate(record: &mut TillKeyRecord, rotation: Rotation) -> Result<(), Refusal>
     Ok(())
 }
 
-fn random_key_id(prefix: &str) -> String {
+fn random_key_id(prefix: &str, kind: TillKind) -> String {
     use rand::RngExt;
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let places: [u8; 8] = rand::rng().random();
     let text: String = places.iter().map(|place| char::from(ALPHABET[usize::from(place % 32)])).collect();
-    format!("{prefix}_t_{text}")
+    let letter = match kind {
+        TillKind::Terminal => 't',
+        TillKind::Merchant => 'm',
+        TillKind::Platform => 'p',
+    };
+    format!("{prefix}_{letter}_{text}")
 }
 
 fn live_terminal<'a>(record: &'a MerchantRecord, terminal_id: &str) -> Option<&'a Terminal> {
@@ -284,6 +293,7 @@ mod tests {
             program: "p".into(),
             merchant_id: Some("m".into()),
             terminal_id: Some("t".into()),
+            channels: Vec::new(),
             version,
             first_live,
             revoked: false,
@@ -320,8 +330,10 @@ mod tests {
 
     #[test]
     fn names_of_keys_say_where_they_belong_and_differ() {
-        let names: std::collections::HashSet<String> = (0..1_000).map(|_| random_key_id("test")).collect();
+        let names: std::collections::HashSet<String> =
+            (0..1_000).map(|_| random_key_id("test", TillKind::Terminal)).collect();
         assert_eq!(names.len(), 1_000);
         assert!(names.iter().all(|name| name.starts_with("test_t_") && name.len() == 15));
+        assert!(random_key_id("live", TillKind::Platform).starts_with("live_p_"));
     }
 }

@@ -5,6 +5,7 @@ use rmpv::Value;
 use sha2::{Digest, Sha256};
 
 use super::Engine;
+use super::redemption::KnownPayer;
 use super::resident::Resident;
 use super::view::{CampaignView, RoundView};
 use crate::domain::campaign::Unclaimed;
@@ -211,12 +212,12 @@ impl Engine {
         Ok(transactions)
     }
 
-    /// A code for the next minute. It lives on the person's shard, so it cannot pay at two tills.
+    /// A code for the next step (a minute, unless set otherwise). It lives on the person's shard, so it cannot pay at two tills.
     pub async fn new_pay_code(&self, resident: &Resident) -> Result<ShownCode, Refusal> {
         let zone = self.resident_zone();
         for _ in 0..4 {
             let code = PayCode::new(resident.shard, rand::rng().random());
-            let expires = self.now() + paycode::LIFETIME;
+            let expires = self.now() + self.settings.pay_code_step;
             let args =
                 vec![bytes(&resident.root.0), Value::from(resident.channel.as_str()), int(expires), int(paycode::KEPT)];
             let member = Member::new(vec![keys::pay_code(resident.shard, code.as_str())], args);
@@ -224,12 +225,12 @@ impl Engine {
             if reply.refused() == Some("pay_code_taken") {
                 continue;
             }
-            self.codes.put(&code, resident.root, &resident.channel);
+            self.codes.put(&code, KnownPayer { root: resident.root, channel: resident.channel.clone() });
             return Ok(ShownCode {
                 qr: code.qr(),
                 pay_code: code.as_str().to_owned(),
                 expires_at: zone.rfc3339(expires),
-                refresh_after_ms: paycode::REFRESH_AFTER,
+                refresh_after_ms: paycode::refresh_after(self.settings.pay_code_step),
             });
         }
         Err(Refusal::new(Code::Overloaded).retry_after_ms(1_000))

@@ -32,6 +32,8 @@ pub struct Till {
     pub merchant_id: Option<String>,
     /// Missing for a platform and for a merchant's key.
     pub terminal_id: Option<String>,
+    /// Through which a platform may name a payer by account; empty for others.
+    pub channels: Vec<String>,
 }
 
 /// A key as the directory knows it.
@@ -51,6 +53,7 @@ impl TillKey {
             program: key.program.clone(),
             merchant_id: key.merchant_id.clone(),
             terminal_id: key.terminal_id.clone(),
+            channels: key.channels.clone(),
         };
         TillKey { till, secrets: key.secrets.clone(), revoked: key.revoked }
     }
@@ -181,6 +184,7 @@ mod tests {
             program: "p".into(),
             merchant_id: Some("m".into()),
             terminal_id: Some("t".into()),
+            channels: Vec::new(),
         };
         TillKey { till, secrets: vec![SECRET.into()], revoked: false }
     }

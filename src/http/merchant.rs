@@ -85,6 +85,15 @@ pub struct RotationBody {
     keep_previous: Option<bool>,
 }
 
+impl RotationBody {
+    /// Without a body the newest version is replaced and stays good for a while.
+    pub(super) fn rotation(body: Option<RotationBody>) -> Rotation {
+        let (from_version, keep_previous) =
+            body.map(|body| (body.from_version, body.keep_previous)).unwrap_or_default();
+        Rotation { from_version, keep_previous: keep_previous.unwrap_or(true) }
+    }
+}
+
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmptyBody {}
@@ -181,8 +190,7 @@ pub async fn rotate_terminal(
 ) -> answer::Result {
     let key = officer.require(may::WRITE)?;
     let (merchant_id, terminal_id) = path.into_inner();
-    let body = body.0.unwrap_or(RotationBody { from_version: None, keep_previous: None });
-    let rotation = Rotation { from_version: body.from_version, keep_previous: body.keep_previous.unwrap_or(true) };
+    let rotation = RotationBody::rotation(body.0);
     let body = state.engine.rotate_terminal(key, &merchant_id, &terminal_id, rotation).await?;
     Ok(effect(&state, &body))
 }
@@ -263,7 +271,7 @@ fn effect(state: &State, body: &Value) -> Answer {
     Answer::ok(body).effect(&state.engine.settings.durability, false)
 }
 
-fn why(body: MaybeBody<WhyBody>) -> Result<Option<String>, Refusal> {
+pub(super) fn why(body: MaybeBody<WhyBody>) -> Result<Option<String>, Refusal> {
     let reason = body.0.and_then(|body| body.reason);
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
         return Err(Refusal::new(Code::InvalidRequest).field(

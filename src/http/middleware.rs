@@ -1,18 +1,21 @@
 //! What every request goes through: an id, a deadline, authentication of tills, panics and stray errors turned into problems, the
 //! promised headers, the signature of answers to tills, and one line in the log.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use actix_web::body::{BoxBody, MessageBody, to_bytes};
+use actix_web::body::{BodySize, BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, ResponseError};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use tracing::Instrument;
 
@@ -49,6 +52,7 @@ pub struct Call {
 struct Notes {
     signer: RefCell<Option<Signer>>,
     standing: RefCell<Option<Standing>>,
+    lost: Cell<bool>,
 }
 
 impl Call {
@@ -71,6 +75,11 @@ impl Call {
 
     pub fn set_signer(&self, signer: Signer) {
         *self.notes.signer.borrow_mut() = Some(signer);
+    }
+
+    /// The connection ends instead of the answer: a sandbox lets a till see what a bad network does.
+    pub fn lose_answer(&self) {
+        self.notes.lost.set(true);
     }
 
     pub fn set_standing(&self, standing: Standing) {
@@ -145,6 +154,7 @@ pub async fn manners<B: MessageBody + 'static>(
             let (request, response) = response.into_parts();
             let response = finish(response).await;
             line.write(&call, request.match_pattern().as_deref(), &response);
+            let response = if call.notes.lost.get() { response.set_body(BoxBody::new(Lost)) } else { response };
             Ok(ServiceResponse::new(request, response))
         }
         // Here the request is gone, and actix takes the answer from the error.
@@ -208,6 +218,21 @@ async fn finish(call: &Call, response: HttpResponse) -> HttpResponse {
             response.set_body(BoxBody::new(bytes))
         }
         Err(_) => CALL.sync_scope(call.clone(), || unknown(Code::Internal)),
+    }
+}
+
+/// A body that breaks before its first byte, and the connection with it.
+struct Lost;
+
+impl MessageBody for Lost {
+    type Error = std::io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionAborted.into())))
     }
 }
 

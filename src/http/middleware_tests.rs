@@ -89,6 +89,7 @@ fn gate() -> Gate {
             program: "p".into(),
             merchant_id: None,
             terminal_id: None,
+            channels: Vec::new(),
         };
         let found = (key_id == "k").then(|| TillKey { till, secrets: vec![SECRET.into()], revoked: false });
         async move { Ok(found) }.boxed_local()

@@ -1,5 +1,6 @@
 //! The wire: actix-web only here. Each noun has its routes in its own file; this one lists them all and puts the manners around them.
 
+pub mod account;
 pub mod amendment;
 pub mod answer;
 pub mod area;
@@ -25,6 +26,7 @@ pub mod round;
 pub mod sandbox;
 pub mod settlement;
 mod tap;
+pub mod till_key;
 pub mod wallet;
 
 use std::net::SocketAddr;
@@ -83,11 +85,13 @@ fn routes(config: &mut ServiceConfig, sandbox: bool) {
     pass::configure(config);
     reservation::configure(config);
     wallet::configure(config);
+    account::configure(config);
     ops::configure(config);
     campaign::configure(config);
     amendment::configure(config);
     round::configure(config);
     merchant::configure(config);
+    till_key::configure(config);
     list::configure(config);
     area::configure(config);
     reservation_import::configure(config);

@@ -64,6 +64,7 @@ pub async fn quote(state: Data<State>, caller: Caller, body: Body<QuoteRequest>)
 pub async fn redeem(state: Data<State>, caller: Caller, body: Body<RedemptionRequest>) -> answer::Result {
     let (till, order_id, ask) = body.0.ask(caller)?;
     let Answered { value, replayed } = state.engine.redeem(&till, &order_id, &ask).await?;
+    super::sandbox::spoil(&state, &ask, replayed)?;
     effect(&state, &Redeemed::first(&value), replayed)
 }
 

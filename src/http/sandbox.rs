@@ -1,4 +1,4 @@
-//! What only a sandbox has: its campaign clock. A live server has no such route.
+//! What only a sandbox has: its campaign clock, and codes whose answers go wrong. A live server has no such route and no such code.
 
 use actix_web::web::Data;
 use actix_web::{get, put};
@@ -11,9 +11,12 @@ use super::State;
 use super::answer::{self, Answer};
 use super::auth::Officer;
 use super::body::Body;
+use super::middleware::Call;
+use crate::domain::magic::Magic;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Zone, parse_rfc3339};
 use crate::engine::access::Role;
+use crate::engine::redemption::Ask;
 
 pub fn configure(config: &mut ServiceConfig) {
     config.service(get_clock).service(put_clock);
@@ -55,6 +58,16 @@ pub async fn put_clock(state: Data<State>, officer: Officer, body: Body<ClockReq
     };
     state.engine.set_clock(now, body.0.rate).await?;
     Ok(Answer::ok(&shown(&state)))
+}
+
+/// Some magic codes are applied and then answered badly, once: the repeat of the order gets its answer.
+pub fn spoil(state: &State, ask: &Ask, replayed: bool) -> Result<(), Refusal> {
+    match state.engine.magic(&ask.payer).filter(|_| !replayed) {
+        Some(Magic::AnswerLost) => Call::current().lose_answer(),
+        Some(Magic::Unknown) => return Err(Refusal::new(Code::StoreTimeout).retry_after_ms(1_000)),
+        _ => {}
+    }
+    Ok(())
 }
 
 fn shown(state: &State) -> ClockAnswer {

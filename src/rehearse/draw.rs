@@ -57,10 +57,12 @@ pub async fn wait_until_drawn(world: &World<'_>, crowd: &Crowd) -> Result<()> {
 pub async fn verify(world: &World<'_>, crowd: &mut Crowd, keys: &mut Keys) -> Result<Vec<u32>> {
     let begun = Instant::now();
     let due = world.scenario.packs_due();
+    world.office.clock(world.scenario.rain.1).await?;
     let stats = world.office.campaign_path("/stats");
     let all_issued = |stats: &Value| stats["issued"].as_u64().unwrap_or_default() >= due;
     let stats = world.office.wait("all packs to be credited", &stats, PATIENCE, all_issued).await?;
     let issued = stats["issued"].as_u64().unwrap_or_default();
+    keys.credit_seconds = Some(begun.elapsed().as_secs_f64());
     keys.packs_issued = Counted::new(issued, due);
     download(world).await?;
     keys.draw = Some(recompute(world).await);

@@ -2,7 +2,8 @@
 //!
 //! The rehearsal is a stranger to the engine: it reads the public contract only, keeps its own books, and at the
 //! end compares them with the ledger, the settlements and the published draw to the fen. It drives the sandbox
-//! clock itself, so a two month campaign ends in minutes and the rain runs exactly as fast as the server keeps up.
+//! clock itself, so a two month campaign ends in minutes and the rain runs exactly as fast as the server keeps up. What millions
+//! do goes through the cheap client of `client/` (`mass.rs`); office, tills and customers ask one thing after another (`client.rs`).
 
 mod books;
 mod campaign;
@@ -69,16 +70,16 @@ pub struct Options {
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(0..=10_000))]
     pub refund_share: u64,
     /// How many of 10,000 early winners tap again when their moment has come; the others are credited after the close.
-    #[arg(long, default_value_t = 7_000, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=10_000))]
     pub return_share: u64,
     /// Keep-alive connections of the office, the tills and their customers.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub connections: u64,
     /// Keep-alive connections of the crowd that reserves and taps.
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    #[arg(long, default_value_t = 768, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub crowd_connections: u64,
     /// Requests of the crowd in flight on one connection.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=256))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=256))]
     pub pipeline: u64,
     /// Merchants at the tills [default: one for 1,000 people, 8 to 2,000].
     #[arg(long)]

@@ -9,7 +9,6 @@ use sha2::Sha256;
 use std::fmt::Write as _;
 
 use super::campaign::Scenario;
-use super::passes::encode;
 
 /// Districts of Chengdu, for files that do not ask for another residence.
 const DISTRICTS: [&str; 12] = [
@@ -130,6 +129,14 @@ impl People {
     pub fn chance(&self, stream: Stream, index: u64, basis_points: u64) -> bool {
         self.dice(stream, index) % 10_000 < basis_points
     }
+}
+
+/// Appends base64 without padding.
+fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut out[start..]).expect("the slice has room for all padding");
+    out.truncate(start + written);
 }
 
 /// Independent uses of the seed.

@@ -91,13 +91,13 @@ pub async fn play(world: &World<'_>, crowd: &mut Crowd, keys: &mut Keys) -> Resu
     let mut rain = Rain::new(world, crowd, plan, steps);
     let took = mass::play(world, "rain", length, &mut rain)?;
     let spent = gauge.read().since(&before);
-    let (taps, again) = (rain.taps, rain.again);
-    world.office.clock(closes).await?;
+    let (taps, again, won_by_tap) = (rain.taps, rain.again, rain.crowd.packs.len() as u64);
     let seconds = took.as_secs_f64().max(1e-3);
     let figures = RainFigures {
         claim_seconds: seconds,
         taps,
         taps_again: again,
+        won_by_tap,
         store_calls: spent.store_calls,
         clock_rate: (closes - opens) as f64 / 1000.0 / seconds,
         spent,

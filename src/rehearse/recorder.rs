@@ -236,6 +236,8 @@ pub struct Keys {
     pub duplicates: Option<u64>,
     pub draw: Option<bool>,
     pub rain: Option<RainFigures>,
+    /// From the close of the rain until the winners who had not tapped in time had their packs.
+    pub credit_seconds: Option<f64>,
     pub redeemed: Option<u64>,
     pub refunded: Option<u64>,
     pub ledger: Option<bool>,
@@ -251,6 +253,8 @@ pub struct RainFigures {
     /// Answered taps of the plan, and those of people who came again.
     pub taps: u64,
     pub taps_again: u64,
+    /// People who were shown their pack in answer to a tap.
+    pub won_by_tap: u64,
     pub store_calls: Option<u64>,
     /// Campaign seconds for a second on the wall, over the whole window.
     pub clock_rate: f64,
@@ -289,6 +293,10 @@ impl Keys {
         counted && exact && proven && played
     }
 
+    fn credited_at_close(&self) -> Option<u64> {
+        Some(self.packs_issued.found?.saturating_sub(self.rain.as_ref()?.won_by_tap))
+    }
+
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let number = |value: Option<u64>| value.map_or("not_reached".to_owned(), |n| n.to_string());
         let word = |value: Option<bool>, good: &str, bad: &str| {
@@ -300,6 +308,9 @@ impl Keys {
             ("claim_seconds", rain(&|rain| format!("{:.1}", rain.claim_seconds))),
             ("taps_again", rain(&|rain| rain.taps_again.to_string())),
             ("taps_per_s", rain(&|rain| format!("{:.0}", rain.taps_per_s()))),
+            ("won_by_tap", rain(&|rain| rain.won_by_tap.to_string())),
+            ("credited_at_close", number(self.credited_at_close())),
+            ("credit_seconds", self.credit_seconds.map_or("not_reached".to_owned(), |seconds| format!("{seconds:.1}"))),
             ("store_calls", rain(&|rain| rain.store_calls.map_or("unread".to_owned(), |calls| calls.to_string()))),
             ("clock_rate", rain(&|rain| format!("{:.1}", rain.clock_rate))),
             // The last lines are those that every version prints; scripts read them.
@@ -326,7 +337,7 @@ mod tests {
     fn a_campaign_that_was_not_played_to_its_end_does_not_hold() {
         assert!(!Keys::default().hold());
         assert!(Keys::default().lines().iter().all(|(_, value)| value == "not_reached"));
-        assert_eq!(Keys::default().lines().len(), 16);
+        assert_eq!(Keys::default().lines().len(), 19);
     }
 
     #[test]
@@ -338,6 +349,7 @@ mod tests {
             duplicates: Some(0),
             draw: Some(true),
             rain: Some(RainFigures { taps: 50, ..RainFigures::default() }),
+            credit_seconds: Some(1.0),
             redeemed: Some(9),
             refunded: Some(1),
             ledger: Some(true),

@@ -140,6 +140,7 @@ fn rain_rows(recorder: &Recorder, rain: &RainFigures) -> Vec<(String, String)> {
         row("told: won", told(Outcome::Won)),
         row("told: not yet", told(Outcome::NotYet)),
         row("told: lost", told(Outcome::Lost)),
+        row("people who got their pack by tapping", grouped(rain.won_by_tap)),
         row("script calls of the store", calls),
         row("campaign seconds for one on the wall", format!("{:.1}", rain.clock_rate)),
         row("processor time of the server", seconds(rain.spent.server_cpu)),

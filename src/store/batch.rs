@@ -1,7 +1,6 @@
 //! One batcher for all hot transitions: what waits for a slot goes in one script call per transition, and each member gets its own
 //! answer. While the connections are busy the next batch fills by itself; a full queue sheds.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -11,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::StoreError;
 use super::keys::Slot;
 use super::lane::Wire;
-use super::script::{Args, Member, Reply, Script, Shared};
+use super::script::{Args, Form, Member, Reply, Script, Shared};
 
 /// Members per call: larger batches cost more per member and block the store longer.
 const BATCH: usize = 64;
@@ -62,23 +61,25 @@ async fn run(wire: Arc<Wire>, slot: Slot, mut receiver: mpsc::Receiver<Waiting>)
     }
 }
 
-/// What the members of one call share: the script and the views they were judged by.
-type CallKind = (&'static str, Vec<(u16, u64)>);
-
 /// Splits what waits into calls: one script, one view per campaign and at most [`BATCH`] members each.
 fn groups(waiting: impl Iterator<Item = Waiting>) -> Vec<Vec<Waiting>> {
-    let mut open: HashMap<CallKind, Vec<Waiting>> = HashMap::new();
-    let mut full = Vec::new();
+    let mut groups: Vec<Vec<Waiting>> = Vec::new();
     for one in waiting {
-        let key = (one.script.name, one.member.views.clone());
-        let group = open.entry(key).or_default();
-        group.push(one);
-        if group.len() == BATCH {
-            full.push(std::mem::take(group));
+        // A handful of kinds at most wait together; the latest group of a kind is the one that has room.
+        let fits = |group: &&mut Vec<Waiting>| {
+            let kind = &group[0];
+            group.len() < BATCH && std::ptr::eq(kind.script, one.script) && kind.member.views == one.member.views
+        };
+        match groups.iter_mut().rev().find(fits) {
+            Some(group) => group.push(one),
+            None => {
+                let mut group = Vec::with_capacity(BATCH);
+                group.push(one);
+                groups.push(group);
+            }
         }
     }
-    full.extend(open.into_values().filter(|group| !group.is_empty()));
-    full
+    groups
 }
 
 async fn send(wire: &Wire, slot: &Slot, mut group: Vec<Waiting>) {
@@ -129,46 +130,75 @@ pub(super) struct Call {
 }
 
 pub(super) fn encode(slot: &Slot, members: &[Member], now: i64, clock_guard: bool) -> Call {
-    let mut keys = vec![slot.header(), slot.ledger()];
-    let mut index: HashMap<&str, usize> = HashMap::new();
+    let mut call = Encoder { keys: vec![slot.header(), slot.ledger()], shared: Vec::new() };
+    let mut args = Vec::with_capacity(members.len() + 1);
+    args.push(Vec::new());
+    args.extend(members.iter().map(|member| call.member(member)));
     let mut views: Vec<(u16, u64)> = members.iter().flat_map(|member| member.views.iter().copied()).collect();
     views.sort_unstable();
     views.dedup();
     let views =
         |list: Args| views.iter().fold(list, |list, (campaign, rev)| list.int(*campaign).bytes(rev.to_string()));
-    let mut shared: Vec<&Shared> = Vec::new();
-    let mut args = vec![Vec::new()];
-    for member in members {
-        let mut own = Args::with_capacity(member.args.bytes.len() + 8);
-        let more = 1 + u32::from(member.shared.is_some());
-        rmp::encode::write_array_len(&mut own.bytes, member.args.count + more).expect("writing to memory cannot fail");
-        own = own.list(|list| {
-            member.keys.iter().fold(list, |list, key| {
-                let place = *index.entry(key).or_insert_with(|| {
-                    keys.push(key.clone());
-                    keys.len()
-                });
-                list.int(place as i64)
-            })
-        });
-        own.bytes.extend_from_slice(&member.args.bytes);
-        if let Some(one) = &member.shared {
-            let known = shared.iter().position(|known| std::ptr::eq(*known, &raw const **one));
-            let place = known.unwrap_or_else(|| {
-                shared.push(one);
-                shared.len() - 1
-            });
-            own = own.int(place as i64 + 1);
-        }
-        args.push(own.bytes);
-    }
-    let shared = |list: Args| shared.iter().fold(list, |list, one| list.shared(one));
+    let shared = |list: Args| call.shared.iter().fold(list, |list, one| list.shared(one));
     args[0] = Args::default().list(|env| env.int(now).int(i64::from(clock_guard)).list(views).list(shared)).bytes;
-    Call { keys, args }
+    Call { keys: call.keys, args }
+}
+
+/// Gives each key, and whatever members share, its place in the call.
+struct Encoder<'a> {
+    keys: Vec<String>,
+    shared: Vec<&'a Shared>,
+}
+
+impl<'a> Encoder<'a> {
+    fn member(&mut self, member: &'a Member) -> Vec<u8> {
+        let shared = member.shared.as_deref().map(|one| self.shared_place(one));
+        match &member.form {
+            Form::Flat(bytes) => {
+                // At most BATCH members with one key each: a place fits a byte.
+                let mut flat = Vec::with_capacity(bytes.len() + 2);
+                flat.push(self.key_place(&member.keys[0]) as u8);
+                flat.push(shared.unwrap_or_default() as u8);
+                flat.extend_from_slice(bytes);
+                flat
+            }
+            Form::Packed(args) => {
+                let mut own = Args::with_capacity(args.bytes.len() + 8);
+                let more = 1 + u32::from(shared.is_some());
+                rmp::encode::write_array_len(&mut own.bytes, args.count + more).expect("writing to memory cannot fail");
+                own = own.list(|list| member.keys.iter().fold(list, |list, key| list.int(self.key_place(key) as i64)));
+                own.bytes.extend_from_slice(&args.bytes);
+                match shared {
+                    Some(place) => own.int(place as i64).bytes,
+                    None => own.bytes,
+                }
+            }
+        }
+    }
+
+    fn key_place(&mut self, key: &str) -> usize {
+        let known = self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
+            self.keys.push(key.to_owned());
+            self.keys.len() - 1
+        });
+        known + 1
+    }
+
+    fn shared_place(&mut self, one: &'a Shared) -> usize {
+        let known = self.shared.iter().position(|known| std::ptr::eq(*known, one)).unwrap_or_else(|| {
+            self.shared.push(one);
+            self.shared.len() - 1
+        });
+        known + 1
+    }
 }
 
 /// `{epoch, seq, reply...}`, or the word that nothing was judged.
-pub(super) fn decode(reply: redis::Value, members: usize) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
+pub(super) fn decode(
+    reply: redis::Value,
+    members: usize,
+    now: i64,
+) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
     let redis::Value::Array(items) = reply else { return Err(StoreError::malformed("batch")) };
     match items.first() {
         Some(redis::Value::BulkString(word)) if word == b"stale" => {
@@ -186,6 +216,7 @@ pub(super) fn decode(reply: redis::Value, members: usize) -> Result<Vec<Result<R
         .iter()
         .skip(2)
         .map(|item| match item {
+            redis::Value::Int(n) => Ok(Reply::number(*n, now)),
             redis::Value::BulkString(bytes) => Reply::decode(bytes),
             _ => Err(StoreError::malformed("reply")),
         })

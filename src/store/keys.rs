@@ -8,6 +8,7 @@
 //! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window |
 //! | `{s000}:x` | hash | lapsing holds, field = order key, value = until | while held |
 //! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
+//! | `{s000}:ac:<bucket>` | hash | accounts of channels, field = 16 bytes of their keyed digest, value = root pseudonym | until unlinked |
 //! | `{s000}:list:<n>:<bucket>` | hash | persons of the n-th uploaded list, field = root pseudonym | installation |
 //! | `{m000}:h` | hash | header of a merchant slot: `m:<merchant>` state and enrolments, `u:…` caps used | installation |
 //! | `{m000}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
@@ -20,6 +21,8 @@
 //! LAYOUT is written into the configuration header at first start; a binary refuses a store with another layout.
 
 use sha2::{Digest, Sha256};
+
+use crate::domain::account::AccountDigest;
 
 /// Version of all names and record formats below.
 pub const LAYOUT: u32 = 2;
@@ -98,6 +101,12 @@ pub fn pay_code(shard: u8, code: &str) -> String {
     format!("{{s{shard:03}}}:pc:{code}")
 }
 
+/// Accounts that platforms may name: of the account's own shard.
+pub fn account_bucket(shard: u8, digest: &AccountDigest) -> String {
+    let bucket = u16::from_be_bytes([digest.0[4], digest.0[5]]);
+    format!("{{s{shard:03}}}:ac:{bucket}")
+}
+
 /// Members of an uploaded list: persons on their shards, merchants with the configuration.
 pub fn list_bucket(slot: &Slot, list: u64, bucket: u32) -> String {
     format!("{}:list:{list}:{bucket}", slot.tag())
@@ -159,6 +168,10 @@ mod tests {
         assert_eq!(list_bucket(&Slot::Shard(3), 7, 12), "{s003}:list:7:12");
         assert_eq!(list_bucket(&Slot::Config, 8, 0), "{cfg}:list:8:0");
         assert_eq!(pay_code(2, "970020000000000000"), "{s002}:pc:970020000000000000");
+        assert_eq!(
+            account_bucket(0, &AccountDigest([0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+            "{s000}:ac:258"
+        );
         assert_eq!(config("campaigns"), ["{cfg}:campaigns".to_owned(), "{cfg}:campaigns:v".to_owned()]);
         assert_eq!(cell(7, 0, 1, 2), "n:7:0:1:2");
         assert_eq!(Slot::Pool(7, 0).header(), "{r.7.0}:h");

@@ -1,13 +1,18 @@
 //! The ledger as it is stored: its lines, and the one reader through which anything reads them.
 //!
-//! A shard's stream entry has the id `<first seq>-0` and the fields `t` (ms) and `l` (msgpack array of lines). The stream is gapless
+//! A shard's stream entry has the id `<first seq>-0` and the fields `t` (ms) and `l` (msgpack array of lines). Persons who did the same
+//! one after another stand in one run, which is read as a line for each: `p` for packs, `r` for reservations. The stream is gapless
 //! if and only if every id is the one before plus the number of its lines; what is missing comes out of the reader as data, because
 //! an audit has to go on behind a gap and say what it means.
 
+mod run;
+
 use redis::Value;
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, SeqAccess};
 use serde::ser::{SerializeTuple, Serializer};
 use serde::{Deserialize, Serialize};
+
+use run::Stored;
 
 use super::keys::Slot;
 use super::{Store, StoreError};
@@ -66,19 +71,11 @@ macro_rules! lines {
             }
         }
 
-        impl<'de> Visitor<'de> for LineVisitor {
-            type Value = Line;
-
-            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("a ledger line")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Line, A::Error> {
-                let kind: String = next(&mut seq, "kind")?;
-                match kind.as_str() {
-                    $($kind => Ok(Line::$name { $($field: next(&mut seq, stringify!($field))?),* }),)*
-                    _ => Err(A::Error::custom(format!("unknown kind of line {kind}"))),
-                }
+        /// The line of a kind whose letter was read.
+        fn line_of<'de, A: SeqAccess<'de>>(kind: &str, seq: &mut A) -> Result<Line, A::Error> {
+            match kind {
+                $($kind => Ok(Line::$name { $($field: next(seq, stringify!($field))?),* }),)*
+                _ => Err(A::Error::custom(format!("unknown kind of line {kind}"))),
             }
         }
     };
@@ -314,10 +311,11 @@ fn decode_fields(fields: &[Value]) -> Result<(Ms, Vec<Line>), String> {
 
 /// The lines of one stream entry.
 pub fn decode_lines(packed: &[u8]) -> Result<Vec<Line>, String> {
-    rmp_serde::from_slice(packed).map_err(|error| error.to_string())
+    let stored: Vec<Stored> = rmp_serde::from_slice(packed).map_err(|error| error.to_string())?;
+    Ok(stored.into_iter().flat_map(|one| one.0).collect())
 }
 
-/// The stored form of lines, as the scripts write it.
+/// The stored form of lines, as the scripts write it where nothing is joined.
 pub fn encode_lines(lines: &[Line]) -> Vec<u8> {
     rmp_serde::to_vec(lines).expect("lines hold nothing that msgpack cannot say")
 }
@@ -340,14 +338,6 @@ fn bytes(value: &Value) -> &[u8] {
         Value::BulkString(bytes) => bytes,
         Value::SimpleString(text) => text.as_bytes(),
         _ => &[],
-    }
-}
-
-struct LineVisitor;
-
-impl<'de> Deserialize<'de> for Line {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Line, D::Error> {
-        deserializer.deserialize_seq(LineVisitor)
     }
 }
 

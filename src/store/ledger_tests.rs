@@ -14,6 +14,23 @@ fn a_line_is_read_as_the_scripts_write_it() {
 }
 
 #[test]
+fn a_run_is_read_as_a_line_for_each_person() {
+    // {"p", 7, 0, 1, 2, step 4, two persons, first number 9}, then a line of its own.
+    let mut packed = vec![0x92, 0x98, 0xa1, b'p', 7, 0, 1, 2, 4, 0xb2];
+    packed.extend([0xff, 0, 1, 2, 3, 4, 5, 6, 7, 0xff, 0, 1, 2, 3, 4, 5, 6, 7, 9]);
+    packed.extend(&encode_lines(&[credited(1)])[1..]);
+    assert_eq!(decode_lines(&packed), Ok(vec![credited(9), credited(13), credited(1)]));
+    let Line::Credited { f, .. } = credited(0) else { unreachable!() };
+    // {"r", 7, 0, 1, 255, one person}.
+    let mut packed = vec![0x91, 0x96, 0xa1, b'r', 7, 0, 1, 0xcc, 0xff, 0xa9];
+    packed.extend([0xff, 0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(decode_lines(&packed), Ok(vec![Line::Reserved { c: 7, f, round: 0, channel: 1, choice: 255 }]));
+    packed.pop();
+    packed[9] = 0xa8;
+    assert_eq!(decode_lines(&packed), Err("persons are not nine bytes each".to_owned()));
+}
+
+#[test]
 fn a_line_that_is_too_short_or_unknown_is_refused_with_a_reason() {
     assert_eq!(decode_lines(&[0x91, 0x92, 0xa1, b'P', 7]), Err("f is missing".to_owned()));
     assert_eq!(decode_lines(&[0x91, 0x92, 0xa1, b'Z', 7]), Err("unknown kind of line Z".to_owned()));

@@ -74,6 +74,9 @@ pub struct TillKeyRecord {
     pub merchant_id: Option<String>,
     /// Present for a terminal.
     pub terminal_id: Option<String>,
+    /// Through which a platform may name a payer by account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
     /// The newest version of the secret.
     pub version: u32,
     /// Versions from this one on are accepted.

@@ -236,9 +236,10 @@ impl Wire {
         slot: &Slot,
         members: &[Member],
     ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
-        let call = batch::encode(slot, members, self.clock.now(), self.clock_guard);
+        let now = self.clock.now();
+        let call = batch::encode(slot, members, now, self.clock_guard);
         let reply = self.eval(script, &call.keys, &call.args).await?;
-        batch::decode(reply, members.len())
+        batch::decode(reply, members.len(), now)
     }
 
     /// Runs a script by its hash; a node without the script gets it and runs it then, for NOSCRIPT means nothing ran.

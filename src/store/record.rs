@@ -1,4 +1,4 @@
-//! Stored form of a person in a campaign: one small msgpack value, written by the scripts, read here.
+//! Stored form of a person in a campaign: one small value, written by the scripts (`lua/record.lua` says its bytes), read here.
 
 use rmpv::Value;
 
@@ -81,19 +81,57 @@ pub struct Hold {
 }
 
 impl PersonRecord {
-    pub fn decode(mut bytes: &[u8]) -> Result<PersonRecord, StoreError> {
-        let broken = || StoreError::Broken("person record".into());
-        let value = rmpv::decode::read_value(&mut bytes).map_err(|_| broken())?;
-        let parts = value.as_array().ok_or_else(broken)?;
-        let list = |index: usize| parts.get(index).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        Ok(PersonRecord {
-            tail: parts.first().map(raw).ok_or_else(broken)?.to_vec(),
-            entries: list(1).iter().map(entry).collect(),
-            packs: list(2).iter().map(pack).collect(),
-            usage: list(3).iter().map(usage).collect(),
-            holds: list(4).iter().map(hold).collect(),
-        })
+    pub fn decode(bytes: &[u8]) -> Result<PersonRecord, StoreError> {
+        PersonRecord::read(bytes).ok_or_else(|| StoreError::Broken("person record".into()))
     }
+
+    fn read(bytes: &[u8]) -> Option<PersonRecord> {
+        let (counts, rest) = bytes.split_at_checked(2)?;
+        let (tail, mut rest) = rest.split_at_checked(TAIL)?;
+        let entries = (0..counts[0]).map(|_| entry(&mut rest)).collect::<Option<_>>()?;
+        let packs = (0..counts[1]).map(|_| pack(&mut rest)).collect::<Option<_>>()?;
+        let mut record = PersonRecord { tail: tail.to_vec(), entries, packs, usage: Vec::new(), holds: Vec::new() };
+        if !rest.is_empty() {
+            let more = rmpv::decode::read_value(&mut rest).ok()?;
+            let list = |index: usize| more.as_array().and_then(|parts| parts.get(index)?.as_array());
+            record.usage = list(0)?.iter().map(usage).collect();
+            record.holds = list(1)?.iter().map(hold).collect();
+        }
+        Some(record)
+    }
+}
+
+/// Bytes of the pseudonym behind the nine of the field.
+const TAIL: usize = 23;
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, behind) = rest.split_first_chunk::<N>()?;
+    *rest = behind;
+    Some(*taken)
+}
+
+fn entry(rest: &mut &[u8]) -> Option<Entry> {
+    let [round, channel, choice, flags] = take(rest)?;
+    let at = i64::from(u32::from_be_bytes(take(rest)?));
+    let mut digests = [0; 3];
+    for index in 0..flags / 4 {
+        *digests.get_mut(usize::from(index))? = u64::from_be_bytes(take(rest)?);
+    }
+    let mark = match flags % 4 {
+        1 => Mark::Struck,
+        2 => Mark::Present,
+        _ => Mark::None,
+    };
+    Some(Entry { round, channel, choice, at, digests, mark })
+}
+
+fn pack(rest: &mut &[u8]) -> Option<Pack> {
+    let [round, channel, pack, units] = take(rest)?;
+    let number = u32::from_be_bytes(take(rest)?);
+    let at = i64::from(u32::from_be_bytes(take(rest)?));
+    let (units, behind) = rest.split_at_checked(usize::from(units))?;
+    *rest = behind;
+    Some(Pack { round, channel, pack, number, at, units: units.to_vec() })
 }
 
 fn at(value: &Value, index: usize) -> i64 {
@@ -106,31 +144,6 @@ fn at(value: &Value, index: usize) -> i64 {
 
 fn bytes_at(value: &Value, index: usize) -> Vec<u8> {
     value.as_array().and_then(|items| items.get(index)).map(raw).unwrap_or_default().to_vec()
-}
-
-fn entry(value: &Value) -> Entry {
-    let mut digests = [0; 3];
-    for (digest, bytes) in digests.iter_mut().zip(bytes_at(value, 4).chunks_exact(8)) {
-        *digest = bytes.iter().fold(0, |digest, byte| digest << 8 | u64::from(*byte));
-    }
-    let mark = match at(value, 5) {
-        1 => Mark::Struck,
-        2 => Mark::Present,
-        _ => Mark::None,
-    };
-    let (round, channel, choice) = (at(value, 0) as u8, at(value, 1) as u8, at(value, 2) as u8);
-    Entry { round, channel, choice, at: at(value, 3), digests, mark }
-}
-
-fn pack(value: &Value) -> Pack {
-    Pack {
-        round: at(value, 0) as u8,
-        channel: at(value, 1) as u8,
-        pack: at(value, 2) as u8,
-        number: at(value, 3) as u32,
-        at: at(value, 4),
-        units: bytes_at(value, 5),
-    }
 }
 
 fn usage(value: &Value) -> Usage {

@@ -1,6 +1,7 @@
 //! `quanyu audit` finds every planted fault, once, and nothing where there is none, not even beside live traffic.
 
 mod plant;
+mod stored;
 
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -51,11 +51,19 @@ pub struct Options {
     pub keys_from: Option<PathBuf>,
     /// Shards of the installation; processes on one Redis have the same number.
     pub shards: u8,
+    pub pay_code_seconds: Option<u32>,
 }
 
 impl Options {
     pub fn at(clock: &str) -> Options {
-        Options { clock: clock.to_string(), four_eyes: false, redis_url: None, keys_from: None, shards: 1 }
+        Options {
+            clock: clock.to_string(),
+            four_eyes: false,
+            redis_url: None,
+            keys_from: None,
+            shards: 1,
+            pay_code_seconds: None,
+        }
     }
 }
 
@@ -187,6 +195,9 @@ fn spawn(options: &Options, data: &Path, log: &Path) -> Child {
     command.env("QUANYU_SHARDS", options.shards.to_string());
     if let Some(url) = &options.redis_url {
         command.env("QUANYU_REDIS_URL", url);
+    }
+    if let Some(seconds) = options.pay_code_seconds {
+        command.env("QUANYU_PAY_CODE_SECONDS", seconds.to_string());
     }
     command.stdin(Stdio::null());
     command.stdout(file.try_clone().expect("the log handle can be shared")).stderr(file);

@@ -2,7 +2,8 @@
 //!
 //! `harness` starts and drives them, `oracle` predicts what they must answer. Feature tests bear
 //! the name of their noun; `conservation`, `contention` and `bad_input` hold for all of them, and
-//! `tidy` checks the repository itself.
+//! `tidy` checks the repository itself. `histories` alone drives nodes inside this process, to stop
+//! their calls between two steps.
 
 mod harness;
 mod oracle;
@@ -14,6 +15,7 @@ mod bad_input;
 mod campaign;
 mod conservation;
 mod contention;
+mod histories;
 mod issuance;
 mod list;
 mod load;

@@ -1,6 +1,10 @@
 //! At the till: pay codes, quotes, holds, confirm, cancel, reverse, refund, and the right words.
 
 mod limits;
+mod magic;
+mod pay_code;
+mod platform;
+mod refunds;
 mod refusals;
 mod several;
 mod time;

@@ -139,6 +139,22 @@ fn redis_is_known_only_to_the_store_and_actix_only_to_http() {
 }
 
 #[test]
+fn what_loads_the_server_shares_no_code_with_it() {
+    let mut found = Vec::new();
+    for folder in ["client/", "loadtest/"] {
+        for file in files().iter().filter(|f| f.path.starts_with(folder)) {
+            let knows = match file.path.rsplit('.').next() {
+                Some("toml") => file.text.contains("quanyu"),
+                Some("rs") => code(file).iter().any(|(_, line)| line.contains("quanyu::")),
+                _ => false,
+            };
+            found.extend(knows.then(|| file.path.clone()));
+        }
+    }
+    assert_none("the server's crate is known here", found);
+}
+
+#[test]
 fn no_file_is_longer_than_four_hundred_lines() {
     let mut found = Vec::new();
     for file in files() {

@@ -5,7 +5,7 @@
 use super::findings::Fault;
 use super::schema::*;
 use crate::domain::claim_limit;
-use crate::domain::limit::keeper;
+use crate::domain::limit::{Keeper, keeper};
 
 struct Missing(Vec<Fault>);
 
@@ -27,8 +27,6 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     let row = &mut missing;
     row.unless(campaign.max_amount_by_day.is_none(), "/max_amount_by_day".into(), "max_amount_by_day");
     row.unless(campaign.funding.is_empty(), "/funding".into(), "funding");
-    let single = campaign.refund_policy != RefundPolicy::RestoreOnSingleFullRefund;
-    row.unless(single, "/refund_policy".into(), "restore_on_single_full_refund");
     row.unless(campaign.merchant_enrolment.by_list.is_none(), "/merchant_enrolment/by_list".into(), "by_list");
     for (i, pack) in campaign.packs.iter().enumerate() {
         let at = format!("/packs/{i}");
@@ -143,7 +141,11 @@ fn one_limit(row: &mut Missing, limit: &Limit, at: &str) {
         row.unless(personal, format!("{at}/entities"), what);
         return;
     }
-    row.unless(limit.action == LimitAction::Redeem, format!("{at}/action"), "limits on refund");
-    let kept = limit.action != LimitAction::Redeem || keeper(limit).is_some();
+    if limit.action == LimitAction::Refund {
+        let of_person = keeper(limit) == Some(Keeper::Person);
+        row.unless(of_person, format!("{at}/entities"), "limits on refunds that name no person, or a payment");
+        return;
+    }
+    let kept = keeper(limit).is_some();
     row.unless(kept, format!("{at}/entities"), "limits on redeeming that name no person, merchant, store or terminal");
 }

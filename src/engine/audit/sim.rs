@@ -344,13 +344,23 @@ fn raw(bytes: &[u8]) -> Value {
 
 impl Record {
     pub fn pack(&self) -> Vec<u8> {
-        let entries: Vec<Value> = if self.reserved { vec![array([0, 0, 255, AT / 1000])] } else { vec![] };
-        let packs = self
-            .packs
-            .iter()
-            .map(|(no, units)| array([0.into(), 0.into(), 0.into(), (*no).into(), (AT / 1000).into(), raw(units)]));
-        let holds = self.holds.iter().map(|(p, u, ok)| array([Value::from(*p), (*u).into(), AT.into(), raw(&ok.0)]));
-        packed(&array([raw(&[9; 23]), array(entries), array(packs), array::<Value>([]), array(holds)]))
+        let at = (AT as u64 / 1000) as u32;
+        let mut record = vec![u8::from(self.reserved), self.packs.len() as u8];
+        record.extend([9; 23]);
+        if self.reserved {
+            record.extend([0, 0, 255, 0]);
+            record.extend(at.to_be_bytes());
+        }
+        for (no, units) in &self.packs {
+            record.extend([0, 0, 0, units.len() as u8]);
+            record.extend([no.to_be_bytes(), at.to_be_bytes()].concat());
+            record.extend(units);
+        }
+        if !self.holds.is_empty() {
+            let hold = |(p, u, ok): &(u8, u8, OrderKey)| array([Value::from(*p), (*u).into(), AT.into(), raw(&ok.0)]);
+            record.extend(packed(&array([array::<Value>([]), array(self.holds.iter().map(hold))])));
+        }
+        record
     }
 }
 

@@ -88,8 +88,7 @@ fn issue_member(
 ) -> Member {
     let place = PlanPlace { round: round.index, channel, pack, supply, shard: person.shard };
     let plan = view.plans.at(place, at, || plan(engine, view, round, place, at));
-    let who = Args::with_capacity(48).bytes(person.pseudonym.field()).bytes(person.pseudonym.tail());
-    Member::packed(vec![person.bucket_key.clone()], who).sharing(plan).view(view.number, view.rev)
+    Member::flat(person.bucket_key.clone(), person.pseudonym.0.to_vec()).sharing(plan).view(view.number, view.rev)
 }
 
 /// What all members say who are issued this pack now, and until when it holds.
@@ -143,7 +142,7 @@ pub(in crate::engine) fn issued(view: &CampaignView, round: &RoundView, pack: u8
     let refused = |refusal| Issued::Refused(Box::new(refusal));
     match reply.refused() {
         None if reply.is("replay") => {
-            let pack = credited(view, reply.int(3) as u8, reply.int(0) as u32, reply.int(1));
+            let pack = credited(view, reply.int(2) as u8, reply.int(0) as u32, reply.int(1));
             Issued::Pack { pack, replayed: true }
         }
         None => {

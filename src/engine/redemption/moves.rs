@@ -87,6 +87,11 @@ impl Moves {
         self.keys.len()
     }
 
+    /// The place of a key among the member's keys.
+    pub(super) fn place_of(&self, key: &str) -> Option<usize> {
+        self.keys.iter().position(|known| known == key).map(|index| index + 1)
+    }
+
     /// No use of a limit is counted or given back.
     pub(super) fn without_uses(self) -> Moves {
         Moves { uses: Args::default().list(|none| none), ..self }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::limits::{Caps, cap_names, facts_used};
-use super::{Ask, Payer, Till};
+use super::{Ask, KnownPayer, Payer, Till};
 use crate::domain::basket::{self, Basket};
 use crate::domain::limit::{OfPack, Place};
 use crate::domain::merchant::EnrolState;
 use crate::domain::order::{OrderKey, OrderUnit};
 use crate::domain::paycode::{self, PayCode};
-use crate::domain::person::{Root, bucket_of};
+use crate::domain::person::bucket_of;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{Candidate, Payment};
 use crate::domain::time::Ms;
@@ -31,7 +31,7 @@ pub(super) struct PayerView {
     pub channel: Option<String>,
     pub people: Vec<PersonAt>,
     /// The vouchers that the till named.
-    named: Option<Vec<VoucherRef>>,
+    pub named: Option<Vec<VoucherRef>>,
 }
 
 /// One campaign's record of the payer.
@@ -73,6 +73,8 @@ pub(super) fn shard_hint(ids: &VoucherIds, ask: &Ask, shards: u8) -> Option<u8> 
     let shard = match &ask.payer {
         Payer::PayCode(text) => PayCode::parse(text)?.shard(),
         Payer::Vouchers(list) => ids.voucher(list.first()?)?.shard,
+        Payer::Account(_) => return None,
+        Payer::Person(known) => known.root.shard(shards),
     };
     (shard < shards).then_some(shard)
 }
@@ -90,7 +92,7 @@ impl PayerView {
     }
 
     /// The pay code must be known, unused by another order, and not too old.
-    pub(super) fn require_code(&self, seen: &Seen, order: Option<&OrderKey>) -> Result<(), Refusal> {
+    pub(super) fn require_code(&self, seen: &Seen, order: Option<&OrderKey>, step: Ms) -> Result<(), Refusal> {
         if self.code.is_none() {
             return Ok(());
         }
@@ -98,7 +100,7 @@ impl PayerView {
         if code.order.is_some() && code.order.as_ref() != order {
             return Err(Code::PayCodeUsed.into());
         }
-        if paycode::accepted(code.expires, seen.now) { Ok(()) } else { Err(Code::PayCodeExpired.into()) }
+        if paycode::accepted(code.expires, step, seen.now) { Ok(()) } else { Err(Code::PayCodeExpired.into()) }
     }
 }
 
@@ -120,10 +122,13 @@ impl Engine {
                     .filter(|code| code.shard() < self.store.shards())
                     .ok_or(Code::PayCodeUnknown)?;
                 let record = self.pay_code_record(&code).await?.ok_or(Code::PayCodeUnknown)?;
-                self.codes.put(&code, record.root, &record.channel);
-                Ok(payer_of_code(snapshot, merchant, code, &record.root, &record.channel))
+                let known = KnownPayer { root: record.root, channel: record.channel };
+                self.codes.put(&code, known.clone());
+                Ok(payer_of_code(snapshot, merchant, code, &known))
             }
             Payer::Vouchers(ids) => self.payer_of_vouchers(snapshot, merchant, ids),
+            Payer::Account(_) => Err(Code::AccountUnknown.into()),
+            Payer::Person(known) => Ok(known.wallet(snapshot, merchant, self.store.shards())),
         }
     }
 
@@ -246,21 +251,10 @@ pub(super) fn payer_of_code(
     snapshot: &Snapshot,
     merchant: &MerchantView,
     code: PayCode,
-    root: &Root,
-    channel: &str,
+    known: &KnownPayer,
 ) -> PayerView {
-    let mut views: Vec<&Arc<CampaignView>> =
-        snapshot.by_number.values().filter(|view| usable(view, merchant)).collect();
-    views.sort_unstable_by_key(|view| view.number);
-    let people =
-        views.into_iter().map(|view| PersonAt::new(view, code.shard(), root.in_campaign(&view.pseudonym_key).field()));
-    PayerView {
-        shard: code.shard(),
-        people: people.collect(),
-        channel: Some(channel.to_owned()),
-        code: Some(code),
-        named: None,
-    }
+    let shard = code.shard();
+    PayerView { code: Some(code), ..known.wallet_on(snapshot, merchant, shard) }
 }
 
 /// Campaigns that the merchant is enrolled in, as this node knows it; the merchant's slot has the last word.
@@ -269,7 +263,7 @@ pub(super) fn approved(merchant: &MerchantView, snapshot: &Snapshot) -> Vec<u16>
     approved.filter_map(|(campaign, _)| snapshot.by_id.get(campaign)).map(|view| view.number).collect()
 }
 
-fn usable(view: &CampaignView, merchant: &MerchantView) -> bool {
+pub(super) fn usable(view: &CampaignView, merchant: &MerchantView) -> bool {
     view.is_published() && view.record.program == merchant.program
 }
 

@@ -59,6 +59,7 @@ impl Engine {
     /// Takes the best vouchers (or the named ones) for an order, at once or on hold until it is confirmed.
     pub async fn redeem(&self, till: &Till, order_id: &str, ask: &Ask) -> Result<Answer, Refusal> {
         ask.check()?;
+        let ask = &*self.with_payer(till, Some(order_id), ask).await?;
         self.with_view(|| self.redeem_once(till, order_id, ask)).await
     }
 
@@ -123,6 +124,7 @@ impl Engine {
         Err(match ask.payer {
             super::Payer::PayCode(_) => Code::PayCodeUnknown,
             super::Payer::Vouchers(_) => Code::VoucherUnknown,
+            super::Payer::Account(_) | super::Payer::Person(_) => Code::AccountUnknown,
         }
         .into())
     }
@@ -222,7 +224,7 @@ impl Engine {
             }
             let (reply, order) = self.apply(call, opened.attempt, &planned).await?;
             sent = true;
-            match (reply.word.as_str(), reply.refused()) {
+            match (&*reply.word, reply.refused()) {
                 ("ok", _) => {
                     let order = Order { t0: reply.int(0), t1: reply.int(0), ..order };
                     return Ok(Step::Done(Box::new(self.answer(call, order, false)?)));
@@ -244,7 +246,7 @@ impl Engine {
         if opened.enrolled.is_empty() {
             return Err(Code::MerchantNotEnrolled.into());
         }
-        call.payer.require_code(&seen, Some(&call.key))?;
+        call.payer.require_code(&seen, Some(&call.key), self.settings.pay_code_step)?;
         let seen = self.without_lapsed(call.payer, seen, Some(&call.key)).await?;
         let place = place_of(call.till, call.ask);
         let caps = self.caps_seen(call.payer, &seen, &call.till.merchant_id, &place, &opened.held).await?;

@@ -27,6 +27,8 @@ pub struct QuoteRequest {
     /// 18 digits or the text of the QR picture; or voucher_ids.
     pay_code: Option<String>,
     voucher_ids: Option<Vec<String>>,
+    /// For platform keys: the payer as the platform knows him, in place of a pay code.
+    account: Option<AccountBody>,
     /// Fen before any discount.
     amount: i64,
     /// What the merchant takes off by itself, in fen.
@@ -47,6 +49,7 @@ pub struct RedemptionRequest {
     order_id: String,
     pay_code: Option<String>,
     voucher_ids: Option<Vec<String>>,
+    account: Option<AccountBody>,
     amount: i64,
     #[serde(default)]
     merchant_discount: i64,
@@ -144,8 +147,7 @@ pub struct TransactionsQuery {
 
 /// Everything of a request that decides, as the engine takes it.
 struct Parts {
-    pay_code: Option<String>,
-    voucher_ids: Option<Vec<String>>,
+    payer: Payer,
     amount: i64,
     merchant_discount: i64,
     category: String,
@@ -165,10 +167,10 @@ fn usual_scene(caller: &Caller) -> Option<Scene> {
 impl QuoteRequest {
     pub fn ask(self, caller: Caller) -> Result<(Till, Ask), Refusal> {
         let usual_scene = usual_scene(&caller);
+        let payer = payer(&caller, self.pay_code, self.voucher_ids, self.account)?;
         let till = till(caller, self.merchant_id, self.terminal_id)?;
         let parts = Parts {
-            pay_code: self.pay_code,
-            voucher_ids: self.voucher_ids,
+            payer,
             amount: self.amount,
             merchant_discount: self.merchant_discount,
             category: self.category,
@@ -186,10 +188,10 @@ impl RedemptionRequest {
     pub fn ask(self, caller: Caller) -> Result<(Till, String, Ask), Refusal> {
         let order_id = caller_id("/order_id", &self.order_id)?;
         let usual_scene = usual_scene(&caller);
+        let payer = payer(&caller, self.pay_code, self.voucher_ids, self.account)?;
         let till = till(caller, self.merchant_id, self.terminal_id)?;
         let parts = Parts {
-            pay_code: self.pay_code,
-            voucher_ids: self.voucher_ids,
+            payer,
             amount: self.amount,
             merchant_discount: self.merchant_discount,
             category: self.category,
@@ -205,18 +207,7 @@ impl RedemptionRequest {
 
 impl Parts {
     fn ask(self) -> Result<Ask, Refusal> {
-        let payer = match (self.pay_code, self.voucher_ids) {
-            (Some(code), None) => Payer::PayCode(code),
-            (None, Some(ids)) => Payer::Vouchers(ids),
-            _ => {
-                return Err(invalid(
-                    "/pay_code",
-                    "one_of",
-                    "须指明 pay_code 或 voucher_ids 之一。",
-                    "Send exactly one of pay_code and voucher_ids.",
-                ));
-            }
-        };
+        let payer = self.payer;
         let scene = match self.scene {
             None => self.usual_scene,
             Some(word) => Some(Scene::from_word(&word).ok_or_else(|| {
@@ -342,4 +333,6 @@ impl From<Quote> for QuoteBody {
 }
 
 mod orders;
+mod payer;
 pub use orders::{Cancelled, OrderBody, Redeemed, RefundBody, ReverseBody, TransactionsBody};
+use payer::{AccountBody, payer};

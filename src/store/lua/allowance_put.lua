@@ -3,14 +3,14 @@
 -- ARGV member {{}, allowance field, wave (from 1), packs}
 -- Replies: ok
 -- Keeps: an allowance belongs to the latest wave that was told.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local field, wave, packs = m[2], m[3], m[4]
   get(1, field)
   if counter(field .. ':wave') < wave then
     put(1, field, string.format('%.0f', packs))
     put(1, field .. ':wave', string.format('%.0f', wave))
   end
-  replies[i] = { 'ok' }
+  return { 'ok' }
 end
-return finish(replies)
+
+return answer(judge)

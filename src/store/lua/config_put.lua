@@ -3,23 +3,23 @@
 -- ARGV member {{records, versions}, field, expected version (0 = absent), new value, note for the nodes}
 -- Replies: refused precondition_failed {version}; ok {version}
 -- Keeps: a record's version grows by one with each change; every change is told to the nodes.
-local replies = {}
 local notes = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local records, versions, field, expected, value, note = m[1][1], m[1][2], m[2], m[3], m[4], m[5]
   local version = tonumber(get(versions, field) or 0)
   if version ~= expected then
-    replies[i] = { 'refused', 'precondition_failed', version }
-  else
-    get(records, field)
-    put(records, field, value)
-    put(versions, field, string.format('%.0f', version + 1))
-    add('rev', 1)
-    notes[#notes + 1] = note
-    replies[i] = { 'ok', version + 1 }
+    return { 'refused', 'precondition_failed', version }
   end
+  get(records, field)
+  put(records, field, value)
+  put(versions, field, string.format('%.0f', version + 1))
+  add('rev', 1)
+  notes[#notes + 1] = note
+  return { 'ok', version + 1 }
 end
+
+local out = answer(judge)
 for _, note in ipairs(notes) do
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', '10000', '*', 'n', note)
+  call('XADD', KEYS[2], 'MAXLEN', '~', '10000', '*', 'n', note)
 end
-return finish(replies)
+return out

@@ -3,9 +3,9 @@
 -- ARGV member {{}, cursor field, position}
 -- Replies: ok
 -- Keeps: a cursor never goes back.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   if counter(m[2]) < m[3] then put(1, m[2], string.format('%.0f', m[3])) end
-  replies[i] = { 'ok' }
+  return { 'ok' }
 end
-return finish(replies)
+
+return answer(judge)

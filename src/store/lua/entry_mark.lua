@@ -6,21 +6,16 @@
 -- Keeps: the first mark of an entry stays.
 local function judge(m)
   local bucket, field, round, channel, mark = m[1][1], m[2], m[3], m[4], m[5]
-  local record = unpacked(bucket, field)
-  for _, entry in ipairs(record and record[2] or {}) do
+  local person = person_of(bucket, field)
+  for _, entry in ipairs(person and person[2] or {}) do
     if entry[1] == round and entry[2] == channel then
       if entry[6] then return { 'replay' } end
-      entry[5] = entry[5] or ''
       entry[6] = mark
-      put(bucket, field, cmsgpack.pack(record))
+      put_person(bucket, field, person)
       return { 'ok' }
     end
   end
   return { 'refused', 'not_eligible' }
 end
 
-local replies = {}
-for i, m in ipairs(members) do
-  replies[i] = judge(m)
-end
-return finish(replies)
+return answer(judge)

@@ -3,11 +3,11 @@
 -- ARGV member {{}, field, value, field, value, ...}
 -- Replies: ok
 -- Keeps: a field that is there stays as it is.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   for j = 2, #m, 2 do
     if not get(1, m[j]) then put(1, m[j], m[j + 1]) end
   end
-  replies[i] = { 'ok' }
+  return { 'ok' }
 end
-return finish(replies)
+
+return answer(judge)

@@ -1,40 +1,40 @@
 -- Shared by every script: the overlay over which the members of a batch are judged, and the one flush at its end.
 -- KEYS[1] header hash of the slot, KEYS[2] its ledger stream, KEYS[3..] keys of the members (a member names them by index).
--- ARGV[1] msgpack {now ms, guard 0|1, {campaign, view, campaign, view, ...}, {shared, ...}}; ARGV[2..] one msgpack array per member.
+-- ARGV[1] msgpack {now ms, guard 0|1, {campaign, view, campaign, view, ...}, {shared, ...}}; ARGV[2..] one member each: a msgpack array,
+-- or flat bytes (place of its key, place among the shared, then what the script says).
 -- What many members have in common is unpacked once: a member names its place among the shared.
 -- Everything is read and judged first; nothing is written before finish(), and what finish() writes cannot fail halfway.
+local call, byte, sub, char, format, floor = redis.call, string.byte, string.sub, string.char, string.format, math.floor
+local KEYS, ARGV = KEYS, ARGV
 local env = cmsgpack.unpack(ARGV[1])
 local now = env[1]
 if env[2] == 1 then
-  local time = redis.call('TIME')
-  local store_now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local time = call('TIME')
+  local store_now = time[1] * 1000 + floor(time[2] / 1000)
   if math.abs(now - store_now) > 1000 then
-    return { 'clock', string.format('%.0f', store_now) }
+    return { 'clock', format('%.0f', store_now) }
   end
 end
 for i = 1, #env[3], 2 do
-  local view = redis.call('HGET', KEYS[1], 'v:' .. env[3][i])
+  local view = call('HGET', KEYS[1], 'v:' .. env[3][i])
   if view ~= env[3][i + 1] then
     return { 'stale', env[3][i], view or '' }
   end
 end
 
-local members = {}
-for i = 2, #ARGV do
-  members[i - 1] = cmsgpack.unpack(ARGV[i])
-end
-
 local shared = env[4]
-local overlay, ttls, lines = {}, {}, {}
+local overlay, ttls = {}, {}
 -- What is to be flushed: fields of the header, and pairs of key and field in two lists, for a table for each would cost more than the write.
 local header_writes, written_keys, written_fields, writes = {}, {}, {}, 0
 -- Counters of the header that this batch has read, and those that it has changed: as numbers until the flush, for a batch changes
 -- the same few a hundred times.
 local numbers, counted = {}, {}
+-- Ledger lines, how many seqs they take, and the run that the next one may join.
+local lines, line_count, run = {}, 0, nil
 
 -- The value of a field as this batch sees it; nil when it is absent.
 local function get(key, field)
-  if key == 1 and counted[field] then return string.format('%.0f', numbers[field]) end
+  if key == 1 and counted[field] then return format('%.0f', numbers[field]) end
   local fields = overlay[key]
   if not fields then
     fields = {}
@@ -42,7 +42,7 @@ local function get(key, field)
   end
   local value = fields[field]
   if value == nil then
-    value = redis.call('HGET', KEYS[key], field)
+    value = call('HGET', KEYS[key], field)
     fields[field] = value
   end
   return value or nil
@@ -91,6 +91,31 @@ end
 -- Appends one ledger line; its seq is its place in the batch.
 local function line(fields)
   lines[#lines + 1] = fields
+  line_count = line_count + 1
+  run = nil
+end
+
+-- Appends the line of one person to the run of those with the same head: {kind, what they have in common, ..., persons' fields, first}.
+-- Each takes a seq of its own. A head is one table for all of them.
+local function line_of_run(head, field, first)
+  if not run or run.head ~= head then
+    run = { head = head, fields = {}, first = first }
+    lines[#lines + 1] = run
+  end
+  run.fields[#run.fields + 1] = field
+  line_count = line_count + 1
+end
+
+local function packed_lines()
+  for i, one in ipairs(lines) do
+    if one.head then
+      local fields = { unpack(one.head) }
+      fields[#fields + 1] = table.concat(one.fields)
+      fields[#fields + 1] = one.first
+      lines[i] = fields
+    end
+  end
+  return cmsgpack.pack(lines)
 end
 
 local function flush_header()
@@ -104,8 +129,8 @@ local function flush_header()
       sets[#sets + 1] = value
     end
   end
-  if #sets > 0 then redis.call('HSET', KEYS[1], unpack(sets)) end
-  if #dels > 0 then redis.call('HDEL', KEYS[1], unpack(dels)) end
+  if #sets > 0 then call('HSET', KEYS[1], unpack(sets)) end
+  if #dels > 0 then call('HDEL', KEYS[1], unpack(dels)) end
 end
 
 local function flush_records()
@@ -113,34 +138,53 @@ local function flush_records()
     local key, field = written_keys[i], written_fields[i]
     local value = overlay[key][field]
     if value then
-      redis.call('HSET', KEYS[key], field, value)
+      call('HSET', KEYS[key], field, value)
     else
-      redis.call('HDEL', KEYS[key], field)
+      call('HDEL', KEYS[key], field)
     end
   end
   for key, ttl in pairs(ttls) do
-    redis.call('PEXPIRE', KEYS[key], ttl)
+    call('PEXPIRE', KEYS[key], ttl)
   end
 end
 
--- Flushes ledger, header and records, and answers {epoch, seq, reply per member}.
+-- Flushes ledger, header and records, and answers {epoch, seq, reply per member}; a reply n is short for {'ok', n}.
 local function finish(replies)
   local seq = counter('seq')
   for name in pairs(counted) do
     local n = numbers[name]
-    put(1, name, string.format('%.0f', n))
+    put(1, name, format('%.0f', n))
   end
-  if #lines > 0 then
-    redis.call('XADD', KEYS[2], string.format('%.0f-0', seq + 1), 't', string.format('%.0f', now), 'l', cmsgpack.pack(lines))
-    seq = seq + #lines
-    put(1, 'seq', string.format('%.0f', seq))
+  if line_count > 0 then
+    call('XADD', KEYS[2], format('%.0f-0', seq + 1), 't', format('%.0f', now), 'l', packed_lines())
+    seq = seq + line_count
+    put(1, 'seq', format('%.0f', seq))
   end
   flush_header()
   flush_records()
   local out = { counter('epoch'), seq }
   for i, reply in ipairs(replies) do
-    out[i + 2] = cmsgpack.pack(reply)
+    out[i + 2] = type(reply) == 'number' and reply or cmsgpack.pack(reply)
   end
   return out
 end
 
+-- Judges the members in their order and finishes; what `settle` writes for all of them together comes before the flush.
+local function answer(judge, settle)
+  local replies = {}
+  for i = 2, #ARGV do
+    replies[i - 1] = judge(cmsgpack.unpack(ARGV[i]))
+  end
+  if settle then settle() end
+  return finish(replies)
+end
+
+-- The same for members that are flat bytes, with what `count` adds for all of them.
+local function answer_flat(judge, count)
+  local replies = {}
+  for i = 2, #ARGV do
+    replies[i - 1] = judge(ARGV[i])
+  end
+  if count then count() end
+  return finish(replies)
+end

@@ -3,15 +3,13 @@
 -- ARGV member {{}, field of the merchant, revision, active | frozen, {campaign in which it is approved, ...}}
 -- Replies: ok {revision that holds now}
 -- Keeps: what the slot holds of a merchant is the newest revision that was brought here, as a whole.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local field, revision, state, approved = m[2], m[3], m[4], m[5]
   local view = unpacked(1, field)
   local newest = view and view[1] or 0
-  if newest < revision then
-    put(1, field, cmsgpack.pack({ revision, state, approved }))
-    newest = revision
-  end
-  replies[i] = { 'ok', newest }
+  if newest >= revision then return { 'ok', newest } end
+  put(1, field, cmsgpack.pack({ revision, state, approved }))
+  return { 'ok', revision }
 end
-return finish(replies)
+
+return answer(judge)

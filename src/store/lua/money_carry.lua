@@ -5,8 +5,7 @@
 -- Keeps: account + pool of a cell is unchanged; what came after an earlier move, either way, is moved by the next.
 local ACCOUNTS = { expired = ':exp', recovered = ':rec', late = ':late' }
 
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local campaign, round, channel, pack, cell, from = m[2], m[3], m[4], m[5], m[6], m[7]
   local left = counter(cell .. ACCOUNTS[from])
   if left ~= 0 then
@@ -14,6 +13,7 @@ for i, m in ipairs(members) do
     add(cell .. ':pool', left)
     line({ 'M', campaign, round, channel, pack, from, left })
   end
-  replies[i] = { 'ok', left }
+  return { 'ok', left }
 end
-return finish(replies)
+
+return answer(judge)

@@ -3,8 +3,7 @@
 -- ARGV member {{}, campaign, round, channel, pack, cell, expiry hour}
 -- Replies: ok {fen moved}
 -- Keeps: outstanding + expired of a cell is unchanged; what came after an earlier move, either way, is moved by the next.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local campaign, round, channel, pack, cell, hour = m[2], m[3], m[4], m[5], m[6], m[7]
   local left = counter(cell .. ':out:' .. hour)
   if left ~= 0 then
@@ -12,6 +11,7 @@ for i, m in ipairs(members) do
     add(cell .. ':exp', left)
     line({ 'E', campaign, round, channel, pack, hour, left })
   end
-  replies[i] = { 'ok', left }
+  return { 'ok', left }
 end
-return finish(replies)
+
+return answer(judge)

@@ -1,4 +1,4 @@
--- Shared by the till's scripts, after lib.lua: order records, vouchers inside person records, and their money.
+-- Shared by the till's scripts, after record.lua: order records, vouchers inside person records, and their money.
 -- Order record {version, state, attempt, fingerprint, amount, merchant discount, discount, t0 ms, t1 (ms after t0), until (s after t0;
 --   0 = one call), units, refunds, extra}; a void one is {version, state, attempt}.
 -- A unit of a member is {n-th key of the member, c, f, p, u, discount, round, channel, pack, end ms, cell}.
@@ -18,7 +18,7 @@ local function record_of(key, field)
   end
   local record = of_key[field]
   if record == nil then
-    record = unpacked(key, field) or false
+    record = person_of(key, field) or false
     of_key[field] = record
   end
   return record
@@ -34,16 +34,16 @@ end
 local function put_records()
   for i, key in ipairs(changed_keys) do
     local field = changed_fields[i]
-    put(key, field, cmsgpack.pack(records[key][field]))
+    put_person(key, field, records[key][field])
   end
 end
 
 -- The byte of a unit: state in the low two bits, times restored above; nil when the person does not have the unit.
 local function unit_byte(m, unit)
   local record = record_of(m[1][unit[1]], unit[3])
-  local pack = record and record[3] and record[3][unit[4] + 1]
+  local pack = record and record[3][unit[4] + 1]
   if not pack or pack[1] ~= unit[7] or pack[2] ~= unit[8] or pack[3] ~= unit[9] then return nil end
-  return string.byte(pack[6] or '', unit[5] + 1) or 0
+  return byte(pack[6], unit[5] + 1) or 0
 end
 
 local function unit_is(m, unit, state)
@@ -60,7 +60,7 @@ end
 
 -- The holds of a record without that of a unit.
 local function other_holds(record, p, u)
-  local holds = record[5] or {}
+  local holds = record[5]
   if #holds == 0 then return holds end
   local kept = {}
   for _, hold in ipairs(holds) do
@@ -74,13 +74,13 @@ local function put_unit(m, unit, byte, ok, until_ms)
   local key, p, u = m[1][unit[1]], unit[4], unit[5]
   local record = record_of(key, unit[3])
   local pack = record[3][p + 1]
-  local units = pack[6] or ''
+  local units = pack[6]
   if #units < u then units = units .. string.rep('\0', u - #units) end
   units = string.sub(units, 1, u) .. string.char(byte) .. string.sub(units, u + 2)
   pack[6] = byte == 0 and string.gsub(units, '%z+$', '') or units
   local holds = other_holds(record, p, u)
   if until_ms then holds[#holds + 1] = { p, u, until_ms, ok } end
-  record[4], record[5] = record[4] or {}, holds
+  record[5] = holds
   record_changed(key, unit[3])
 end
 
@@ -120,7 +120,7 @@ end
 
 -- What a person has used of a limit in its period, and where it stands in the record.
 local function used(record, use)
-  for i, entry in ipairs(record[4] or {}) do
+  for i, entry in ipairs(record[4]) do
     if entry[1] == use[3] and entry[2] == use[4] and entry[3] == use[5] then return entry, i end
   end
 end
@@ -145,14 +145,14 @@ local function count_uses(m, uses, sign)
     local record = record_of(key, use[2])
     local entry = used(record, use)
     local kept = {}
-    for _, other in ipairs(record[4] or {}) do
+    for _, other in ipairs(record[4]) do
       local older = sign > 0 and other[1] == use[3] and other[3] < use[5]
       if not older and other ~= entry then kept[#kept + 1] = other end
     end
     local count = (entry and entry[4] or 0) + sign * use[6]
     local amount = (entry and entry[5] or 0) + sign * use[7]
     if count > 0 then kept[#kept + 1] = { use[3], use[4], use[5], count, math.max(amount, 0) } end
-    record[4], record[5] = kept, record[5] or {}
+    record[4] = kept
     record_changed(key, use[2])
   end
 end
@@ -180,11 +180,3 @@ local function unlist(m, ok)
   del(m[1][2], ok)
 end
 
-local function answer(judge)
-  local replies = {}
-  for i, m in ipairs(members) do
-    replies[i] = judge(m)
-  end
-  put_records()
-  return finish(replies)
-end

@@ -69,4 +69,4 @@ local function judge(m)
   return { 'ok', now }
 end
 
-return answer(judge)
+return answer(judge, put_records)

@@ -1,10 +1,10 @@
 -- Books goods that came back: the issuer's share leaves redeemed; a full refund may give the vouchers back to the person.
 -- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, lapsing holds, person buckets (hashes)
 -- ARGV member {{order bucket, lapsing holds, person bucket, ...}, order key, order as the node has read it, units, uses, refund id, amount,
---   {issuer's share per unit}, restore 0|1, most restores of a voucher, {merchant, order, store, terminal}}
--- Replies: changed {order}; ok {order}
+--   {issuer's share per unit}, restore 0|1, most restores of a voucher, {merchant, order, store, terminal}, uses of limits on refunds}
+-- Replies: changed {order}; refused limit_reached {n-th use}; ok {order}
 -- Keeps: refunds only follow the state they were judged on; redeemed falls by what recovered (after the voucher's end: late) grows,
---   and a voucher that goes back moves its whole discount to outstanding, taking from recovered what earlier refunds had put there.
+--   uses <= limits; and a voucher that goes back moves its whole discount to outstanding, taking from recovered what earlier refunds had put there.
 local function give_back(m, unit, share, till)
   local c, f, p, u, discount = unit[2], unit[3], unit[4], unit[5], unit[6]
   local byte = unit_byte(m, unit) or 3
@@ -29,6 +29,9 @@ local function judge(m)
   local ok, units, shares, till = m[2], m[4], m[8], m[11]
   local raw = get(m[1][1], ok)
   if raw ~= m[3] then return { 'changed', raw or '' } end
+  for i, use in ipairs(m[12]) do
+    if not uses_fit(m, { use }) then return { 'refused', 'limit_reached', i } end
+  end
   local order = cmsgpack.unpack(raw)
   local total, restored = 0, 0
   for i, unit in ipairs(units) do
@@ -36,8 +39,9 @@ local function judge(m)
     total = total + shares[i]
   end
   count_uses(m, m[5], -1)
+  count_uses(m, m[12], 1)
   order[12][#order[12] + 1] = { m[6], m[7], total, now - order[8], restored }
   return { 'ok', put_order(m, ok, order) }
 end
 
-return answer(judge)
+return answer(judge, put_records)

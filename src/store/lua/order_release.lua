@@ -14,8 +14,4 @@ local function judge(m)
   return { 'ok' }
 end
 
-local replies = {}
-for i, m in ipairs(members) do
-  replies[i] = judge(m)
-end
-return finish(replies)
+return answer(judge)

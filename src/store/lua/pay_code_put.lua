@@ -3,15 +3,12 @@
 -- ARGV member {{pay code}, root pseudonym, channel, expires ms, time to live ms}
 -- Replies: refused pay_code_taken; ok
 -- Keeps: a code that is there belongs to its person until it dies.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local key = m[1][1]
-  if get(key, 'v') then
-    replies[i] = { 'refused', 'pay_code_taken' }
-  else
-    put(key, 'v', cmsgpack.pack({ m[2], m[3], m[4], '' }))
-    expire(key, m[5])
-    replies[i] = { 'ok' }
-  end
+  if get(key, 'v') then return { 'refused', 'pay_code_taken' } end
+  put(key, 'v', cmsgpack.pack({ m[2], m[3], m[4], '' }))
+  expire(key, m[5])
+  return { 'ok' }
 end
-return finish(replies)
+
+return answer(judge)

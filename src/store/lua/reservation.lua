@@ -1,6 +1,5 @@
--- Shared by the scripts of reservation: a person's entry of a round, and the limits that reservations count towards.
--- An entry is {round, channel, choice, at, digests?}. A use of a limit is {limit, round or -1, by channel 0|1, by choice 0|1, period, most}.
-local ANY = 255
+-- Shared by the scripts of reservation, after record.lua: a person's entry of a round, and the limits that reservations count towards.
+-- A use of a limit is {limit, round or -1, by channel 0|1, by choice 0|1, period, most}.
 
 -- The entry of a round; where each channel has its own, that of the channel.
 local function find(entries, round, channel)
@@ -20,7 +19,7 @@ local function entity_of(use, channel, choice)
 end
 
 local function used(record, use, entity)
-  for i, usage in ipairs(record[4] or {}) do
+  for i, usage in ipairs(record[4]) do
     if usage[1] == use[1] and usage[2] == entity and usage[3] == use[5] then return usage, i end
   end
 end
@@ -41,13 +40,13 @@ local function count_uses(record, uses, channel, choice, sign)
     local entity = entity_of(use, channel, choice)
     local usage = used(record, use, entity)
     local kept = {}
-    for _, other in ipairs(record[4] or {}) do
+    for _, other in ipairs(record[4]) do
       local older = sign > 0 and other[1] == use[1] and other[3] < use[5]
       if not older and other ~= usage then kept[#kept + 1] = other end
     end
     local count = (usage and usage[4] or 0) + sign
     if count > 0 then kept[#kept + 1] = { use[1], entity, use[5], count, 0 } end
-    record[4], record[5] = kept, record[5] or {}
+    record[4] = kept
   end
 end
 

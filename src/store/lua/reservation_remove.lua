@@ -5,7 +5,7 @@
 -- Keeps: a round's counters are the numbers of its entries; a person without entries and packs has no record.
 local function judge(m)
   local bucket, field, campaign, round, prefix = m[1][1], m[2], m[3], m[4], m[6]
-  local record = unpacked(bucket, field)
+  local record = person_of(bucket, field)
   local i, entry = find(record and record[2] or {}, round, m[5])
   if not entry then return { 'refused', 'reservation_not_found' } end
   table.remove(record[2], i)
@@ -13,16 +13,12 @@ local function judge(m)
   add(count_of(prefix, entry[2], entry[3]), -1)
   add(prefix .. ':total', -1)
   line({ 'W', campaign, field, round, entry[2] })
-  if #record[2] == 0 and #(record[3] or {}) == 0 then
+  if #record[2] == 0 and #record[3] == 0 then
     del(bucket, field)
   else
-    put(bucket, field, cmsgpack.pack(record))
+    put_person(bucket, field, record)
   end
   return { 'ok' }
 end
 
-local replies = {}
-for i, m in ipairs(members) do
-  replies[i] = judge(m)
-end
-return finish(replies)
+return answer(judge)

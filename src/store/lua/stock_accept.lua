@@ -3,8 +3,7 @@
 -- ARGV member {{}, cell prefix, shard, k = leases the shard has applied, j = number of the return, packs, packs the shard may still issue}
 -- Replies: ok {returns that have arrived}
 -- Keeps: returns arrive once, in order; a shard counts as drained only at the lease and return at which it had nothing.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local prefix, shard, k, j, n, left = m[2], m[3], m[4], m[5], m[6], m[7]
   local returned = prefix .. ':j:' .. shard
   if counter(returned) == j - 1 then
@@ -15,6 +14,7 @@ for i, m in ipairs(members) do
     get(1, prefix .. ':d:' .. shard)
     put(1, prefix .. ':d:' .. shard, k .. ':' .. j)
   end
-  replies[i] = { 'ok', counter(returned) }
+  return { 'ok', counter(returned) }
 end
-return finish(replies)
+
+return answer(judge)

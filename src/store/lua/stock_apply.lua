@@ -3,13 +3,13 @@
 -- ARGV member {{}, allowance field, k = number of the lease, packs}
 -- Replies: ok {leases applied, packs the shard may still issue}
 -- Keeps: each lease is applied once, in order.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local allowance, k, n = m[2], m[3], m[4]
   if counter(allowance .. ':k') == k - 1 then
     add(allowance, n)
     add(allowance .. ':k', 1)
   end
-  replies[i] = { 'ok', counter(allowance .. ':k'), counter(allowance) - counter(allowance .. ':issued') }
+  return { 'ok', counter(allowance .. ':k'), counter(allowance) - counter(allowance .. ':issued') }
 end
-return finish(replies)
+
+return answer(judge)

@@ -49,8 +49,4 @@ local function judge(m)
   return waiting
 end
 
-local replies = {}
-for i, m in ipairs(members) do
-  replies[i] = judge(m)
-end
-return finish(replies)
+return answer(judge)

@@ -3,8 +3,7 @@
 -- ARGV member {{}, allowance field, k = number of the last lease, packs of it, j = returns that the pool has}
 -- Replies: ok {leases applied, j of the last return, packs of it, packs the shard may still issue}
 -- Keeps: allowance + packs returned is unchanged but for a lease; a shard has at most one return that the pool has not seen.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local allowance, k, n, acknowledged = m[2], m[3], m[4], m[5]
   if counter(allowance .. ':k') == k - 1 then
     add(allowance, n)
@@ -18,6 +17,7 @@ for i, m in ipairs(members) do
     put(1, allowance .. ':r', left)
     left = 0
   end
-  replies[i] = { 'ok', counter(allowance .. ':k'), counter(allowance .. ':j'), counter(allowance .. ':r'), left }
+  return { 'ok', counter(allowance .. ':k'), counter(allowance .. ':j'), counter(allowance .. ':r'), left }
 end
-return finish(replies)
+
+return answer(judge)

@@ -3,12 +3,12 @@
 -- ARGV member {{}, field of the view, revision}
 -- Replies: ok {revision that holds now}
 -- Keeps: the revision of a campaign never goes back.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local field, revision = m[2], m[3]
   if tonumber(get(1, field) or 0) < revision then
     put(1, field, string.format('%.0f', revision))
   end
-  replies[i] = { 'ok', tonumber(get(1, field)) }
+  return { 'ok', tonumber(get(1, field)) }
 end
-return finish(replies)
+
+return answer(judge)

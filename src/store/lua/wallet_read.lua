@@ -3,12 +3,12 @@
 -- ARGV member {{key, ...}, field of each key}
 -- Replies: ok {now, value or '' of each key}
 -- Keeps: everything a plan is made of was true together.
-local replies = {}
-for i, m in ipairs(members) do
+local function judge(m)
   local reply = { 'ok', now }
   for n, key in ipairs(m[1]) do
     reply[n + 2] = get(key, m[2][n]) or ''
   end
-  replies[i] = reply
+  return reply
 end
-return finish(replies)
+
+return answer(judge)

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use redis::Commands;
 use rmpv::Value;
 
+use super::stored;
+
 /// A fault: its name and how it is planted.
 pub type Plant = (&'static str, fn(&mut Planter<'_>));
 
@@ -30,7 +32,7 @@ pub const PLANTS: &[Plant] = &[
             |record| {
                 let mut pack = list(record, PACKS)[0].clone();
                 items(&mut pack)[3] = 4_000_000_000u32.into();
-                items(&mut pack)[5] = "".into();
+                items(&mut pack)[5] = Value::Binary(vec![]);
                 items(part(record, PACKS)).push(pack);
             },
         )
@@ -48,13 +50,13 @@ pub const PLANTS: &[Plant] = &[
         // The first four bytes choose the bucket.
         field[8] ^= 0xff;
         plant.persons.insert(field.clone());
-        plant.connection.hset::<_, _, _, ()>(key, field, packed(&record)).unwrap();
+        plant.connection.hset::<_, _, _, ()>(key, field, stored::person_bytes(&record)).unwrap();
     }),
     ("a person lies in another bucket", |plant| {
         let (key, field, record) = plant.pick_person(|record| has(record, ENTRIES) && !has(record, PACKS));
         let other = plant.keys("{s000}:c*:p:*").into_iter().find(|other| *other != key).unwrap();
         plant.connection.hdel::<_, _, ()>(key, &field).unwrap();
-        plant.connection.hset::<_, _, _, ()>(other, field, packed(&record)).unwrap();
+        plant.connection.hset::<_, _, _, ()>(other, field, stored::person_bytes(&record)).unwrap();
     }),
     ("an order is deleted", |plant| {
         let (key, field, _) = plant.pick_order(2);
@@ -93,19 +95,18 @@ impl<'a> Planter<'a> {
         keys
     }
 
-    fn records(&mut self, pattern: &str) -> Vec<Found> {
+    fn records(&mut self, pattern: &str, decode: fn(&[u8]) -> Value) -> Vec<Found> {
         let mut found = Vec::new();
         for key in self.keys(pattern) {
             let mut records: Vec<(Vec<u8>, Vec<u8>)> = self.connection.hgetall(&key).unwrap();
             records.sort_unstable();
-            let decode = |bytes: Vec<u8>| rmpv::decode::read_value(&mut bytes.as_slice()).unwrap();
-            found.extend(records.into_iter().map(|(field, value)| (key.clone(), field, decode(value))));
+            found.extend(records.into_iter().map(|(field, value)| (key.clone(), field, decode(&value))));
         }
         found
     }
 
     fn pick_person(&mut self, fits: impl Fn(&Value) -> bool) -> Found {
-        let mut candidates = self.records("{s000}:c*:p:*").into_iter();
+        let mut candidates = self.records("{s000}:c*:p:*", stored::person).into_iter();
         let taken = &self.persons;
         let found =
             candidates.find(|(_, field, record)| !taken.contains(field) && fits(record)).expect("a person to spoil");
@@ -116,7 +117,7 @@ impl<'a> Planter<'a> {
     fn change_person(&mut self, fits: impl Fn(&Value) -> bool, change: impl Fn(&mut Value)) {
         let (key, field, mut record) = self.pick_person(fits);
         change(&mut record);
-        self.connection.hset::<_, _, _, ()>(key, field, packed(&record)).unwrap();
+        self.connection.hset::<_, _, _, ()>(key, field, stored::person_bytes(&record)).unwrap();
     }
 
     /// Gives the first unit of a person's first pack another state.
@@ -147,8 +148,8 @@ impl<'a> Planter<'a> {
         };
         let (persons, orders) = (persons.clone(), orders.clone());
         let found = {
-            let candidates =
-                Planter { connection: &mut *self.connection, persons, orders, dropped: vec![] }.records("{s000}:o:*");
+            let candidates = Planter { connection: &mut *self.connection, persons, orders, dropped: vec![] }
+                .records("{s000}:o:*", unpacked);
             candidates.into_iter().find(fits).expect("an order to spoil")
         };
         self.persons.extend(of_persons(&found.2));
@@ -178,11 +179,12 @@ impl<'a> Planter<'a> {
             let lines = rmpv::decode::read_value(&mut packed.as_slice()).unwrap();
             let lines = lines.as_array().unwrap();
             let first: u64 = entry.id.split('-').next().unwrap().parse().unwrap();
-            let next = first + lines.len() as u64;
-            let persons: Vec<Vec<u8>> = lines.iter().map(|line| bytes(&line.as_array().unwrap()[2])).collect();
+            let (kinds, persons): (Vec<String>, Vec<Vec<Vec<u8>>>) = lines.iter().map(stored::line).unzip();
+            let persons: Vec<Vec<u8>> = persons.concat();
+            let next = first + persons.len() as u64;
             let apart = self.dropped.iter().all(|(start, end)| next < *start || first > *end);
             let untouched = persons.iter().all(|field| !self.persons.contains(field));
-            if apart && untouched && lines.iter().any(|line| line.as_array().unwrap()[0].as_str() == Some(kind)) {
+            if apart && untouched && kinds.iter().any(|other| other == kind) {
                 self.connection.xdel::<_, _, ()>("{s000}:l", &[&entry.id]).unwrap();
                 self.dropped.push((first, next));
                 self.persons.extend(persons);
@@ -223,6 +225,10 @@ fn bytes(value: &Value) -> Vec<u8> {
         Value::Binary(bytes) => bytes.clone(),
         other => panic!("{other} is not a string"),
     }
+}
+
+fn unpacked(mut bytes: &[u8]) -> Value {
+    rmpv::decode::read_value(&mut bytes).unwrap()
 }
 
 fn packed(value: &Value) -> Vec<u8> {

@@ -14,10 +14,19 @@ pub struct OwnRedis {
 
 impl OwnRedis {
     pub fn start() -> OwnRedis {
+        OwnRedis::with_aof("yes")
+    }
+
+    /// One that keeps nothing: for tests that never restart it.
+    pub fn in_memory() -> OwnRedis {
+        OwnRedis::with_aof("no")
+    }
+
+    fn with_aof(appendonly: &str) -> OwnRedis {
         let scratch = Scratch::new("quanyu-redis");
         let socket = scratch.path.join("r.sock");
         let mut command = Command::new(store_binary());
-        command.args(["--port", "0", "--save", "", "--appendonly", "yes"]);
+        command.args(["--port", "0", "--save", "", "--appendonly", appendonly]);
         command.args(["--appendfsync", "always", "--maxmemory-policy", "noeviction"]);
         command.args(["--hash-max-listpack-value", "128", "--daemonize", "no"]);
         command.arg("--unixsocket").arg(&socket).arg("--dir").arg(&scratch.path);

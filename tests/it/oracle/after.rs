@@ -52,8 +52,7 @@ impl Model {
         // Another redemption of the day may have taken this one's place under the limit.
         let count = order.vouchers.len() as i64;
         let crowded = !self.room(order.person, order.request.till, true).holds(count, order.discount);
-        let verdict = verdict.or_refused(if crowded { &["limit_reached", "hold_expired"] } else { &[] });
-        verdict.or_refused(if self.expired() { &["hold_expired", "voucher_expired"] } else { &[] })
+        verdict.or_refused(if crowded { &["limit_reached", "hold_expired"] } else { &[] })
     }
 
     pub fn apply_confirm(&mut self, key: &Key, reply: &Reply) {

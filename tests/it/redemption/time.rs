@@ -63,9 +63,9 @@ fn a_pay_code_is_taken_one_step_late_and_no_later() {
     let market = Market::open("codes", 1);
     let (server, till, person) = (market.server(), market.till(), market.shopper());
     let (first, second) = (server.pay_code(&person), server.pay_code(&person));
-    server.set_clock(at(NOON) + 119 * SECOND);
+    server.set_clock(at(NOON) + 120 * SECOND - 1);
     server.redeem(&till, &sale(&new_order(), &first, 6000, true)).ok();
-    server.set_clock(at(NOON) + 121 * SECOND);
+    server.set_clock(at(NOON) + 120 * SECOND);
     server.redeem(&till, &sale(&new_order(), &second, 6000, true)).refused_with("pay_code_expired");
     let path = format!("/v1/pay-codes/{second}");
     let shown = server.resident(&person, "GET", &path, None);
@@ -89,6 +89,38 @@ fn a_voucher_is_good_to_the_last_millisecond_and_a_hold_keeps_it_beyond() {
         (total["expired"] == 6000 && total["redeemed"] == 2000).then_some(())
     });
     server.assert_audit_clean();
+}
+
+#[test]
+fn a_late_confirm_is_judged_at_its_hold_though_the_voucher_has_ended_and_the_hold_was_swept() {
+    for swept in [false, true] {
+        let market = Market::open("swept", 1);
+        let (server, till, person) = (market.server(), market.till(), market.shopper());
+        let accounts = |wanted: [i64; 3]| {
+            wait_until("the ledger stands", || {
+                let total = server.ledger(market.campaign())["total"].clone();
+                let found = [&total["outstanding"], &total["expired"], &total["redeemed"]];
+                (found == wanted.map(|fen| serde_json::json!(fen)).each_ref()).then_some(())
+            });
+        };
+        server.set_clock(at(END) - MINUTE);
+        let held = server.redeem(&till, &sale(&new_order(), &server.pay_code(&person), 6000, false)).ok();
+        let order = held.str("order_id");
+        if swept {
+            server.set_clock(at(END) + 2 * MINUTE);
+            assert_eq!(server.order(&till, order).ok().str("state"), "expired");
+            accounts([0, 8000, 0]);
+        }
+        server.set_clock(at(END) + 11 * MINUTE - 1);
+        let late = server.confirm(&till, order, held.str("hold_id"), 4000).ok();
+        assert_eq!((late.str("state"), &late["late"]), ("redeemed", &serde_json::json!(true)), "swept: {swept}");
+        assert!(server.confirm(&till, order, held.str("hold_id"), 4000).ok().replayed());
+        accounts([0, 6000, 2000]);
+        assert_eq!(market.vouchers(&person, "used").len(), 1);
+        assert_eq!(server.reverse(&till, order).ok().str("was"), "redeemed");
+        accounts([0, 8000, 0]);
+        server.assert_audit_clean();
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::store::OwnStore;
 /// The service's own text, as it is compiled into it.
 const TEXT: &str = concat!(
     include_str!("../../../../src/store/lua/lib.lua"),
+    include_str!("../../../../src/store/lua/record.lua"),
     include_str!("../../../../src/store/lua/pack_issue.lua")
 );
 
@@ -117,11 +118,10 @@ fn fields(key: String, pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> C
     command
 }
 
-/// `{epoch, seq, reply...}`, each reply the msgpack of an array that begins with "ok".
+/// `{epoch, seq, reply...}`, each reply the number of the pack.
 fn all_issued(reply: &Value) -> bool {
     let Value::Array(items) = reply else { return false };
-    let ok = |item: &Value| matches!(item, Value::BulkString(bytes) if bytes.get(1..4) == Some(b"\xa2ok"));
-    items.len() == BATCH + 2 && items[2..].iter().all(ok)
+    items.len() == BATCH + 2 && items[2..].iter().all(|item| matches!(item, Value::Int(_)))
 }
 
 /// Keys, records and members as src/store/keys.rs, src/store/record.rs and the script's header say.
@@ -163,12 +163,12 @@ impl Layout {
         format!("{{s000}}:c{}:p:{}", Layout::CAMPAIGN, u32::from_be_bytes([a, b, c, d]) % self.buckets)
     }
 
-    /// Bucket, field and record of somebody who is on the list: {tail, {{round, channel, choice, at}}, {}}.
+    /// Bucket, field and record of somebody who is on the list: one entry, no pack, the rest of the pseudonym, and the entry.
     fn person(&self, person: usize) -> (String, Vec<u8>, Vec<u8>) {
         let pseudonym = Layout::pseudonym(person);
-        let mut record = Pack::array(3).bytes(&pseudonym[9..]);
-        record = record.open(1).open(4).int(0).int(0).int(i64::from(Layout::NO_CHOICE)).int(Layout::NOW / 1000).open(0);
-        (self.bucket(&pseudonym), pseudonym[..9].to_vec(), record.0)
+        let at = (Layout::NOW as u64 / 1000) as u32;
+        let record = [&[1, 0], &pseudonym[9..], &[0, 0, Layout::NO_CHOICE, 0], &at.to_be_bytes()].concat();
+        (self.bucket(&pseudonym), pseudonym[..9].to_vec(), record)
     }
 
     /// The view that the calls name, and as many decided winners as there are persons.
@@ -205,7 +205,7 @@ impl Layout {
 
     /// A member as the head of pack_issue.lua has it.
     fn member(bucket: usize, pseudonym: &[u8; 32]) -> Vec<u8> {
-        Pack::array(4).open(1).int(bucket as i64).bytes(&pseudonym[..9]).bytes(&pseudonym[9..]).int(1).0
+        [&[bucket as u8, 1], &pseudonym[..]].concat()
     }
 
     /// What the members share, for a round with reservation, one pack for a person, and no limits on claims.

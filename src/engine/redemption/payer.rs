@@ -1,0 +1,67 @@
+//! A payer who is named by other than a code or vouchers: found before anything is planned.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::plan::{PayerView, PersonAt, usable};
+use super::{Ask, Payer, Till};
+use crate::domain::person::Root;
+use crate::domain::refusal::Refusal;
+use crate::engine::Engine;
+use crate::engine::merchant::MerchantView;
+use crate::engine::view::{CampaignView, Snapshot};
+
+/// A person, and the channel through which the payment is made.
+#[derive(Clone)]
+pub struct KnownPayer {
+    pub root: Root,
+    pub channel: String,
+}
+
+/// A root pseudonym is not for logs.
+impl std::fmt::Debug for KnownPayer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("KnownPayer").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+impl KnownPayer {
+    /// Everything the person may have for a merchant's campaigns.
+    pub(super) fn wallet(&self, snapshot: &Snapshot, merchant: &MerchantView, shards: u8) -> PayerView {
+        self.wallet_on(snapshot, merchant, self.root.shard(shards))
+    }
+
+    pub(super) fn wallet_on(&self, snapshot: &Snapshot, merchant: &MerchantView, shard: u8) -> PayerView {
+        let mut views: Vec<&Arc<CampaignView>> =
+            snapshot.by_number.values().filter(|view| usable(view, merchant)).collect();
+        views.sort_unstable_by_key(|view| view.number);
+        let field = |view: &CampaignView| self.root.in_campaign(&view.pseudonym_key).field();
+        PayerView {
+            shard,
+            people: views.into_iter().map(|view| PersonAt::new(view, shard, field(view))).collect(),
+            channel: Some(self.channel.clone()),
+            code: None,
+            named: None,
+        }
+    }
+}
+
+impl Engine {
+    /// The ask with the person in place of the account, or of a sandbox's magic code. An account that nobody has linked stays: whether its order has had its effect
+    /// is looked at first.
+    pub(super) async fn with_payer<'a>(
+        &self,
+        till: &Till,
+        order_id: Option<&str>,
+        ask: &'a Ask,
+    ) -> Result<Cow<'a, Ask>, Refusal> {
+        if let Some(magic) = self.magic(&ask.payer) {
+            let payer = Payer::Person(self.magic_payer(till, order_id, magic).await?);
+            return Ok(Cow::Owned(Ask { payer, ..ask.clone() }));
+        }
+        let Payer::Account(account) = &ask.payer else { return Ok(Cow::Borrowed(ask)) };
+        let Some(root) = self.person_of(account).await? else { return Ok(Cow::Borrowed(ask)) };
+        let payer = Payer::Person(KnownPayer { root, channel: account.channel.clone() });
+        Ok(Cow::Owned(Ask { payer, ..ask.clone() }))
+    }
+}

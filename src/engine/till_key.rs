@@ -1,0 +1,95 @@
+//! Keys of a whole merchant, which names its terminals itself, and of a payment platform, which names merchants too and may name a
+//! payer by account. Keys of single terminals are in `terminal.rs`.
+
+use serde_json::{Value, json};
+
+use super::Engine;
+use super::access::ApiKey;
+use super::terminal::{Rotation, rotate};
+use crate::domain::refusal::{Code, Refusal};
+use crate::store::config::Kind;
+use crate::store::merchant::{TillKeyRecord, TillKind};
+
+/// What a new key is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyScope {
+    Merchant { merchant_id: String },
+    Platform { channels: Vec<String> },
+}
+
+impl Engine {
+    /// Makes a key. Its secret is in this answer and no other; who lost the answer makes another key.
+    pub async fn create_till_key(&self, key: &ApiKey, scope: KeyScope) -> Result<Value, Refusal> {
+        let (kind, merchant_id, channels) = match scope {
+            KeyScope::Merchant { merchant_id } => {
+                self.own_merchant(key, &merchant_id).await?;
+                (TillKind::Merchant, Some(merchant_id), Vec::new())
+            }
+            KeyScope::Platform { channels } => (TillKind::Platform, None, channels),
+        };
+        let record = TillKeyRecord {
+            kind,
+            program: key.program.clone(),
+            merchant_id,
+            terminal_id: None,
+            channels,
+            version: 1,
+            first_live: 1,
+            revoked: false,
+        };
+        let key_id = self.new_till_key(&record).await?;
+        tracing::info!(key.id = key_id, kind = ?kind, by = key.name, "till key made");
+        let mut body = body(&key_id, &record);
+        body["secret"] = json!(self.till_secret(&key_id, 1));
+        Ok(body)
+    }
+
+    pub async fn get_till_key(&self, key: &ApiKey, key_id: &str) -> Result<Value, Refusal> {
+        Ok(body(key_id, &self.own_till_key(key, key_id).await?))
+    }
+
+    /// A new secret for the same key.
+    pub async fn rotate_till_key(&self, key: &ApiKey, key_id: &str, rotation: Rotation) -> Result<Value, Refusal> {
+        self.own_till_key(key, key_id).await?;
+        let rotated = self.change_till_key(key_id, |record| rotate(record, rotation)).await?;
+        tracing::info!(key.id = key_id, version = rotated.version, by = key.name, "till key rotated");
+        let mut body = body(key_id, &rotated);
+        body["secret"] = json!(self.till_secret(key_id, rotated.version));
+        Ok(body)
+    }
+
+    /// The key signs nothing any more.
+    pub async fn revoke_till_key(&self, key: &ApiKey, key_id: &str, reason: Option<String>) -> Result<Value, Refusal> {
+        self.own_till_key(key, key_id).await?;
+        let revoked = self
+            .change_till_key(key_id, |record| {
+                record.revoked = true;
+                Ok(())
+            })
+            .await?;
+        tracing::info!(key.id = key_id, by = key.name, reason, "till key revoked");
+        Ok(body(key_id, &revoked))
+    }
+
+    /// A key of the caller's program. A terminal's is reached through its merchant, whose record names it.
+    async fn own_till_key(&self, key: &ApiKey, key_id: &str) -> Result<TillKeyRecord, Refusal> {
+        let held = self.store.record::<TillKeyRecord>(Kind::TillKey, key_id).await?.map(|held| held.value);
+        let own = |record: &TillKeyRecord| record.program == key.program && record.kind != TillKind::Terminal;
+        held.filter(own).ok_or_else(|| Code::NotFound.into())
+    }
+}
+
+fn body(key_id: &str, record: &TillKeyRecord) -> Value {
+    let mut body = json!({
+        "key_id": key_id,
+        "kind": record.kind,
+        "version": record.version,
+        "previous_accepted": record.first_live < record.version,
+        "revoked": record.revoked,
+    });
+    match &record.merchant_id {
+        Some(merchant_id) => body["merchant_id"] = json!(merchant_id),
+        None => body["channels"] = json!(record.channels),
+    }
+    body
+}

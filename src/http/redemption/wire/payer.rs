@@ -1,0 +1,51 @@
+//! Who pays: a shown code, printed vouchers, or an account that a platform may name.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{Caller, TillKind, invalid};
+use crate::domain::account::Account;
+use crate::domain::refusal::{Code, Refusal};
+use crate::engine::redemption::Payer;
+
+/// The payer as a platform knows him.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountBody {
+    /// One of the platform's own.
+    #[schema(example = "wechat")]
+    channel: String,
+    /// What the identity provider calls the person: `sub` of a resident's token.
+    id: String,
+}
+
+/// Exactly one of the three; an account is for platforms alone, and through their own channels.
+pub fn payer(
+    caller: &Caller,
+    pay_code: Option<String>,
+    voucher_ids: Option<Vec<String>>,
+    account: Option<AccountBody>,
+) -> Result<Payer, Refusal> {
+    match (pay_code, voucher_ids, account) {
+        (Some(code), None, None) => Ok(Payer::PayCode(code)),
+        (None, Some(ids), None) => Ok(Payer::Vouchers(ids)),
+        (None, None, Some(account)) => {
+            if caller.kind != TillKind::Platform {
+                return Err(
+                    Refusal::new(Code::Forbidden).detail("Only a platform's key may name the payer by account.")
+                );
+            }
+            if !caller.channels.contains(&account.channel) {
+                let refusal = Refusal::new(Code::Forbidden).with("channels", caller.channels.clone());
+                return Err(refusal.detail("The platform's key is not for this channel."));
+            }
+            Account::parse(account.channel, account.id).map(Payer::Account)
+        }
+        _ => Err(invalid(
+            "/pay_code",
+            "one_of",
+            "须指明 pay_code、voucher_ids、account 之一。",
+            "Name exactly one of pay_code, voucher_ids and account.",
+        )),
+    }
+}

@@ -1,0 +1,101 @@
+//! Keys of merchants and platforms; those of single terminals are in `merchant.rs`.
+
+use actix_web::web::{Data, Path};
+use actix_web::{get, post};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::State;
+use super::answer::{self, Answer};
+use super::auth::Officer;
+use super::body::{Body, MaybeBody};
+use super::merchant::{RotationBody, WhyBody, why};
+use crate::domain::ids::caller_id;
+use crate::domain::refusal::{Code, Refusal};
+use crate::engine::merchant::may;
+use crate::engine::till_key::KeyScope;
+
+/// Channels that one platform may have.
+const MOST_CHANNELS: usize = 5;
+
+pub fn configure(config: &mut ServiceConfig) {
+    config.service(create_till_key).service(get_till_key).service(rotate_till_key).service(revoke_till_key);
+}
+
+/// A merchant's key signs for all its terminals, a platform's for all merchants of the program.
+#[derive(Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum TillKeyRequest {
+    Merchant {
+        merchant_id: String,
+    },
+    Platform {
+        /// Channels whose accounts the platform may name as payers.
+        #[serde(default)]
+        channels: Vec<String>,
+    },
+}
+
+impl TillKeyRequest {
+    fn scope(self) -> Result<KeyScope, Refusal> {
+        match self {
+            TillKeyRequest::Merchant { merchant_id } => {
+                Ok(KeyScope::Merchant { merchant_id: caller_id("/merchant_id", &merchant_id)? })
+            }
+            TillKeyRequest::Platform { channels } => {
+                if channels.len() > MOST_CHANNELS {
+                    let (zh, en) = ("最多 5 个渠道。", "A platform has at most 5 channels.");
+                    return Err(Refusal::new(Code::InvalidRequest).field("/channels", "too_many", zh, en));
+                }
+                let parse = |(at, name): (usize, &String)| caller_id(&format!("/channels/{at}"), name);
+                Ok(KeyScope::Platform { channels: channels.iter().enumerate().map(parse).collect::<Result<_, _>>()? })
+            }
+        }
+    }
+}
+
+/// Make a key for a merchant or a platform. The secret is shown here and never again.
+#[utoipa::path(tag = "office", request_body = TillKeyRequest, responses((status = 201, description = "key_id, kind, secret")))]
+#[post("/v1/till-keys")]
+pub async fn create_till_key(state: Data<State>, officer: Officer, body: Body<TillKeyRequest>) -> answer::Result {
+    let key = officer.require(may::WRITE)?;
+    let body = state.engine.create_till_key(key, body.0.scope()?).await?;
+    Ok(Answer::created(&body).effect(&state.engine.settings.durability, false))
+}
+
+/// A key of a merchant or platform, without its secret.
+#[utoipa::path(tag = "office", params(("key_id" = String, Path)), responses((status = 200)))]
+#[get("/v1/till-keys/{key_id}")]
+pub async fn get_till_key(state: Data<State>, officer: Officer, key_id: Path<String>) -> answer::Result {
+    Ok(Answer::ok(&state.engine.get_till_key(officer.require(may::READ)?, &key_id).await?))
+}
+
+/// A new secret; the old one stays good until the next rotation unless `keep_previous` is false.
+#[utoipa::path(tag = "office", params(("key_id" = String, Path)), request_body = RotationBody,
+    responses((status = 200, description = "key_id, version, secret")))]
+#[post("/v1/till-keys/{key_id}/rotate")]
+pub async fn rotate_till_key(
+    state: Data<State>,
+    officer: Officer,
+    key_id: Path<String>,
+    body: MaybeBody<RotationBody>,
+) -> answer::Result {
+    let key = officer.require(may::WRITE)?;
+    let body = state.engine.rotate_till_key(key, &key_id, RotationBody::rotation(body.0)).await?;
+    Ok(Answer::ok(&body).effect(&state.engine.settings.durability, false))
+}
+
+/// The key signs nothing any more.
+#[utoipa::path(tag = "office", params(("key_id" = String, Path)), request_body = WhyBody, responses((status = 200)))]
+#[post("/v1/till-keys/{key_id}/revoke")]
+pub async fn revoke_till_key(
+    state: Data<State>,
+    officer: Officer,
+    key_id: Path<String>,
+    body: MaybeBody<WhyBody>,
+) -> answer::Result {
+    let key = officer.require(may::STOP)?;
+    let body = state.engine.revoke_till_key(key, &key_id, why(body)?).await?;
+    Ok(Answer::ok(&body).effect(&state.engine.settings.durability, false))
+}

@@ -1,0 +1,181 @@
+//! Keys of platforms and merchants, and automatic deduction: a payment platform names the payer by account, and no code is shown.
+
+use serde_json::{Value, json};
+
+use super::MARKET;
+use crate::harness::client::Reply;
+use crate::harness::fixture::new_order;
+use crate::harness::identity::Resident;
+use crate::harness::manners::both_languages;
+use crate::harness::till::Till;
+
+fn key(scope: Value, merchant_id: &str) -> Till {
+    let made = MARKET.server().office("POST", "/v1/till-keys", Some(scope)).ok();
+    let text = |name: &str| made.str(name).to_string();
+    Till { merchant_id: merchant_id.to_string(), key_id: text("key_id"), secret: text("secret") }
+}
+
+/// A platform of one channel that pays at a new merchant.
+fn platform(channel: &str) -> Till {
+    key(json!({"kind": "platform", "channels": [channel]}), &MARKET.till().merchant_id)
+}
+
+fn link(person: &Resident, method: &str) -> Reply {
+    MARKET.server().resident(person, method, "/v1/wallet/account", None).ok()
+}
+
+fn account(person: &Resident) -> Value {
+    json!({"channel": person.channel, "id": format!("sub-{}", person.number)})
+}
+
+fn payment(platform: &Till, person: &Resident, amount: i64) -> Value {
+    json!({"order_id": new_order(), "account": account(person), "amount": amount, "category": "catering",
+        "capture": true, "merchant_id": platform.merchant_id, "scene": "offline"})
+}
+
+#[test]
+fn a_payment_of_a_linked_account_uses_the_best_voucher_without_a_code() {
+    let (server, person, platform) = (MARKET.server(), MARKET.shopper(), platform("wechat"));
+    assert_eq!(link(&person, "GET")["linked"], false);
+    assert!(!link(&person, "PUT").replayed() && link(&person, "PUT").replayed());
+    assert_eq!(link(&person, "GET").json, json!({"channel": "wechat", "linked": true}));
+    let mut quote = payment(&platform, &person, 6000);
+    for member in ["order_id", "capture"] {
+        quote.as_object_mut().expect("an object").remove(member);
+    }
+    assert_eq!(server.quote(&platform, &quote).ok()["payable"], 4000);
+    let body = payment(&platform, &person, 6000);
+    let done = server.redeem(&platform, &body).ok();
+    assert_eq!((done.str("state"), done.int("payable")), ("redeemed", 4000));
+    assert_eq!(MARKET.vouchers(&person, "used").len(), 1);
+    let path = format!("/v1/redemptions/{}?merchant_id={}", done.str("order_id"), platform.merchant_id);
+    assert_eq!(server.till(&platform, "GET", &path, None).ok().str("state"), "redeemed");
+    let back = json!({"refund_id": "R1", "amount": 6000, "merchant_id": platform.merchant_id});
+    let path = format!("/v1/redemptions/{}/refunds", done.str("order_id"));
+    assert_eq!(server.till(&platform, "POST", &path, Some(&back)).ok()["to_payer"], 4000);
+    assert_eq!(MARKET.vouchers(&person, "available").len(), 6);
+}
+
+#[test]
+fn an_account_that_its_owner_has_not_linked_pays_nothing() {
+    let (server, person, platform) = (MARKET.server(), MARKET.shopper(), platform("wechat"));
+    let refused = server.redeem(&platform, &payment(&platform, &person, 6000)).refused(404, "account_unknown");
+    assert!(both_languages(&refused["pos_message"]) && refused["outcome"] == "not_applied");
+    let mut stranger = payment(&platform, &person, 6000);
+    stranger["account"]["id"] = json!("nobody-we-know");
+    let unknown = server.redeem(&platform, &stranger).refused(404, "account_unknown");
+    assert_eq!(unknown["title"], refused["title"], "not linked and not known are one answer");
+    link(&person, "PUT");
+    let body = payment(&platform, &person, 6000);
+    let done = server.redeem(&platform, &body).ok();
+    link(&person, "DELETE");
+    let again = server.redeem(&platform, &body).ok();
+    assert!(again.replayed() && again.json == done.json, "the order is looked up before its payer");
+    server.redeem(&platform, &payment(&platform, &person, 6000)).refused(404, "account_unknown");
+    assert_eq!(MARKET.vouchers(&person, "used").len(), 1);
+}
+
+#[test]
+fn only_a_platform_may_name_an_account_and_only_of_its_own_channels() {
+    let (server, person) = (MARKET.server(), MARKET.shopper());
+    link(&person, "PUT");
+    let other = platform("alipay");
+    let refused = server.redeem(&other, &payment(&other, &person, 6000)).refused(403, "forbidden");
+    assert_eq!(refused["channels"], json!(["alipay"]));
+    let till = MARKET.till();
+    server.redeem(&till, &payment(&till, &person, 6000)).refused(403, "forbidden");
+    let merchant = key(json!({"kind": "merchant", "merchant_id": till.merchant_id}), &till.merchant_id);
+    server.redeem(&merchant, &payment(&merchant, &person, 6000)).refused(403, "forbidden");
+    let mut both = payment(&other, &person, 6000);
+    both["pay_code"] = json!(server.pay_code(&person));
+    let faults = server.redeem(&other, &both).refused(422, "invalid_request").faults();
+    assert_eq!(faults, ["/pay_code one_of"]);
+    assert!(MARKET.vouchers(&person, "used").is_empty());
+}
+
+#[test]
+fn vouchers_of_one_channel_are_not_spent_by_the_same_persons_account_of_another() {
+    let (server, person, platform) = (MARKET.server(), MARKET.shopper(), platform("alipay"));
+    let elsewhere = person.clone().through("alipay");
+    link(&elsewhere, "PUT");
+    let refused = server.redeem(&platform, &payment(&platform, &elsewhere, 6000));
+    assert!(["channel_not_allowed", "no_voucher_applicable"].contains(&refused.code()), "{}", refused.text());
+    assert!(MARKET.vouchers(&person, "used").is_empty());
+}
+
+#[test]
+fn an_account_belongs_to_the_person_whom_its_channel_vouched_for_last() {
+    let (server, first, second) = (MARKET.server(), MARKET.shopper(), MARKET.shopper());
+    let platform = platform("wechat");
+    let heir = second.clone().claiming("sub", json!(format!("sub-{}", first.number)));
+    link(&first, "PUT");
+    link(&heir, "PUT");
+    assert_eq!(link(&first, "GET")["linked"], false);
+    link(&first, "DELETE");
+    assert_eq!(link(&heir, "GET")["linked"], true, "nobody unlinks another's");
+    server.redeem(&platform, &payment(&platform, &first, 6000)).ok();
+    assert_eq!((MARKET.vouchers(&first, "used").len(), MARKET.vouchers(&second, "used").len()), (0, 1));
+}
+
+#[test]
+fn a_platform_names_its_merchant_and_a_merchants_key_is_for_that_merchant_alone() {
+    let (server, person, platform) = (MARKET.server(), MARKET.shopper(), platform("wechat"));
+    let mut body = payment(&platform, &person, 6000);
+    body.as_object_mut().expect("an object").remove("merchant_id");
+    assert_eq!(server.redeem(&platform, &body).refused(422, "invalid_request").faults(), ["/merchant_id required"]);
+    body["merchant_id"] = json!("no-such-shop");
+    server.redeem(&platform, &body).refused(404, "not_found");
+    let (mine, yours) = (MARKET.till(), MARKET.till());
+    let merchant = key(json!({"kind": "merchant", "merchant_id": mine.merchant_id}), &mine.merchant_id);
+    let sale = |shop: &str| {
+        json!({"order_id": new_order(), "pay_code": server.pay_code(&person), "amount": 3000,
+        "category": "catering", "capture": true, "merchant_id": shop, "terminal_id": "t7"})
+    };
+    server.redeem(&merchant, &sale(&yours.merchant_id)).refused(404, "not_found");
+    let done = server.redeem(&merchant, &sale(&mine.merchant_id)).ok();
+    assert_eq!(server.order(&mine, done.str("order_id")).ok().str("state"), "redeemed");
+    let stranger = server.create_key("officer", "another-city");
+    let path = format!("/v1/till-keys/{}", merchant.key_id);
+    server.office_as(&stranger, "GET", &path, None).refused(404, "not_found");
+    let scope = json!({"kind": "merchant", "merchant_id": mine.merchant_id});
+    server.office_as(&stranger, "POST", "/v1/till-keys", Some(scope)).refused(404, "not_found");
+}
+
+#[test]
+fn a_key_is_rotated_without_a_gap_and_a_revoked_one_signs_nothing() {
+    let server = MARKET.server();
+    let till = MARKET.till();
+    let old = key(json!({"kind": "merchant", "merchant_id": till.merchant_id}), &till.merchant_id);
+    assert!(old.key_id.starts_with("test_m_") && old.secret.starts_with("sk_test_"), "{}", old.key_id);
+    let ask = |key: &Till| server.order(key, "never-seen");
+    let path = |verb: &str| format!("/v1/till-keys/{}/{verb}", old.key_id);
+    let rotated = server.office("POST", &path("rotate"), Some(json!({"from_version": 1}))).ok();
+    let new = Till { secret: rotated.str("secret").to_string(), ..old.clone() };
+    let repeated = server.office("POST", &path("rotate"), Some(json!({"from_version": 1}))).ok();
+    assert_eq!(repeated.json, rotated.json, "a lost answer does no harm");
+    ask(&old).refused(404, "order_not_found");
+    ask(&new).refused(404, "order_not_found");
+    server.office("POST", &path("rotate"), Some(json!({"from_version": 1, "keep_previous": false}))).ok();
+    ask(&new).refused(404, "order_not_found");
+    let (request, _) = old.request("GET", "/v1/redemptions/never-seen", "");
+    server.send(&request).refused(401, "signature_invalid");
+    server.office("POST", &path("revoke"), Some(json!({"reason": "lost"}))).ok();
+    let refused = ask(&new).refused(401, "key_revoked");
+    assert!(both_languages(&refused["pos_message"]), "{}", refused.text());
+    server.office("POST", &path("rotate"), None).refused(409, "merchant_state_refuses");
+}
+
+#[test]
+fn a_terminals_key_is_rotated_and_revoked_through_its_merchant() {
+    let server = MARKET.server();
+    let old = MARKET.till();
+    let ask = |key: &Till| server.order(key, "never-seen");
+    let path = |verb: &str| format!("/v1/merchants/{}/terminals/t1/{verb}", old.merchant_id);
+    let rotated = server.office("POST", &path("rotate"), Some(json!({}))).ok();
+    let new = Till { secret: rotated.str("secret").to_string(), ..old.clone() };
+    ask(&old).refused(404, "order_not_found");
+    ask(&new).refused(404, "order_not_found");
+    server.office("POST", &path("revoke"), Some(json!({}))).ok();
+    ask(&new).refused(401, "key_revoked");
+    server.office("GET", &format!("/v1/till-keys/{}", old.key_id), None).refused(404, "not_found");
+}
