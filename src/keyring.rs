@@ -1,6 +1,7 @@
 //! Keys derived from the installation's master key. Losing the key file loses everybody's vouchers: it belongs to every backup.
 
 use crate::domain::person::{MacKey, mac};
+use crate::domain::voucher::VoucherIds;
 
 /// All keys of an installation; nothing here is ever written to the store or to a log.
 #[derive(Clone)]
@@ -10,7 +11,7 @@ pub struct KeyRing {
     /// The pass keys that are valid now, the one that signs first.
     pub pass: Vec<MacKey>,
     pub receipt: MacKey,
-    pub voucher: [u8; 16],
+    pub voucher: VoucherIds,
 }
 
 impl KeyRing {
@@ -23,7 +24,7 @@ impl KeyRing {
             identity: MacKey::new(&derived("identity")),
             pass: vec![MacKey::new(&derived("pass"))],
             receipt: MacKey::new(&derived("receipt")),
-            voucher,
+            voucher: VoucherIds::new(&voucher),
         }
     }
 

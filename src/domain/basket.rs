@@ -22,6 +22,7 @@ use together::{Choice, Choices};
 pub struct Basket {
     pub taken: Vec<Taken>,
     pub discount: Fen,
+    /// For a quote, and where nothing is taken.
     pub not_taken: Vec<NotTaken>,
     pub better: Option<Better>,
 }
@@ -67,7 +68,9 @@ fn chosen(payment: &Payment, candidates: &[Candidate], advise: bool) -> Basket {
     let best = search.best(legal, Fen::ZERO, |one, other| one.0.compare(&other.0));
     let best = best.map(|(set, _)| set).unwrap_or_else(|| search.set(&[]));
     let taken: Vec<Taken> = in_order(&choices, &best);
-    let not_taken = not_taken(candidates, &judged, &choices, &best);
+    // A payment that takes something tells nobody what it does not take.
+    let wanted = advise || taken.is_empty();
+    let not_taken = if wanted { not_taken(candidates, &judged, &choices, &best) } else { Vec::new() };
     let better = if advise { better(candidates, &choices, &best) } else { None };
     Basket { taken, discount: best.discount(), not_taken, better }
 }

@@ -161,12 +161,12 @@ fn entity(limit: &Limit, of: OfPack, place: &Place) -> LimitEntityKey {
 
 /// Number of a limit's period at an instant: days since 1970, ISO weeks (1970-01-01 was a Thursday), months, years.
 pub fn period_number(limit: &Limit, zone: &Zone, at: Ms) -> i64 {
-    let date = zone.civil_date(at);
+    let date = || zone.civil_date(at);
     match limit.period {
         Period::Day => zone.day_number(at),
         Period::Week => (zone.day_number(at) + 3).div_euclid(7),
-        Period::Month => i64::from(date.year()) * 12 + i64::from(date.month()),
-        Period::Year => i64::from(date.year()),
+        Period::Month => i64::from(date().year()) * 12 + i64::from(date().month()),
+        Period::Year => i64::from(date().year()),
         Period::Payment | Period::Round | Period::Campaign => 0,
     }
 }

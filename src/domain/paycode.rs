@@ -39,6 +39,11 @@ impl PayCode {
         &self.0
     }
 
+    /// The digits as a number, for those who remember many.
+    pub fn number(&self) -> u64 {
+        self.0.bytes().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+    }
+
     pub fn qr(&self) -> String {
         format!("{QR_PREFIX}{}", self.0)
     }

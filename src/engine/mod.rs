@@ -90,6 +90,7 @@ pub struct Engine {
     stocks: stock::Stocks,
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
+    codes: redemption::Codes,
     /// For the magic codes of a sandbox.
     failed_once: sandbox::magic::Seen,
     /// How far the long steps are that this node runs.
@@ -113,6 +114,7 @@ impl Engine {
             stocks: stock::Stocks::default(),
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
+            codes: redemption::Codes::default(),
             failed_once: Default::default(),
             progress: Default::default(),
             lists: Default::default(),

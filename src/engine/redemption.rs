@@ -4,6 +4,8 @@
 //! applied on the payer's shard if nothing has changed meanwhile (`order_redeem`). The store keeps every intermediate step safe to
 //! repeat, so any node may continue where another stopped.
 
+mod apply;
+mod codes;
 mod ending;
 mod limits;
 mod listed;
@@ -33,6 +35,7 @@ use crate::domain::rules::Item;
 use crate::domain::time::{Ms, Zone};
 use crate::store::StoreError;
 use crate::store::orders::{NO_SHARD, StoredOrder};
+pub use codes::Codes;
 pub use payer::KnownPayer;
 pub use refund::RefundView;
 pub use reverse::ReversedView;
@@ -199,8 +202,7 @@ impl Engine {
             return Err(Code::MerchantFrozen.into());
         }
         let snapshot = self.view();
-        let payer = self.payer(&snapshot, &merchant, ask).await?;
-        let seen = self.read_wallet(&payer, None).await?;
+        let (payer, seen) = self.payer_seen(&snapshot, &merchant, ask, None).await?;
         payer.require_code(&seen, None, self.settings.pay_code_step)?;
         let seen = self.without_lapsed(&payer, seen, None).await?;
         let enrolled = plan::approved(&merchant, &snapshot);

@@ -8,7 +8,7 @@ use super::settlement::{self, Books};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::settlement::{Day, day_number};
 use crate::domain::time::{DAY, HOUR, Zone};
-use crate::domain::voucher::{VoucherIds, VoucherRef};
+use crate::domain::voucher::VoucherRef;
 
 impl Engine {
     /// The statements of a date (`YYYY-MM-DD` in each campaign's city); with `merchant_id` only that merchant's.
@@ -23,7 +23,7 @@ impl Engine {
         let view = self.view();
         let own = view.by_number.iter().filter(|(_, campaign)| campaign.record.program == key.program);
         let zones: HashMap<u16, Zone> = own.map(|(number, campaign)| (*number, campaign.zone.clone())).collect();
-        let ids = VoucherIds::new(&self.keys.voucher);
+        let ids = &self.keys.voucher;
         let names = |voucher: &VoucherRef, pack: u8| {
             let campaign = view.by_number.get(&voucher.c);
             // A campaign of one pack needs no look at which one was credited.

@@ -5,6 +5,7 @@ use rmpv::Value;
 use sha2::{Digest, Sha256};
 
 use super::Engine;
+use super::redemption::KnownPayer;
 use super::resident::Resident;
 use super::view::{CampaignView, RoundView};
 use crate::domain::campaign::Unclaimed;
@@ -224,6 +225,7 @@ impl Engine {
             if reply.refused() == Some("pay_code_taken") {
                 continue;
             }
+            self.codes.put(&code, KnownPayer { root: resident.root, channel: resident.channel.clone() });
             return Ok(ShownCode {
                 qr: code.qr(),
                 pay_code: code.as_str().to_owned(),

@@ -58,10 +58,9 @@ impl TillKey {
         TillKey { till, secrets: key.secrets.clone(), revoked: key.revoked }
     }
 
-    /// The secret that made a signature, or the newest.
-    fn secret_of(&self, signed: impl Fn(&str) -> bool) -> &str {
-        let newest = self.secrets.first().map_or("", String::as_str);
-        self.secrets.iter().map(String::as_str).find(|secret| signed(secret)).unwrap_or(newest)
+    /// The secret that made a signature.
+    fn secret_of(&self, signed: impl Fn(&str) -> bool) -> Option<&str> {
+        self.secrets.iter().map(String::as_str).find(|secret| signed(secret))
     }
 }
 
@@ -123,24 +122,29 @@ async fn judge_request(request: &mut ServiceRequest, gate: &Gate) -> Result<Till
     let payload = request.take_payload();
     let bytes = body::read(request.request(), payload).await?;
     request.set_payload(dev::Payload::from(bytes.clone()));
-    if let Some(key) = &key {
-        let target = target(request);
-        sign_with(key.secret_of(|secret| credentials.signed(secret, request.method().as_str(), target, &bytes)));
-    }
-    judge(key, &credentials, request, &bytes, wall_ms() / 1000)
+    let signed_by = signing_secret(key.as_ref(), &credentials, request, &bytes);
+    signed_by.into_iter().for_each(sign_with);
+    let signed = signed_by.is_some();
+    judge(key.filter(|_| signed), &credentials, wall_ms() / 1000)
 }
 
-/// Signature first: an unknown key, a wrong secret and a changed body are one answer, after the same work.
-fn judge(
-    key: Option<TillKey>,
+/// The secret that made the signature. For an unknown key there is none, after the same work.
+fn signing_secret<'k>(
+    key: Option<&'k TillKey>,
     credentials: &Credentials,
     request: &ServiceRequest,
     body: &Bytes,
-    now: i64,
-) -> Result<Till, Refusal> {
+) -> Option<&'k str> {
     let signed = |secret: &str| credentials.signed(secret, request.method().as_str(), target(request), body);
-    let signed = signed(key.as_ref().map_or("", |key| key.secret_of(signed)));
-    let Some(key) = key.filter(|_| signed) else { return Err(Code::SignatureInvalid.into()) };
+    match key {
+        Some(key) => key.secret_of(signed),
+        None => Some("").filter(|nobodys| signed(nobodys)).and(None),
+    }
+}
+
+/// Signature first: an unknown key, a wrong secret and a changed body are one answer.
+fn judge(key: Option<TillKey>, credentials: &Credentials, now: i64) -> Result<Till, Refusal> {
+    let Some(key) = key else { return Err(Code::SignatureInvalid.into()) };
     if key.revoked {
         return Err(Code::KeyRevoked.into());
     }
@@ -191,7 +195,9 @@ mod tests {
             |key: Option<TillKey>, sent: &str, signed: &str, body: &'static str, now: i64, expected: Option<Code>| {
                 let header = signing::sign_request_at(NOW, "N5Qv7pX2kT9wL3aB", "POST", signed, "k", SECRET, b"{}");
                 let request = TestRequest::post().uri(sent).to_srv_request();
-                let judged = judge(key, &Credentials::parse(&header).unwrap(), &request, &Bytes::from(body), now);
+                let credentials = Credentials::parse(&header).unwrap();
+                let signed = signing_secret(key.as_ref(), &credentials, &request, &Bytes::from(body)).is_some();
+                let judged = judge(key.filter(|_| signed), &credentials, now);
                 assert_eq!(judged.as_ref().err().map(|refusal| refusal.code), expected, "{sent} {body} {now}");
             };
         let path = "/v1/redemptions/A%2D1/cancel?x=%41";

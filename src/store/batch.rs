@@ -1,4 +1,4 @@
-//! One batcher for all hot transitions: what waits for a shard goes in one script call per transition, and each member gets its own
+//! One batcher for all hot transitions: what waits for a slot goes in one script call per transition, and each member gets its own
 //! answer. While the connections are busy the next batch fills by itself; a full queue sheds.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ struct Waiting {
     answer: oneshot::Sender<Result<Reply, StoreError>>,
 }
 
-/// The bounded queue of one shard.
+/// The bounded queue of one slot.
 pub(super) struct Queue {
     sender: mpsc::Sender<Waiting>,
 }
@@ -36,10 +36,10 @@ impl Queue {
     }
 }
 
-/// Starts the batcher of a shard on the runtime that calls; it ends when its queue is dropped.
-pub(super) fn start(wire: Arc<Wire>, shard: u8, capacity: usize) -> Queue {
+/// Starts the batcher of a slot on the runtime that calls; it ends when its queue is dropped.
+pub(super) fn start(wire: Arc<Wire>, slot: Slot, capacity: usize) -> Queue {
     let (sender, receiver) = mpsc::channel(capacity.max(1));
-    tokio::spawn(run(wire, Slot::Shard(shard), receiver));
+    tokio::spawn(run(wire, slot, receiver));
     Queue { sender }
 }
 

@@ -10,15 +10,17 @@
 //! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
 //! | `{s000}:ac:<bucket>` | hash | accounts of channels, field = 16 bytes of their keyed digest, value = root pseudonym | until unlinked |
 //! | `{s000}:list:<n>:<bucket>` | hash | persons of the n-th uploaded list, field = root pseudonym | installation |
-//! | `{m.<merchant>}:h` | hash | header of a merchant: `state`, `e:<c>` enrolments, `u:…` caps used | installation |
-//! | `{m.<merchant>}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
-//! | `{m.<merchant>}:d:<bucket>` | hash | directory: order -> shard and attempt | campaign + refund window |
+//! | `{m000}:h` | hash | header of a merchant slot: `m:<merchant>` state and enrolments, `u:…` caps used | installation |
+//! | `{m000}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
+//! | `{m000}:d:<bucket>` | hash | directory: order -> shard and attempt, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window |
 //! | `{r.<c>.<round>}:h` | hash | pool of a first-come round, by cell: packs out, and per shard its leases, returns, drained | campaign |
 //! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, stream of changes | installation |
 //! | `{cfg}:list:<n>:<bucket>` | hash | merchants of the n-th uploaded list, field = merchant id | installation |
 //! | `{cfg}:<kind>`, `{cfg}:<kind>:v` | hash | configuration records and their versions | installation |
 //!
 //! LAYOUT is written into the configuration header at first start; a binary refuses a store with another layout.
+
+use sha2::{Digest, Sha256};
 
 use crate::domain::account::AccountDigest;
 
@@ -28,17 +30,15 @@ pub const LAYOUT: u32 = 2;
 /// Persons per bucket that keep a bucket's hash a listpack and its share of the key's overhead small.
 pub const PERSONS_PER_BUCKET: u64 = 16;
 
-/// Order buckets of a shard.
+/// Order buckets of a shard, and directory buckets of a merchant slot: there are as many of both, and as many orders in them.
 pub const ORDER_BUCKETS: u16 = 4096;
-
-/// Directory buckets of a merchant.
-pub const DIRECTORY_BUCKETS: u16 = 64;
 
 /// A hash slot: all keys of one script call carry its tag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Slot {
     Shard(u8),
-    Merchant(String),
+    /// Many merchants share one, so that the steps of their orders go in one script call.
+    Merchant(u8),
     /// The pool of stock of a round, by campaign and round.
     Pool(u16, u8),
     Config,
@@ -48,7 +48,7 @@ impl Slot {
     fn tag(&self) -> String {
         match self {
             Slot::Shard(shard) => format!("{{s{shard:03}}}"),
-            Slot::Merchant(merchant) => format!("{{m.{merchant}}}"),
+            Slot::Merchant(slot) => format!("{{m{slot:03}}}"),
             Slot::Pool(campaign, round) => format!("{{r.{campaign}.{round}}}"),
             Slot::Config => "{cfg}".to_owned(),
         }
@@ -63,9 +63,21 @@ impl Slot {
     }
 }
 
-/// What is used of a merchant's cap in a period: a counter in the merchant's header.
-pub fn cap_counter(campaign: u16, limit: u8, entity: &[u8], period: i64) -> String {
-    format!("u:{campaign}:{limit}:{}:{period}", hex::encode(entity))
+/// The number of a merchant's slot, of as many as there are shards.
+pub fn merchant_slot(merchant: &str, slots: u8) -> u8 {
+    let digest = Sha256::digest(merchant.as_bytes());
+    let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+    (number % u32::from(slots.max(1))) as u8
+}
+
+/// Header field that holds a merchant's state and enrolments.
+pub fn merchant_field(merchant: &str) -> String {
+    format!("m:{merchant}")
+}
+
+/// What is used of a merchant's cap in a period: a counter in the header of its slot.
+pub fn cap_counter(merchant: &str, campaign: u16, limit: u8, entity: &[u8], period: i64) -> String {
+    format!("u:{campaign}:{limit}:{}:{period}:{merchant}", hex::encode(entity))
 }
 
 pub fn person_bucket(shard: u8, campaign: u16, bucket: u32) -> String {
@@ -100,8 +112,8 @@ pub fn list_bucket(slot: &Slot, list: u64, bucket: u32) -> String {
     format!("{}:list:{list}:{bucket}", slot.tag())
 }
 
-pub fn directory_bucket(merchant: &str, order_key: &[u8; 12]) -> String {
-    format!("{{m.{merchant}}}:d:{}", u16::from_be_bytes([order_key[0], order_key[1]]) % DIRECTORY_BUCKETS)
+pub fn directory_bucket(slot: u8, order_key: &[u8; 12]) -> String {
+    format!("{{m{slot:03}}}:d:{}", u16::from_be_bytes([order_key[0], order_key[1]]) % ORDER_BUCKETS)
 }
 
 /// Configuration records of a kind, such as `campaigns`, and the hash of their versions.
@@ -146,10 +158,13 @@ mod tests {
     #[test]
     fn key_names_are_what_a_stored_installation_has() {
         assert_eq!(Slot::Shard(17).header(), "{s017}:h");
-        assert_eq!(Slot::Merchant("m1".into()).ledger(), "{m.m1}:l");
+        assert_eq!(Slot::Merchant(17).ledger(), "{m017}:l");
+        assert_eq!([1, 8, 255].map(|slots| merchant_slot("m1", slots)), [0, 1, 148]);
+        assert_eq!(merchant_field("m1"), "m:m1");
+        assert_eq!(cap_counter("m1", 7, 2, &[1, 255], 18_000), "u:7:2:01ff:18000:m1");
         assert_eq!(person_bucket(0, 7, 12), "{s000}:c7:p:12");
         assert_eq!(order_bucket(1, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{s001}:o:564");
-        assert_eq!(directory_bucket("m1", &[0, 65, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{m.m1}:d:1");
+        assert_eq!(directory_bucket(3, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{m003}:d:564");
         assert_eq!(list_bucket(&Slot::Shard(3), 7, 12), "{s003}:list:7:12");
         assert_eq!(list_bucket(&Slot::Config, 8, 0), "{cfg}:list:8:0");
         assert_eq!(pay_code(2, "970020000000000000"), "{s002}:pc:970020000000000000");

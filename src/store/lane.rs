@@ -9,6 +9,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 
 use super::batch::{self, Queue};
+use super::keys::Slot;
 use super::{Options, Store, StoreError};
 use crate::clock::Clock;
 
@@ -19,8 +20,9 @@ thread_local! {
 
 pub(super) struct Lane {
     pub(super) wire: Arc<Wire>,
-    /// One per shard.
-    pub(super) queues: Vec<Queue>,
+    /// One per shard, then one per merchant slot.
+    queues: Vec<Queue>,
+    shards: u8,
 }
 
 /// Connections, and what a call over them needs to know.
@@ -33,7 +35,7 @@ pub(super) struct Wire {
 }
 
 impl Lane {
-    /// Connects on the runtime that calls, and starts a batcher for each shard there.
+    /// Connects on the runtime that calls, and starts a batcher for each shard and merchant slot there.
     pub(super) async fn open(
         client: &redis::Client,
         options: &Options,
@@ -57,8 +59,19 @@ impl Lane {
             deadline: options.deadline,
             clock_guard: options.clock_guard,
         });
-        let queues = (0..options.shards).map(|shard| batch::start(wire.clone(), shard, options.queue)).collect();
-        Ok(Lane { wire, queues })
+        let shards = options.shards;
+        let slots = (0..shards).map(Slot::Shard).chain((0..shards).map(Slot::Merchant));
+        let queues = slots.map(|slot| batch::start(wire.clone(), slot, options.queue)).collect();
+        Ok(Lane { wire, queues, shards })
+    }
+
+    /// Where the hot calls of a slot wait for each other; the others go one by one.
+    pub(super) fn queue(&self, slot: &Slot) -> Option<&Queue> {
+        match slot {
+            Slot::Shard(shard) => self.queues.get(usize::from(*shard)),
+            Slot::Merchant(merchant) => self.queues.get(usize::from(self.shards) + usize::from(*merchant)),
+            Slot::Pool(..) | Slot::Config => None,
+        }
     }
 
     /// The lane of this thread, if it has opened one.

@@ -1,4 +1,4 @@
-//! Stored form of merchants and till keys, and the header of a merchant's slot that tills are judged by.
+//! Stored form of merchants and till keys, and the view on a merchant's slot that tills are judged by.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::Slot;
 use super::script::{self, Member};
-use super::{Store, StoreError, int, text};
+use super::{Store, StoreError, int, keys, text};
 use crate::domain::merchant::{EnrolState, Merchant};
 use crate::domain::time::Ms;
 
@@ -16,7 +16,7 @@ use crate::domain::time::Ms;
 pub struct MerchantRecord {
     pub program: String,
     pub merchant: Merchant,
-    /// Grows with every change; the slot's header only goes forward by it.
+    /// Grows with every change; what the slot holds only goes forward by it.
     pub rev: u64,
     pub created_at: Ms,
     pub created_by: String,
@@ -106,13 +106,14 @@ impl CodeClaim {
 }
 
 impl Store {
-    /// Brings a merchant's state to its slot; an older revision than the slot's changes nothing. What tills may do follows this header.
+    /// Brings a merchant's state to its slot; an older revision than the slot's changes nothing. What tills may do follows it.
     pub async fn put_merchant_view(&self, merchant_id: &str, record: &MerchantRecord) -> Result<(), StoreError> {
-        let enrolments = record.enrolments.values();
-        let words: Vec<Value> = enrolments.flat_map(|e| [int(e.number), text(e.state.as_str())]).collect();
+        let approved = record.enrolments.values().filter(|enrolment| enrolment.state == EnrolState::Approved);
+        let approved: Vec<Value> = approved.map(|enrolment| int(enrolment.number)).collect();
         let state = if record.frozen { "frozen" } else { "active" };
-        let member = Member::new(vec![], vec![int(record.rev as i64), text(state), Value::Array(words)]);
-        self.call(&script::MERCHANT_VIEW, &Slot::Merchant(merchant_id.to_owned()), member).await?;
+        let field = text(keys::merchant_field(merchant_id));
+        let member = Member::new(vec![], vec![field, int(record.rev as i64), text(state), Value::Array(approved)]);
+        self.call(&script::MERCHANT_VIEW, &Slot::Merchant(self.merchant_slot(merchant_id)), member).await?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The only code that knows Redis: typed calls of scripts on slots, batched per shard, with own deadlines and no automatic re-send.
+//! The only code that knows Redis: typed calls of scripts on slots, batched per slot, with own deadlines and no automatic re-send.
 
 pub mod area;
 mod batch;
@@ -41,7 +41,7 @@ pub struct Options {
     pub connections: usize,
     /// After this long without an answer the outcome of a call is unknown.
     pub deadline: Duration,
-    /// Calls that may wait per shard before new ones are shed.
+    /// Calls that may wait per slot before new ones are shed.
     pub queue: usize,
     /// Check `now` of a call against the store's clock; off on a sandbox clock.
     pub clock_guard: bool,
@@ -167,15 +167,20 @@ impl Store {
         self.0.options.shards
     }
 
+    /// The slot of a merchant: there are as many as shards, fixed like them.
+    pub fn merchant_slot(&self, merchant_id: &str) -> u8 {
+        keys::merchant_slot(merchant_id, self.shards())
+    }
+
     pub fn clock(&self) -> &Clock {
         &self.0.clock
     }
 
     /// One member through the slot's batcher. Safe to repeat: every transition is idempotent by its caller's id.
     pub async fn call(&self, script: &'static Script, slot: &Slot, member: Member) -> Result<Reply, StoreError> {
-        match slot {
-            Slot::Shard(shard) => self.lane().queues[usize::from(*shard)].call(script, member).await,
-            _ => {
+        match self.lane().queue(slot) {
+            Some(queue) => queue.call(script, member).await,
+            None => {
                 let mut replies = self.batch(script, slot, vec![member]).await?;
                 replies.pop().unwrap_or_else(|| Err(StoreError::malformed("batch")))
             }

@@ -3,8 +3,8 @@
 use rmpv::Value;
 
 use super::keys::{self, Slot};
-use super::script::{self, Member, bytes, raw};
-use super::{Store, StoreError, int};
+use super::script::{self, Args, Member, Reply, Script, bytes, raw};
+use super::{Store, StoreError};
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderState, OrderUnit, Receipt, Refunded, Reversal, Was};
 use crate::domain::person::Root;
@@ -62,25 +62,42 @@ impl PayCodeRecord {
 
 impl Store {
     pub async fn directory_entry(&self, merchant: &str, key: &OrderKey) -> Result<Option<DirectoryEntry>, StoreError> {
-        let mut command = redis::cmd("HGET");
-        command.arg(keys::directory_bucket(merchant, key)).arg(&key[..]);
-        let value: Option<Vec<u8>> = self.query(&command).await?;
+        let slot = self.merchant_slot(merchant);
+        let value = self.read_one(&Slot::Merchant(slot), keys::directory_bucket(slot, key), key).await?;
         value
             .map(|bytes| directory_entry(&bytes).ok_or_else(|| StoreError::Broken("order directory".into())))
             .transpose()
     }
 
     pub async fn order(&self, shard: u8, key: &OrderKey) -> Result<Option<StoredOrder>, StoreError> {
-        let mut command = redis::cmd("HGET");
-        command.arg(keys::order_bucket(shard, key)).arg(&key[..]);
-        let value: Option<Vec<u8>> = self.query(&command).await?;
+        let value = self.read_one(&Slot::Shard(shard), keys::order_bucket(shard, key), key).await?;
         value.map(|bytes| StoredOrder::decode(&bytes)).transpose()
+    }
+
+    /// One field, read together with what others read of the slot.
+    async fn read_one(&self, slot: &Slot, key: String, field: &OrderKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let member = Member::packed(vec![key], Args::default().list(|fields| fields.bytes(field)));
+        let reply = self.call(&script::WALLET_READ, slot, member).await?;
+        Ok(Some(reply.bytes(1).to_vec()).filter(|value| !value.is_empty()))
+    }
+
+    /// A step of an order in its merchant's directory; every one of them names the order first.
+    pub async fn directory_step(
+        &self,
+        script: &'static Script,
+        merchant: &str,
+        key: &OrderKey,
+        fill: impl FnOnce(Args) -> Args,
+    ) -> Result<Reply, StoreError> {
+        let slot = self.merchant_slot(merchant);
+        let member = Member::packed(vec![keys::directory_bucket(slot, key)], fill(Args::default().bytes(key)));
+        self.call(script, &Slot::Merchant(slot), member).await
     }
 
     /// How much of a merchant's caps is used, in the order of the counters named.
     pub async fn caps_used(&self, merchant: &str, counters: &[String]) -> Result<Vec<i64>, StoreError> {
         let mut command = redis::cmd("HMGET");
-        command.arg(Slot::Merchant(merchant.to_owned()).header()).arg(counters);
+        command.arg(Slot::Merchant(self.merchant_slot(merchant)).header()).arg(counters);
         let used: Vec<Option<i64>> = self.query(&command).await?;
         Ok(used.into_iter().map(Option::unwrap_or_default).collect())
     }
@@ -108,21 +125,47 @@ impl Store {
 }
 
 /// A unit as the scripts take it: the n-th key of the member is its person's bucket, and its validity ends at `end`.
-pub fn unit_value(key: usize, unit: &OrderUnit, end: Ms) -> Value {
-    Value::Array(vec![
-        int(key as i64),
-        int(unit.c),
-        bytes(&unit.f),
-        int(unit.p),
-        int(unit.u),
-        int(unit.discount.0),
-        int(unit.round),
-        int(unit.channel),
-        int(unit.pack),
-        int(unit.received_s),
-        int(end),
-    ])
+pub fn unit_args(list: Args, key: usize, unit: &OrderUnit, end: Ms) -> Args {
+    let cell = keys::cell(unit.c, unit.round, unit.channel, unit.pack);
+    list.list(|args| {
+        let args = args.int(key as i64).int(unit.c).bytes(unit.f).int(unit.p).int(unit.u).int(unit.discount.0);
+        args.int(unit.round).int(unit.channel).int(unit.pack).int(end).bytes(cell)
+    })
 }
+
+/// The record of a new order, held or redeemed at once: what stands before the instant of its effect, which the script knows, and what
+/// stands after it.
+pub fn around_instant(order: &Order) -> [Vec<u8>; 2] {
+    let mut head = Args::with_capacity(48);
+    rmp::encode::write_array_len(&mut head.bytes, ORDER_PARTS).expect("writing to memory cannot fail");
+    let head = head.int(1).int(order.state as i64).int(order.attempt).bytes(order.fingerprint);
+    let head = head.int(order.amount.0).int(order.merchant_discount.0).int(order.discount.0);
+    let units = |list: Args| {
+        order.units.iter().fold(list, |list, unit| {
+            list.list(|args| {
+                let args = args.int(unit.c).bytes(unit.f).int(unit.p).int(unit.u).int(unit.discount.0);
+                args.int(unit.round).int(unit.channel).int(unit.pack).int(unit.received_s)
+            })
+        })
+    };
+    let extra = |list: Args| {
+        let receipt = &order.receipt;
+        let list = list.bytes(&receipt.store).bytes(&receipt.terminal);
+        if order.captured() && receipt.merchant_id.is_empty() {
+            return list;
+        }
+        let list = list.bytes(&receipt.category).bytes(receipt.merchant);
+        if receipt.merchant_id.is_empty() {
+            return list;
+        }
+        list.bytes(&receipt.key_terminal).bytes(&receipt.merchant_id)
+    };
+    let tail = Args::with_capacity(96).int(0).int(order.hold_seconds).list(units).list(|none| none).list(extra);
+    [head.bytes, tail.bytes]
+}
+
+/// Parts of an order's record.
+const ORDER_PARTS: u32 = 13;
 
 fn directory_entry(mut bytes: &[u8]) -> Option<DirectoryEntry> {
     let value = rmpv::decode::read_value(&mut bytes).ok()?;
@@ -207,5 +250,53 @@ fn number(value: &Value) -> i64 {
     match value {
         Value::F64(n) => *n as i64,
         other => other.as_i64().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_reads_as_it_was_written_around_its_instant() {
+        let unit = OrderUnit {
+            c: 7,
+            f: [200; 9],
+            p: 1,
+            u: 3,
+            discount: Fen(2_000),
+            round: 2,
+            channel: 1,
+            pack: 4,
+            received_s: 1_595_584_800,
+        };
+        let settled = Receipt { store: "s".into(), terminal: "t".into(), ..Receipt::default() };
+        let held = Receipt { category: "catering".into(), merchant: [9; 6], ..settled.clone() };
+        let kept = Receipt { key_terminal: "k".into(), merchant_id: "m1".into(), ..held.clone() };
+        for (state, hold_seconds, receipt) in [
+            (OrderState::Redeemed, 0, settled),
+            (OrderState::Held, 900, held),
+            (OrderState::Redeemed, 0, kept.clone()),
+            (OrderState::Held, 120, kept),
+        ] {
+            let order = Order {
+                state,
+                attempt: 2,
+                fingerprint: [255; 8],
+                amount: Fen(11_800),
+                merchant_discount: Fen(800),
+                discount: Fen(4_000),
+                t0: 1_595_671_200_123,
+                t1: 1_595_671_200_123,
+                hold_seconds,
+                units: vec![unit, OrderUnit { u: 4, ..unit }],
+                refunds: Vec::new(),
+                receipt,
+                reversal: None,
+            };
+            let [head, tail] = around_instant(&order);
+            let record = [head, Args::default().int(order.t0).bytes, tail].concat();
+            assert_eq!(StoredOrder::decode(&record).map(|stored| stored.order), Ok(order));
+        }
     }
 }

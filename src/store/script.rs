@@ -95,7 +95,11 @@ pub(super) enum Form {
 
 impl Member {
     pub fn new(keys: Vec<String>, args: Vec<Value>) -> Member {
-        let args = args.iter().fold(Args::default(), Args::value);
+        Member::packed(keys, args.iter().fold(Args::default(), Args::value))
+    }
+
+    /// For the hot transitions, which write their arguments without building values first.
+    pub fn packed(keys: Vec<String>, args: Args) -> Member {
         Member { keys, form: Form::Packed(args), shared: None, views: Vec::new() }
     }
 
@@ -163,6 +167,13 @@ impl Args {
     pub(super) fn shared(mut self, shared: &Shared) -> Args {
         self.bytes.extend_from_slice(&shared.0);
         self.count += 1;
+        self
+    }
+
+    /// Arguments that were written before.
+    pub fn then(mut self, more: &Args) -> Args {
+        self.bytes.extend_from_slice(&more.bytes);
+        self.count += more.count;
         self
     }
 

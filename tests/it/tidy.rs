@@ -279,7 +279,7 @@ fn no_script_reads_a_clock_or_rolls_dice_beyond_the_shared_guard() {
 
 #[test]
 fn keys_of_the_store_are_named_in_one_file() {
-    let tags = ["{{s{", "{{m.", "\"{cfg}", "'{cfg}", "'{s", "'{m."];
+    let tags = ["{{s{", "{{m{", "\"{cfg}", "'{cfg}", "'{s", "'{m"];
     let mut found = Vec::new();
     let all = below("src/", ".rs").into_iter().chain(below("src/", ".lua"));
     for file in all.filter(|file| file.path != "src/store/keys.rs") {

@@ -2,7 +2,7 @@
 
 use super::limits::{Capped, caps_of, place_of_order};
 use super::moves::Moves;
-use super::plan::till_value;
+use super::plan::till_args;
 use super::redeem::refused;
 use super::{Answered, OrderView, TRIES, Till, contended};
 use crate::domain::money::Fen;
@@ -11,7 +11,6 @@ use crate::domain::order::{
 };
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::{Engine, Failure};
-use crate::store::int;
 use crate::store::keys::Slot;
 use crate::store::orders::StoredOrder;
 use crate::store::script;
@@ -83,11 +82,10 @@ impl Engine {
         let order = &stored.order;
         let transaction = transaction_id(&till.merchant_id, order_id, order.attempt);
         let receipt = &order.receipt;
-        let named =
-            till_value(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category, None);
+        let named = till_args(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category);
         self.cap_again(till, key, order).await?;
         let moves = Moves::of_order(&self.view(), shard, key, order, limit_entity(&till.merchant_id))?;
-        let member = moves.into_member(key, &stored.bytes, vec![int(LATE_CONFIRM), named]);
+        let member = moves.into_member(key, &stored.bytes, |args| args.int(LATE_CONFIRM).list(named));
         let reply = self.store.call(&script::ORDER_CONFIRM, &Slot::Shard(shard), member).await?;
         match reply.refused() {
             Some(code) => Err(refused(code)),
@@ -109,7 +107,7 @@ impl Engine {
             return Ok(());
         }
         let place = place_of_order(order, limit_entity(&till.merchant_id));
-        let caps = caps_of(&self.view(), &order.units, &place, order.t0);
+        let caps = caps_of(&self.view(), &till.merchant_id, &order.units, &place, order.t0);
         if caps.is_empty() {
             return Ok(());
         }
@@ -134,7 +132,7 @@ impl Engine {
                     return Ok(Answered { value, replayed: true });
                 }
                 let moves = Moves::of_order(&self.view(), shard, &key, &stored.order, limit_entity(&till.merchant_id))?;
-                let member = moves.into_member(&key, &stored.bytes, Vec::new());
+                let member = moves.into_member(&key, &stored.bytes, |args| args);
                 let reply = self.store.call(&script::ORDER_CANCEL, &Slot::Shard(shard), member).await?;
                 if let Some(code) = reply.refused() {
                     return Err(refused(code));

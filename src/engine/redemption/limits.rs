@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use rmpv::Value;
-
 use super::redeem::refused;
 use super::{Ask, Till};
 use crate::domain::campaign::schema::LimitMax;
@@ -14,10 +12,10 @@ use crate::domain::time::Ms;
 use crate::domain::voucher::PersonField;
 use crate::engine::view::{CampaignView, Snapshot};
 use crate::engine::{Engine, Failure};
-use crate::store::keys::{self, Slot};
+use crate::store::StoreError;
+use crate::store::keys;
 use crate::store::record::PersonRecord;
-use crate::store::script::{self, Member, bytes};
-use crate::store::{StoreError, int};
+use crate::store::script::{self, Args};
 
 /// What is used of each of a merchant's caps, by the name of its counter.
 pub(super) type Caps = HashMap<String, i64>;
@@ -53,6 +51,7 @@ pub(super) fn facts_used<'a>(
     place: &Place,
     at: Ms,
     record: &PersonRecord,
+    merchant_id: &str,
     caps: &Caps,
 ) -> Vec<LimitFact<'a>> {
     let mut facts = facts(&view.campaign, &view.zone, of, place, at);
@@ -66,7 +65,7 @@ pub(super) fn facts_used<'a>(
                 (fact.count, fact.amount) = mine.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();
             }
             Keeper::Merchant => {
-                let used = caps.get(&cap_name(view, fact)).copied().unwrap_or_default();
+                let used = caps.get(&cap_name(merchant_id, view, fact)).copied().unwrap_or_default();
                 match fact.limit.max {
                     LimitMax::Count(_) => fact.count = used,
                     LimitMax::Amount(_) => fact.amount = Fen(used),
@@ -78,17 +77,24 @@ pub(super) fn facts_used<'a>(
     facts
 }
 
-fn cap_name(view: &CampaignView, fact: &LimitFact) -> String {
-    keys::cap_counter(view.number, fact.number, &fact.entity, fact.period)
+fn cap_name(merchant_id: &str, view: &CampaignView, fact: &LimitFact) -> String {
+    keys::cap_counter(merchant_id, view.number, fact.number, &fact.entity, fact.period)
 }
 
 /// The counters of a merchant that vouchers of a person's packs may meet.
-pub(super) fn cap_names(view: &CampaignView, record: &PersonRecord, place: &Place, at: Ms) -> Vec<String> {
+pub(super) fn cap_names(
+    merchant_id: &str,
+    view: &CampaignView,
+    record: &PersonRecord,
+    place: &Place,
+    at: Ms,
+) -> Vec<String> {
     let packs = record.packs.iter().map(|pack| OfPack { round: pack.round, channel: pack.channel, pack: pack.pack });
     let mut names: Vec<String> = Vec::new();
     for of in packs {
         let facts = facts(&view.campaign, &view.zone, of, place, at);
-        names.extend(facts.iter().filter(|fact| fact.keeper == Keeper::Merchant).map(|fact| cap_name(view, fact)));
+        let of_merchant = facts.iter().filter(|fact| fact.keeper == Keeper::Merchant);
+        names.extend(of_merchant.map(|fact| cap_name(merchant_id, view, fact)));
     }
     names.sort_unstable();
     names.dedup();
@@ -96,7 +102,7 @@ pub(super) fn cap_names(view: &CampaignView, record: &PersonRecord, place: &Plac
 }
 
 /// What an order takes of its merchant's caps.
-pub(super) fn caps_of(snapshot: &Snapshot, units: &[OrderUnit], place: &Place, at: Ms) -> Vec<Cap> {
+pub(super) fn caps_of(snapshot: &Snapshot, merchant_id: &str, units: &[OrderUnit], place: &Place, at: Ms) -> Vec<Cap> {
     let mut caps: Vec<Cap> = Vec::new();
     for unit in units {
         let Some(view) = snapshot.by_number.get(&unit.c) else { continue };
@@ -106,7 +112,7 @@ pub(super) fn caps_of(snapshot: &Snapshot, units: &[OrderUnit], place: &Place, a
                 LimitMax::Count(most) => (1, i64::from(most)),
                 LimitMax::Amount(most) => (unit.discount.0, most.0),
             };
-            let name = cap_name(view, fact);
+            let name = cap_name(merchant_id, view, fact);
             match caps.iter_mut().find(|known| known.name == name) {
                 Some(known) => known.n += n,
                 None => caps.push(Cap { name, n, most }),
@@ -122,22 +128,15 @@ pub(super) fn keeps_place(snapshot: &Snapshot, units: &[OrderUnit]) -> bool {
 }
 
 /// A use of a limit as the scripts take it: the n-th key of the member is the person's bucket.
-pub(super) fn use_value(key: usize, field: &PersonField, fact: &LimitFact, count: i64, amount: Fen) -> Value {
+pub(super) fn use_args(list: Args, key: usize, field: &PersonField, fact: &LimitFact, count: i64, amount: Fen) -> Args {
     let (most_count, most_amount) = match fact.limit.max {
         LimitMax::Count(most) => (i64::from(most), -1),
         LimitMax::Amount(most) => (-1, most.0),
     };
-    Value::Array(vec![
-        int(key as i64),
-        bytes(field),
-        int(fact.number),
-        bytes(&fact.entity),
-        int(fact.period),
-        int(count),
-        int(amount.0),
-        int(most_count),
-        int(most_amount),
-    ])
+    list.list(|args| {
+        let args = args.int(key as i64).bytes(field).int(fact.number).bytes(fact.entity).int(fact.period);
+        args.int(count).int(amount.0).int(most_count).int(most_amount)
+    })
 }
 
 /// What came of taking caps.
@@ -160,10 +159,11 @@ impl Engine {
         caps: &[Cap],
         again: bool,
     ) -> Result<Capped, Failure> {
-        let caps = caps.iter().map(|cap| Value::Array(vec![cap.name.as_str().into(), int(cap.n), int(cap.most)]));
-        let args = vec![bytes(key), int(attempt), Value::Array(caps.collect()), int(u8::from(again))];
-        let member = Member::new(vec![keys::directory_bucket(merchant_id, key)], args);
-        let reply = self.store.call(&script::ORDER_CAP, &Slot::Merchant(merchant_id.to_owned()), member).await?;
+        let all = |list: Args| {
+            caps.iter().fold(list, |list, cap| list.list(|one| one.bytes(&cap.name).int(cap.n).int(cap.most)))
+        };
+        let fill = |args: Args| args.int(attempt).list(all).int(u8::from(again));
+        let reply = self.store.directory_step(&script::ORDER_CAP, merchant_id, key, fill).await?;
         match reply.refused() {
             None => Ok(Capped::Held),
             Some("limit_reached") => Ok(Capped::Full),
@@ -180,9 +180,8 @@ impl Engine {
         attempt: u32,
         generation: Option<i64>,
     ) -> Result<(), StoreError> {
-        let args = vec![bytes(key), int(attempt), int(generation.unwrap_or(-1))];
-        let member = Member::new(vec![keys::directory_bucket(merchant_id, key)], args);
-        self.store.call(&script::ORDER_RELEASE, &Slot::Merchant(merchant_id.to_owned()), member).await?;
+        let fill = |args: Args| args.int(attempt).int(generation.unwrap_or(-1));
+        self.store.directory_step(&script::ORDER_RELEASE, merchant_id, key, fill).await?;
         Ok(())
     }
 
@@ -195,7 +194,7 @@ impl Engine {
         generation: Option<i64>,
     ) -> Result<(), StoreError> {
         let place = place_of_order(order, limit_entity(merchant_id));
-        if merchant_id.is_empty() || caps_of(&self.view(), &order.units, &place, order.t0).is_empty() {
+        if merchant_id.is_empty() || caps_of(&self.view(), merchant_id, &order.units, &place, order.t0).is_empty() {
             return Ok(());
         }
         self.release_caps(merchant_id, key, order.attempt, generation).await

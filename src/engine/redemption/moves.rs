@@ -1,9 +1,7 @@
 //! What a script needs to move the vouchers of an order: keys, units with the end of their validity, uses of limits, and the views
 //! of the campaigns that all this was computed with.
 
-use rmpv::Value;
-
-use super::limits::{place_of_order, use_value};
+use super::limits::{place_of_order, use_args};
 use crate::domain::limit::{Keeper, LimitFact, Place, facts};
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, Order, OrderKey, OrderUnit};
@@ -12,15 +10,16 @@ use crate::domain::time::Ms;
 use crate::domain::voucher::PersonField;
 use crate::engine::Failure;
 use crate::engine::view::{CampaignView, Snapshot};
-use crate::store::orders::unit_value;
-use crate::store::script::Member;
+use crate::store::orders::unit_args;
+use crate::store::script::{Args, Member};
 use crate::store::{StoreError, keys};
 
 pub(super) struct Moves {
     /// Order bucket, lapsing holds, then the persons' buckets.
-    pub keys: Vec<String>,
-    pub units: Value,
-    pub uses: Value,
+    keys: Vec<String>,
+    /// Two arguments: units and uses.
+    units: Args,
+    uses: Args,
     views: Vec<(u16, u64)>,
 }
 
@@ -44,7 +43,7 @@ impl Moves {
     ) -> Result<Moves, Failure> {
         let mut keys = vec![keys::order_bucket(shard, key), keys::lapsing_holds(shard)];
         let mut views: Vec<(u16, u64)> = Vec::new();
-        let (mut values, mut uses): (Vec<Value>, Vec<Use>) = (Vec::new(), Vec::new());
+        let (mut list, mut uses) = (Args::with_capacity(64), Vec::new());
         for unit in units {
             let view = view_of(snapshot, unit)?;
             let bucket = keys::person_bucket(shard, unit.c, bucket_of(&unit.f, view.record.buckets));
@@ -59,14 +58,16 @@ impl Moves {
                 unit.received_s * 1_000,
             );
             let end = window.ok_or_else(|| broken("a unit has no window"))?.end;
-            values.push(unit_value(bucket_place + 1, unit, end));
+            list = unit_args(list, bucket_place + 1, unit, end);
             if !views.contains(&(unit.c, view.rev)) {
                 views.push((unit.c, view.rev));
             }
             add_uses(&mut uses, view, unit, bucket_place + 1, place, at);
         }
-        let uses = uses.iter().map(|one| use_value(one.key, &one.field, &one.fact, one.count, one.amount)).collect();
-        Ok(Moves { keys, units: Value::Array(values), uses: Value::Array(uses), views })
+        let uses = Args::default().list(|list| {
+            uses.iter().fold(list, |list, one| use_args(list, one.key, &one.field, &one.fact, one.count, one.amount))
+        });
+        Ok(Moves { keys, units: Args::default().list(|_| list), uses, views })
     }
 
     /// For an order that is there.
@@ -80,20 +81,32 @@ impl Moves {
         Moves::new(snapshot, shard, key, &order.units, &place_of_order(order, merchant), order.t0)
     }
 
-    /// A member over these keys, checked against the views of the campaigns.
-    pub(super) fn member(keys: Vec<String>, args: Vec<Value>, views: Vec<(u16, u64)>) -> Member {
-        views.into_iter().fold(Member::new(keys, args), |member, (campaign, rev)| member.view(campaign, rev))
+    /// One more key, and its place among the member's keys.
+    pub(super) fn key(&mut self, key: String) -> usize {
+        self.keys.push(key);
+        self.keys.len()
+    }
+
+    /// The place of a key among the member's keys.
+    pub(super) fn place_of(&self, key: &str) -> Option<usize> {
+        self.keys.iter().position(|known| known == key).map(|index| index + 1)
+    }
+
+    /// No use of a limit is counted or given back.
+    pub(super) fn without_uses(self) -> Moves {
+        Moves { uses: Args::default().list(|none| none), ..self }
+    }
+
+    /// A member over these keys: `before`, units and uses, `after`; checked against the views of the campaigns.
+    pub(super) fn member(self, before: Args, after: impl FnOnce(Args) -> Args) -> Member {
+        let args = after(before.then(&self.units).then(&self.uses));
+        let member = Member::packed(self.keys, args);
+        self.views.into_iter().fold(member, |member, (campaign, rev)| member.view(campaign, rev))
     }
 
     /// The usual member: order key, the order as it was read, units, uses, and what the script asks for besides.
-    pub(super) fn into_member(self, key: &OrderKey, seen: &[u8], more: Vec<Value>) -> Member {
-        let mut args = vec![Value::Binary(key.to_vec()), Value::Binary(seen.to_vec()), self.units, self.uses];
-        args.extend(more);
-        Moves::member(self.keys, args, self.views)
-    }
-
-    pub(super) fn take_views(&mut self) -> Vec<(u16, u64)> {
-        std::mem::take(&mut self.views)
+    pub(super) fn into_member(self, key: &OrderKey, seen: &[u8], more: impl FnOnce(Args) -> Args) -> Member {
+        self.member(Args::with_capacity(256).bytes(key).bytes(seen), more)
     }
 }
 

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use rmpv::Value;
-
 use super::limits::{Caps, cap_names, facts_used};
 use super::listed::Unlisted;
 use super::{Ask, KnownPayer, Payer, Till};
 use crate::domain::basket::{self, Basket};
 use crate::domain::limit::{OfPack, Place};
 use crate::domain::merchant::EnrolState;
-use crate::domain::order::{OrderKey, OrderUnit, limit_entity};
+use crate::domain::order::{OrderKey, OrderUnit};
 use crate::domain::paycode::{self, PayCode};
 use crate::domain::person::bucket_of;
 use crate::domain::refusal::{Code, Refusal};
@@ -24,7 +22,7 @@ use crate::store::campaign::Scope;
 use crate::store::keys;
 use crate::store::orders::{PayCodeRecord, StoredOrder};
 use crate::store::record::PersonRecord;
-use crate::store::script::bytes;
+use crate::store::script::Args;
 
 /// A payer's places in the store.
 pub(super) struct PayerView {
@@ -110,8 +108,8 @@ impl PayerView {
 }
 
 impl Engine {
-    pub fn voucher_ids(&self) -> VoucherIds {
-        VoucherIds::new(&self.keys.voucher)
+    pub fn voucher_ids(&self) -> &VoucherIds {
+        &self.keys.voucher
     }
 
     /// Finds the payer behind a pay code or voucher ids; only campaigns of the merchant's program count.
@@ -127,7 +125,9 @@ impl Engine {
                     .filter(|code| code.shard() < self.store.shards())
                     .ok_or(Code::PayCodeUnknown)?;
                 let record = self.pay_code_record(&code).await?.ok_or(Code::PayCodeUnknown)?;
-                Ok(payer_of_code(snapshot, merchant, code, &record))
+                let known = KnownPayer { root: record.root, channel: record.channel };
+                self.codes.put(&code, known.clone());
+                Ok(payer_of_code(snapshot, merchant, code, &known))
             }
             Payer::Vouchers(ids) => self.payer_of_vouchers(snapshot, merchant, ids),
             Payer::Account(_) => Err(Code::AccountUnknown.into()),
@@ -206,8 +206,9 @@ impl Engine {
         held: &[(String, i64)],
     ) -> Result<Caps, Refusal> {
         let people = payer.people.iter().zip(&seen.records);
-        let names =
-            people.filter_map(|(person, record)| Some(cap_names(&person.view, record.as_ref()?, place, seen.now)));
+        let names = people.filter_map(|(person, record)| {
+            Some(cap_names(merchant_id, &person.view, record.as_ref()?, place, seen.now))
+        });
         let names: Vec<String> = names.flatten().collect();
         if names.is_empty() {
             return Ok(Caps::new());
@@ -253,9 +254,8 @@ pub(super) fn payer_of_code(
     snapshot: &Snapshot,
     merchant: &MerchantView,
     code: PayCode,
-    record: &PayCodeRecord,
+    known: &KnownPayer,
 ) -> PayerView {
-    let known = KnownPayer { root: record.root, channel: record.channel.clone() };
     let shard = code.shard();
     PayerView { code: Some(code), ..known.wallet_on(snapshot, merchant, shard) }
 }
@@ -331,7 +331,7 @@ fn candidates_of<'a>(
         let definition = view.campaign.packs.get(usize::from(pack.pack));
         let (Some(round), Some(definition)) = (round, definition) else { continue };
         let of = OfPack { round: pack.round, channel: pack.channel, pack: pack.pack };
-        let facts = facts_used(view, of, &counter.place, now, record, &counter.caps);
+        let facts = facts_used(view, of, &counter.place, now, record, &counter.merchant.merchant_id, &counter.caps);
         for unit in &view.units[usize::from(pack.pack)] {
             let kind = &definition.vouchers[unit.kind_index];
             let Some(window) =
@@ -374,20 +374,19 @@ fn candidates_of<'a>(
 }
 
 /// The parts of a ledger line that name the till.
-pub(super) fn till_value(
-    till: &Till,
-    order_id: &str,
-    transaction_id: &str,
-    store: &str,
-    terminal: &str,
-    category: &str,
-    kept: Option<&Place>,
-) -> Value {
-    let terminal = if terminal.is_empty() { &till.terminal_id } else { terminal };
-    let mut named: Vec<Value> =
-        [&till.merchant_id, order_id, transaction_id, store, terminal, category].map(Value::from).into();
-    named.push(bytes(&limit_entity(&till.merchant_id)));
-    named.push(Value::from(u8::from(kept.is_some())));
-    named.push(kept.map(|place| place.terminal.as_str()).unwrap_or_default().into());
-    Value::Array(named)
+pub(super) fn till_args<'a>(
+    till: &'a Till,
+    order_id: &'a str,
+    transaction_id: &'a str,
+    store: &'a str,
+    terminal: &'a str,
+    category: &'a str,
+) -> impl FnOnce(Args) -> Args + 'a {
+    let named = [&till.merchant_id, order_id, transaction_id, store, shown_terminal(till, terminal), category];
+    move |list| named.iter().fold(list, |list, name| list.bytes(name))
+}
+
+/// The terminal that a receipt names, else that of the till's key.
+pub(super) fn shown_terminal<'a>(till: &'a Till, terminal: &'a str) -> &'a str {
+    if terminal.is_empty() { &till.terminal_id } else { terminal }
 }

@@ -2,11 +2,10 @@
 
 use rmpv::Value;
 
-use super::limits::{Capped, caps_of, keeps_place, place_of};
-use super::moves::Moves;
-use super::plan::{self, PayerView, Seen, shard_hint, till_value};
+use super::limits::{Capped, caps_of, place_of};
+use super::plan::{self, PayerView, Seen, shard_hint};
 use super::{Answered, Ask, OrderView, TRIES, Till, contended};
-use crate::domain::order::{Order, OrderKey, OrderState, order_key, transaction_id};
+use crate::domain::order::{Fingerprint, Order, OrderKey, OrderState, order_key};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::voucher::VoucherRef;
 use crate::engine::merchant::MerchantView;
@@ -14,22 +13,22 @@ use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Failure};
 use crate::store::keys::{self, Slot};
 use crate::store::orders::{NO_SHARD, StoredOrder};
-use crate::store::script::{self, Member, bytes};
-use crate::store::{Reply, StoreError, int};
+use crate::store::script::{self, Args, Member, bytes};
+use crate::store::{StoreError, int};
 
 /// How often a plan is made again because a voucher was taken meanwhile.
 const PLANS: usize = 5;
 
 /// One request on its way, with everything that names it.
-struct Call<'a> {
-    till: &'a Till,
-    order_id: &'a str,
-    ask: &'a Ask,
-    key: OrderKey,
-    fingerprint: [u8; 8],
-    merchant: &'a MerchantView,
-    snapshot: &'a Snapshot,
-    payer: &'a PayerView,
+pub(super) struct Call<'a> {
+    pub till: &'a Till,
+    pub order_id: &'a str,
+    pub ask: &'a Ask,
+    pub key: OrderKey,
+    pub fingerprint: Fingerprint,
+    pub merchant: &'a MerchantView,
+    pub snapshot: &'a Snapshot,
+    pub payer: &'a PayerView,
 }
 
 /// What the merchant's directory says about an order.
@@ -69,11 +68,11 @@ impl Engine {
         let snapshot = self.view();
         let key = order_key(&till.merchant_id, order_id);
         let fingerprint = ask.binding().fingerprint();
-        let Some(shard) = shard_hint(&self.voucher_ids(), ask, self.store.shards()) else {
+        let Some(shard) = shard_hint(self.voucher_ids(), ask, self.store.shards()) else {
             return self.redeem_of_nobody(till, order_id, ask, &key).await;
         };
         let opening = self.open(&till.merchant_id, &key, &fingerprint, shard, &merchant, &snapshot);
-        let (opened, payer) = tokio::join!(opening, self.payer(&snapshot, &merchant, ask));
+        let (opened, payer) = tokio::join!(opening, self.payer_seen(&snapshot, &merchant, ask, Some(&key)));
         let mut opened = match (opened, &payer) {
             // Whose merchant may not open an order learns nothing of codes and vouchers: what is not theirs is unknown.
             (Err(Failure::Refusal(closed)), Err(unknown)) if closed.code != Code::OrderReversed => {
@@ -81,16 +80,17 @@ impl Engine {
             }
             (opened, _) => opened?,
         };
-        let payer = match payer {
-            Ok(payer) => payer,
+        let (payer, seen) = match payer {
+            Ok(found) => found,
             Err(refusal) => return self.refuse_unplanned(till, order_id, ask, &key, &opened, refusal).await,
         };
         let call =
             Call { till, order_id, ask, key, fingerprint, merchant: &merchant, snapshot: &snapshot, payer: &payer };
+        let mut seen = Some(seen);
         for _ in 0..TRIES {
             let same = opened.shard == shard && opened.fingerprint == fingerprint && !opened.released;
             if same {
-                match self.attempt(&call, &opened).await? {
+                match self.attempt(&call, &opened, seen.take()).await? {
                     Step::Done(answer) => return Ok(*answer),
                     Step::Next => {}
                 }
@@ -168,10 +168,12 @@ impl Engine {
     ) -> Result<Opened, Failure> {
         let campaigns =
             snapshot.by_number.values().filter(|view| view.is_published() && view.record.program == merchant.program);
-        let campaigns = campaigns.map(|view| int(view.number)).collect();
-        let args = vec![bytes(key), bytes(fingerprint), int(shard), Value::Array(campaigns)];
-        let member = Member::new(vec![keys::directory_bucket(merchant_id, key)], args);
-        let reply = self.store.call(&script::ORDER_OPEN, &Slot::Merchant(merchant_id.to_owned()), member).await?;
+        let field = keys::merchant_field(merchant_id);
+        let fill = |args: Args| {
+            let args = args.bytes(field).bytes(fingerprint).int(shard);
+            args.list(|list| campaigns.fold(list, |list, view| list.int(view.number)))
+        };
+        let reply = self.store.directory_step(&script::ORDER_OPEN, merchant_id, key, fill).await?;
         if let Some(code) = reply.refused() {
             return Err(refused(code));
         }
@@ -191,11 +193,14 @@ impl Engine {
         })
     }
 
-    /// Plans and applies one attempt; what others take meanwhile makes it plan again.
-    async fn attempt(&self, call: &Call<'_>, opened: &Opened) -> Result<Step, Failure> {
+    /// Plans and applies one attempt, first on what was read while the order was opened; what others take meanwhile makes it plan again.
+    async fn attempt(&self, call: &Call<'_>, opened: &Opened, mut first: Option<Seen>) -> Result<Step, Failure> {
         let mut sent = !opened.fresh;
         for _ in 0..PLANS {
-            let seen = self.read_wallet(call.payer, Some(&call.key)).await?;
+            let seen = match first.take() {
+                Some(seen) => seen,
+                None => self.read_wallet(call.payer, Some(&call.key)).await?,
+            };
             match &seen.order {
                 Some(stored) if stored.order.state != OrderState::Void => {
                     return self.stands(call, stored.clone()).await;
@@ -207,7 +212,13 @@ impl Engine {
                 Ok(planned) => planned,
                 Err(refusal) => return self.refuse(call, opened, sent, refusal).await,
             };
-            let caps = caps_of(call.snapshot, &planned.0.units, &place_of(call.till, call.ask), planned.1.now);
+            let caps = caps_of(
+                call.snapshot,
+                &call.till.merchant_id,
+                &planned.0.units,
+                &place_of(call.till, call.ask),
+                planned.1.now,
+            );
             if !caps.is_empty() {
                 // From here on a refusal gives back what is held, so it closes the attempt first.
                 sent = true;
@@ -217,12 +228,12 @@ impl Engine {
                     Capped::Void => return Ok(Step::Next),
                 }
             }
-            let reply = self.apply(call, opened.attempt, &planned).await?;
+            let (reply, order) = self.apply(call, opened.attempt, &planned).await?;
             sent = true;
             match (&*reply.word, reply.refused()) {
                 ("ok", _) => {
-                    let stored = StoredOrder::decode(reply.bytes(0))?;
-                    return Ok(Step::Done(Box::new(self.answer(call, stored.order, false)?)));
+                    let order = Order { t0: reply.int(0), t1: reply.int(0), ..order };
+                    return Ok(Step::Done(Box::new(self.answer(call, order, false)?)));
                 }
                 ("replay", _) => return self.stands(call, StoredOrder::decode(reply.bytes(0))?).await,
                 (_, Some("plan_stale")) => {}
@@ -252,38 +263,6 @@ impl Engine {
             return Err(crate::domain::basket::nothing_fits(&planned.basket));
         }
         Ok((planned, seen))
-    }
-
-    async fn apply(&self, call: &Call<'_>, attempt: u32, planned: &(plan::Planned, Seen)) -> Result<Reply, StoreError> {
-        let (plan, seen) = planned;
-        let payer = call.payer;
-        let moves =
-            Moves::new(call.snapshot, payer.shard, &call.key, &plan.units, &place_of(call.till, call.ask), seen.now);
-        let mut moves = moves.map_err(|failure| match failure {
-            Failure::Store(error) => error,
-            Failure::Refusal(refusal) => StoreError::Broken(refusal.code.as_str().to_owned()),
-        })?;
-        let mut all_keys = std::mem::take(&mut moves.keys);
-        all_keys.extend(payer.code.as_ref().map(|code| keys::pay_code(payer.shard, code.as_str())));
-        let code_key = if payer.code.is_some() { all_keys.len() } else { 0 };
-        let ask = call.ask;
-        let place = place_of(call.till, ask);
-        let kept = keeps_place(call.snapshot, &plan.units).then_some(&place);
-        let transaction = transaction_id(&call.till.merchant_id, call.order_id, attempt);
-        let args = vec![
-            bytes(&call.key),
-            int(attempt),
-            bytes(&call.fingerprint),
-            int(ask.amount.0),
-            int(ask.merchant_discount.0),
-            int(if ask.capture { 0 } else { plan.hold_seconds }),
-            std::mem::replace(&mut moves.units, Value::Nil),
-            std::mem::replace(&mut moves.uses, Value::Nil),
-            int(code_key as i64),
-            till_value(call.till, call.order_id, &transaction, &ask.store, &ask.terminal, &ask.category, kept),
-        ];
-        let member = Moves::member(all_keys, args, moves.take_views());
-        self.store.call(&script::ORDER_REDEEM, &Slot::Shard(payer.shard), member).await
     }
 
     /// A refusal is final for its attempt: once it may have reached the shard it is made void there before the till is told.
@@ -322,10 +301,10 @@ impl Engine {
         if let Some(stored) = self.close(call.till, &call.key, opened.attempt, opened.shard).await? {
             return Ok(Some(self.standing(call.till, call.order_id, call.ask, &call.key, opened.shard, stored).await?));
         }
-        let args = vec![bytes(&call.key), int(opened.attempt), bytes(&call.fingerprint), int(call.payer.shard)];
-        let member = Member::new(vec![keys::directory_bucket(&call.till.merchant_id, &call.key)], args);
-        let slot = Slot::Merchant(call.till.merchant_id.clone());
-        let reply = self.store.call(&script::ORDER_REPLAN, &slot, member).await?;
+        let merchant_id = &call.till.merchant_id;
+        let field = keys::merchant_field(merchant_id);
+        let fill = |args: Args| args.bytes(field).int(opened.attempt).bytes(call.fingerprint).int(call.payer.shard);
+        let reply = self.store.directory_step(&script::ORDER_REPLAN, merchant_id, &call.key, fill).await?;
         if let Some(code) = reply.refused() {
             return Err(refused(code));
         }

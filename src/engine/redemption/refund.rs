@@ -1,8 +1,6 @@
 //! Refunds: goods come back, wholly or in part, once or in several steps.
 
-use rmpv::Value;
-
-use super::limits::{place_of_order, use_value};
+use super::limits::{place_of_order, use_args};
 use super::moves::Moves;
 use super::redeem::refused;
 use super::reverse::campaign_of;
@@ -18,10 +16,9 @@ use crate::domain::time::{DAY, Ms};
 use crate::domain::voucher::PersonField;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Failure};
-use crate::store::int;
 use crate::store::keys::{self, Slot};
 use crate::store::orders::StoredOrder;
-use crate::store::script;
+use crate::store::script::{self, Args};
 
 /// Refunds of one order, so that its record stays small (payment platforms take 50 as well).
 const MOST_REFUNDS: usize = 50;
@@ -112,20 +109,17 @@ impl Engine {
         let mut moves = Moves::of_order(&snapshot, shard, key, order, limit_entity(&till.merchant_id))?;
         let limits_restored = campaign.refund_restores_limits && refunded + amount == order.net();
         if !limits_restored {
-            moves.uses = Value::Array(Vec::new());
+            moves = moves.without_uses();
         }
-        let on_refund =
-            refund_limits(&snapshot, shard, &moves.keys, order, &till.merchant_id, &by_voucher, self.now())?;
-        let named = [&till.merchant_id, order_id, "", &till.terminal_id].map(Value::from);
-        let more = vec![
-            Value::from(refund_id),
-            int(amount.0),
-            Value::Array(by_voucher.iter().map(|share| int(share.0)).collect()),
-            int(u8::from(restore)),
-            int(campaign.max_restores_per_voucher.min(63)),
-            Value::Array(named.into()),
-            Value::Array(on_refund.iter().map(RefundUse::value).collect()),
-        ];
+        let on_refund = refund_limits(&snapshot, shard, &moves, order, &till.merchant_id, &by_voucher, self.now())?;
+        let named = [&till.merchant_id, order_id, "", &till.terminal_id];
+        let more = |args: Args| {
+            let args = args.bytes(refund_id).int(amount.0);
+            let args = args.list(|list| by_voucher.iter().fold(list, |list, share| list.int(share.0)));
+            let args = args.int(u8::from(restore)).int(campaign.max_restores_per_voucher.min(63));
+            let args = args.list(|list| named.iter().fold(list, |list, name| list.bytes(name)));
+            args.list(|list| on_refund.iter().fold(list, |list, one| one.write(list)))
+        };
         let member = moves.into_member(key, &stored.bytes, more);
         let reply = self.store.call(&script::ORDER_REFUND, &Slot::Shard(shard), member).await?;
         match reply.refused() {
@@ -170,8 +164,8 @@ struct RefundUse<'a> {
 }
 
 impl RefundUse<'_> {
-    fn value(&self) -> Value {
-        use_value(self.key, &self.field, &self.fact, 1, self.amount)
+    fn write(&self, list: Args) -> Args {
+        use_args(list, self.key, &self.field, &self.fact, 1, self.amount)
     }
 }
 
@@ -179,7 +173,7 @@ impl RefundUse<'_> {
 fn refund_limits<'a>(
     snapshot: &'a Snapshot,
     shard: u8,
-    keys: &[String],
+    moves: &Moves,
     order: &Order,
     merchant_id: &str,
     shares: &[Fen],
@@ -190,7 +184,7 @@ fn refund_limits<'a>(
     for (unit, share) in order.units.iter().zip(shares) {
         let view = snapshot.by_number.get(&unit.c).ok_or_else(|| broken("an order's campaign is gone"))?;
         let bucket = keys::person_bucket(shard, unit.c, bucket_of(&unit.f, view.record.buckets));
-        let key = keys.iter().position(|known| *known == bucket).ok_or_else(|| broken("a unit has no bucket"))? + 1;
+        let key = moves.place_of(&bucket).ok_or_else(|| broken("a unit has no bucket"))?;
         let facts = facts_on(LimitAction::Refund, &view.campaign, &view.zone, unit.of_pack(), &place, now);
         for fact in facts.into_iter().filter(|fact| fact.keeper == Keeper::Person) {
             match uses.iter_mut().find(|known| known.key == key && known.field == unit.f && known.fact.same(&fact)) {

@@ -1,9 +1,7 @@
 //! Reverse: whatever happened to an order, and even if nothing did, afterwards nothing has happened and nothing ever will.
 
-use rmpv::Value;
-
 use super::moves::Moves;
-use super::plan::till_value;
+use super::plan::till_args;
 use super::redeem::refused;
 use super::{Answered, TRIES, Till, contended};
 use crate::domain::campaign::schema::Campaign;
@@ -13,10 +11,10 @@ use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::time::HOUR;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Failure};
-use crate::store::keys::{self, Slot};
+use crate::store::StoreError;
+use crate::store::keys::Slot;
 use crate::store::orders::{DirectoryEntry, NO_SHARD, StoredOrder};
-use crate::store::script::{self, Member, bytes};
-use crate::store::{StoreError, int};
+use crate::store::script::{self, Args};
 
 /// What was there and when it was undone.
 #[derive(Clone, Debug)]
@@ -65,10 +63,9 @@ impl Engine {
                 let Some(was) = self.undo(till, order_id, &key, entry).await? else { continue };
                 // Only after this compare-and-set is it final: a newer attempt elsewhere would still stand.
                 let attempt = entry.map(|entry| entry.attempt).unwrap_or_default();
-                let args = vec![bytes(&key), int(attempt), Value::from(was)];
-                let member = Member::new(vec![keys::directory_bucket(&till.merchant_id, &key)], args);
-                let slot = Slot::Merchant(till.merchant_id.clone());
-                let reply = self.store.call(&script::ORDER_REVERSE, &slot, member).await.map_err(half_done)?;
+                let fill = |args: Args| args.int(attempt).bytes(was);
+                let step = self.store.directory_step(&script::ORDER_REVERSE, &till.merchant_id, &key, fill);
+                let reply = step.await.map_err(half_done)?;
                 if !reply.is("changed") {
                     let was = crate::domain::order::Was::named(reply.text(3));
                     return Ok(self.reversed(order_id, Reversal { was, at: reply.int(2) }, reply.is("replay"))?);
@@ -110,9 +107,8 @@ impl Engine {
         let moves = Moves::of_order(&snapshot, entry.shard, key, &order, limit_entity(&till.merchant_id))?;
         let transaction = transaction_id(&till.merchant_id, order_id, entry.attempt);
         let receipt = &order.receipt;
-        let named =
-            till_value(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category, None);
-        let member = moves.into_member(key, seen, vec![int(entry.attempt), named]);
+        let named = till_args(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category);
+        let member = moves.into_member(key, seen, |args| args.int(entry.attempt).list(named));
         let reply = self.store.call(&script::ORDER_UNDO, &Slot::Shard(entry.shard), member).await?;
         if let Some(code) = reply.refused() {
             return Err(refused(code));

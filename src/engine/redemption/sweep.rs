@@ -36,7 +36,7 @@ impl Engine {
                 return Ok(Some(stored));
             }
             let moves = Moves::of_order(&self.view(), shard, key, &stored.order, stored.order.receipt.merchant)?;
-            let member = moves.into_member(key, &stored.bytes, Vec::new());
+            let member = moves.into_member(key, &stored.bytes, |args| args);
             let reply = self.store.call(&script::ORDER_EXPIRE, &Slot::Shard(shard), member).await?;
             match reply.refused() {
                 Some("hold_runs") => return Ok(Some(stored)),

@@ -169,16 +169,17 @@ local function finish(replies)
   return out
 end
 
--- Judges the members in their order and finishes.
-local function answer(judge)
+-- Judges the members in their order and finishes; what `settle` writes for all of them together comes before the flush.
+local function answer(judge, settle)
   local replies = {}
   for i = 2, #ARGV do
     replies[i - 1] = judge(cmsgpack.unpack(ARGV[i]))
   end
+  if settle then settle() end
   return finish(replies)
 end
 
--- The same for members that are flat bytes; what `count` adds for all of them together comes before the flush.
+-- The same for members that are flat bytes, with what `count` adds for all of them.
 local function answer_flat(judge, count)
   local replies = {}
   for i = 2, #ARGV do

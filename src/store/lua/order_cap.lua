@@ -1,5 +1,5 @@
 -- Takes a merchant's caps for an open attempt before its vouchers are taken, or again for a late confirm.
--- KEYS 1 header hash of the merchant, 2 ledger stream (unused), 3.. directory buckets (hash)
+-- KEYS 1 header hash of the merchant slot, 2 ledger stream (unused), 3.. directory buckets (hash)
 -- ARGV member {{directory bucket}, order key, attempt, {{cap counter, n, most}, ...}, again 0|1}
 -- Replies: refused order_reversed; refused attempt_void; refused limit_reached {cap counter}; ok {generation}
 -- Keeps: caps used <= most; what an attempt holds is never less than what any copy of it has applied.

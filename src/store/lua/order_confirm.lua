@@ -60,4 +60,4 @@ local function judge(m)
   return { 'ok', put_order(m, ok, order) }
 end
 
-return answer(judge)
+return answer(judge, put_records)

@@ -1,21 +1,36 @@
 -- Finds or opens an order in its merchant's directory.
--- KEYS 1 header hash of the merchant, 2 ledger stream (unused), 3.. directory buckets (hash)
--- ARGV member {{directory bucket}, order key, fingerprint, shard, {campaign, ...}}
+-- KEYS 1 header hash of the merchant slot, 2 ledger stream (unused), 3.. directory buckets (hash)
+-- ARGV member {{directory bucket}, order key, field of the merchant, fingerprint, shard, {campaign, ...}}
 -- Replies: refused order_reversed; replay {attempt, shard, fingerprint, released 0|1, merchant's state, {approved campaign, ...},
 --   {{cap counter, n}, ...} held}; refused merchant_frozen; refused merchant_not_enrolled; ok {like replay}
 -- Keeps: an order is open at one attempt on one shard, or reversed for good.
-local function approved(campaigns)
+
+-- State and campaigns of a merchant, decoded once for the batch.
+local views = {}
+local function view_of(field)
+  local view = views[field]
+  if view then return view end
+  local stored = unpacked(1, field)
+  view = { state = stored and stored[2] or '', approved = {} }
+  for _, c in ipairs(stored and stored[3] or {}) do
+    view.approved[c] = true
+  end
+  views[field] = view
+  return view
+end
+
+local function enrolled_in(view, campaigns)
   local list = {}
   for _, c in ipairs(campaigns) do
-    if get(1, 'e:' .. c) == 'approved' then list[#list + 1] = c end
+    if view.approved[c] then list[#list + 1] = c end
   end
   return list
 end
 
 local function judge(m)
-  local directory, ok, fingerprint, shard, campaigns = m[1][1], m[2], m[3], m[4], m[5]
-  local entry = unpacked(directory, ok)
-  local state, enrolled = get(1, 'state') or '', approved(campaigns)
+  local directory, ok, fingerprint, shard, campaigns = m[1][1], m[2], m[4], m[5], m[6]
+  local entry, view = unpacked(directory, ok), view_of(m[3])
+  local state, enrolled = view.state, enrolled_in(view, campaigns)
   if entry and entry[1] == 2 then return { 'refused', 'order_reversed' } end
   if entry then
     local released = entry[5] == 0

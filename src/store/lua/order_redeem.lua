@@ -1,9 +1,9 @@
 -- Holds or redeems the planned vouchers for an order, all or none; a repeat answers the order that is there.
 -- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, lapsing holds, person buckets, pay code (hashes)
--- ARGV member {{order bucket, lapsing holds, person bucket, ..., pay code?}, order key, attempt, fingerprint, amount, merchant discount,
---   hold seconds (0 = redeem in one call), units, uses, n-th key of the pay code or 0, {merchant, order, transaction, store, terminal,
---   category, merchant as limits count it, place kept 0|1, terminal as limits count it}}
--- Replies: refused order_reversed; refused attempt_void; refused order_conflict {order}; replay {order}; refused plan_stale; ok {order}
+-- ARGV member {{order bucket, lapsing holds, person bucket, ..., pay code?}, order key, attempt, fingerprint, hold seconds (0 = redeem in
+--   one call), units, uses, n-th key of the pay code or 0, the order's record before its instant, and after it, amount, {merchant, order,
+--   transaction, store, terminal, category}, or {} for a hold}
+-- Replies: refused order_reversed; refused attempt_void; refused order_conflict {order}; replay {order}; refused plan_stale; ok {its instant}
 -- Keeps: an order has at most one effect; a unit has at most one live hold or redemption; uses <= limits; one code pays one order;
 --   outstanding falls by what held or redeemed grows.
 local function standing(m, order, raw)
@@ -16,20 +16,17 @@ local function standing(m, order, raw)
 end
 
 -- The node planned on what it had read; whatever has changed since makes it plan again.
-local function plan_holds(m)
-  local units, uses, code_key = m[8], m[9], m[10]
-  if code_key > 0 then
-    local code = unpacked(m[1][code_key], 'v')
-    if not code or (code[4] ~= '' and code[4] ~= m[2]) then return false end
-  end
+local function plan_holds(m, code)
+  local units, uses = m[6], m[7]
+  if m[8] > 0 and (not code or (code[4] ~= '' and code[4] ~= m[2])) then return false end
   for _, unit in ipairs(units) do
-    if now >= unit[11] then return false end
+    if now >= unit[10] then return false end
   end
   return all_units_are(m, units, UNIT_AVAILABLE) and uses_fit(m, uses)
 end
 
 local function take(m, unit, hold_seconds)
-  local c, f, p, u, discount, till = unit[2], unit[3], unit[4], unit[5], unit[6], m[11]
+  local c, f, p, u, discount, till = unit[2], unit[3], unit[4], unit[5], unit[6], m[12]
   local byte = unit_byte(m, unit)
   if hold_seconds > 0 then
     put_unit(m, unit, byte + UNIT_HELD, m[2], now + hold_seconds * 1000)
@@ -40,26 +37,27 @@ local function take(m, unit, hold_seconds)
     move(unit, 'outstanding', 'redeemed', discount)
     tally(unit, 'rn', 1)
     tally(unit, 'rg', discount)
-    line({ 'D', c, f, p, u, discount, till[1], till[2], till[3], till[4], till[5], m[5], till[6] })
+    line({ 'D', c, f, p, u, discount, till[1], till[2], till[3], till[4], till[5], m[11], till[6] })
   end
 end
 
+-- The node writes the order's record, for it knows everything in it but when it takes effect.
+local instant = cmsgpack.pack(now)
+
 local function judge(m)
-  local orders, ok, hold_seconds, units, code_key, till = m[1][1], m[2], m[7], m[8], m[10], m[11]
+  local orders, ok, hold_seconds, code_key = m[1][1], m[2], m[5], m[8]
   local raw = get(orders, ok)
   if raw then
     local reply = standing(m, cmsgpack.unpack(raw), raw)
     if reply then return reply end
   end
-  if not plan_holds(m) then return { 'refused', 'plan_stale' } end
-  local discount = 0
-  for _, unit in ipairs(units) do
+  local code = code_key > 0 and unpacked(m[1][code_key], 'v')
+  if not plan_holds(m, code) then return { 'refused', 'plan_stale' } end
+  for _, unit in ipairs(m[6]) do
     take(m, unit, hold_seconds)
-    discount = discount + unit[6]
   end
-  count_uses(m, m[9], 1)
-  if code_key > 0 then
-    local code = unpacked(m[1][code_key], 'v')
+  count_uses(m, m[7], 1)
+  if code then
     code[4] = ok
     put(m[1][code_key], 'v', cmsgpack.pack(code))
   end
@@ -67,12 +65,8 @@ local function judge(m)
     get(m[1][2], ok)
     put(m[1][2], ok, string.format('%.0f', now + hold_seconds * 1000))
   end
-  -- Store and terminal stay with the order, so that what comes back is booked where it was redeemed; the rest where limits need it.
-  local extra = hold_seconds > 0 and { till[4], till[5], till[6], till[7] } or { till[4], till[5] }
-  if till[8] == 1 then extra = { till[4], till[5], till[6], till[7], till[9], till[1] } end
-  local state = hold_seconds > 0 and HELD or REDEEMED
-  local order = { 1, state, m[3], m[4], m[5], m[6], discount, now, 0, hold_seconds, kept_units(units), {}, extra }
-  return { 'ok', put_order(m, ok, order) }
+  put(orders, ok, m[9] .. instant .. m[10])
+  return { 'ok', now }
 end
 
-return answer(judge)
+return answer(judge, put_records)

@@ -8,7 +8,7 @@
 local function give_back(m, unit, share, till)
   local c, f, p, u, discount = unit[2], unit[3], unit[4], unit[5], unit[6]
   local byte = unit_byte(m, unit) or 3
-  local restores = m[9] == 1 and byte % 4 == UNIT_USED and now < unit[11] and math.floor(byte / 4) < m[10]
+  local restores = m[9] == 1 and byte % 4 == UNIT_USED and now < unit[10] and math.floor(byte / 4) < m[10]
   if not restores and share == 0 then return false end
   local to = 'outstanding'
   add(account(unit, 'redeemed'), -share)
@@ -17,7 +17,7 @@ local function give_back(m, unit, share, till)
     add(account(unit, 'recovered'), share - discount)
     add(account(unit, 'outstanding'), discount)
   else
-    to = now < unit[11] and 'recovered' or 'late'
+    to = now < unit[10] and 'recovered' or 'late'
     add(account(unit, to), share)
   end
   tally(unit, 'rf', share)
@@ -44,4 +44,4 @@ local function judge(m)
   return { 'ok', put_order(m, ok, order) }
 end
 
-return answer(judge)
+return answer(judge, put_records)

@@ -1,5 +1,5 @@
 -- Gives back the caps of an attempt, once; on its shard it must be void or have ended without a use first.
--- KEYS 1 header hash of the merchant, 2 ledger stream (unused), 3.. directory buckets (hash)
+-- KEYS 1 header hash of the merchant slot, 2 ledger stream (unused), 3.. directory buckets (hash)
 -- ARGV member {{directory bucket}, order key, attempt, generation of its caps or -1 for any}
 -- Replies: replay (another attempt or generation, reversed, or released before); ok
 -- Keeps: the caps of an attempt are given back at most once.

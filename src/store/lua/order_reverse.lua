@@ -1,5 +1,5 @@
 -- Closes an order in its merchant's directory for good, after its attempt was undone on its shard.
--- KEYS 1 header hash of the merchant, 2 ledger stream (unused), 3.. directory buckets (hash)
+-- KEYS 1 header hash of the merchant slot, 2 ledger stream (unused), 3.. directory buckets (hash)
 -- ARGV member {{directory bucket}, order key, attempt that was undone (0 = the order was never seen), was}
 -- Replies: replay {attempt, shard, at ms, was}; changed {attempt, shard}; ok {attempt, shard, at ms, was}
 -- Keeps: a reversed order stays reversed; no attempt is left open behind it; its caps are given back once.

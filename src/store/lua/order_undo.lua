@@ -9,7 +9,7 @@
 local function give_back(m, order, units, till)
   for _, unit in ipairs(units) do
     local used = unit_is(m, unit, UNIT_USED)
-    local to = not used and 'recovered' or now < unit[11] and 'outstanding' or 'expired'
+    local to = not used and 'recovered' or now < unit[10] and 'outstanding' or 'expired'
     if used then put_unit(m, unit, unit_byte(m, unit) - UNIT_USED, m[2], nil) end
     move(unit, 'redeemed', to, unit[6])
     tally(unit, 'rf', unit[6])
@@ -39,4 +39,4 @@ local function judge(m)
   return { 'ok', put_order(m, ok, order) }
 end
 
-return answer(judge)
+return answer(judge, put_records)

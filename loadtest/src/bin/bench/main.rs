@@ -71,11 +71,12 @@ fn main() -> ExitCode {
     let result = match arguments.split_first() {
         None => run(run_in),
         Some((word, [])) if word == "script" => run(script_alone),
+        Some((word, [])) if word == "till" => run(till_alone),
         Some((word, rest)) if word == "bare" => bare::run(rest).map(|()| true),
-        Some(_) => {
-            Err("bench takes no argument but `script`; BENCH_POPULATION and others are read from the environment"
-                .into())
-        }
+        Some(_) => Err(
+            "bench takes no argument but `script` or `till`; BENCH_POPULATION and others are read from the environment"
+                .into(),
+        ),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -173,6 +174,23 @@ fn script_alone(settings: &Settings, folder: &Path) -> Result<bool, Fault> {
         );
     }
     Ok(true)
+}
+
+/// `bench till`: the rows of the till and the claims that they need, for whoever works on them.
+fn till_alone(settings: &Settings, folder: &Path) -> Result<bool, Fault> {
+    let world = World::set_up(settings, folder)?;
+    let rows = Rows::new(&world);
+    let done = Done::default();
+    for round in 0..settings.rounds {
+        let claimed = rows.claim(round)?;
+        rows.baseline(round)?;
+        Checkout::new(&rows, round, claimed).run(&done)?;
+        rows.baseline(round)?;
+    }
+    books::check(&rows, &done)?;
+    report::print(&rows.samples.borrow());
+    world.faults.told().iter().for_each(|fault| println!("fault: {fault}"));
+    Ok(world.faults.count() == 0)
 }
 
 /// The program measures its draw itself: the list in memory is nothing that a stranger could hand to it.

@@ -39,14 +39,7 @@ pub fn write(run: &Run<'_>) -> Result<bool, Fault> {
     for fault in run.faults.told() {
         println!("fault: {fault}");
     }
-    for name in run.samples.names() {
-        let [server, store, generator] = run.microseconds(name);
-        println!(
-            "{name}: {:.0} per second, {:.3} of the baseline, CPU us: server {server:.1} store {store:.1} generator {generator:.1}",
-            run.samples.per_s(name),
-            run.samples.ratio(name, reference(name))
-        );
-    }
+    print(&run.samples);
     for (key, value) in lines {
         println!("{key}={value}");
     }
@@ -54,13 +47,26 @@ pub fn write(run: &Run<'_>) -> Result<bool, Fault> {
     Ok(run.faults.count() == 0)
 }
 
-impl Run<'_> {
-    /// Processor time of one request: server, store, generator.
-    fn microseconds(&self, name: &str) -> [f64; 3] {
-        let each = |total: fn(&Sample) -> u64| self.samples.median(name, |sample| sample.each(total(sample)));
-        [each(|sample| sample.server_us), each(|sample| sample.store_us), each(|sample| sample.generator_us)]
+/// A line for each row.
+pub fn print(samples: &Samples) {
+    for name in samples.names() {
+        let [server, store, generator] = microseconds(samples, name);
+        println!(
+            "{name}: {:.0} per second, {:.3} of the baseline, {:.0} bytes, CPU us: server {server:.1} store {store:.1} generator {generator:.1}",
+            samples.per_s(name),
+            samples.ratio(name, reference(name)),
+            samples.bytes_each(name)
+        );
     }
+}
 
+/// Processor time of one request: server, store, generator.
+fn microseconds(samples: &Samples, name: &str) -> [f64; 3] {
+    let each = |total: fn(&Sample) -> u64| samples.median(name, |sample| sample.each(total(sample)));
+    [each(|sample| sample.server_us), each(|sample| sample.store_us), each(|sample| sample.generator_us)]
+}
+
+impl Run<'_> {
     fn told(&self, key: &str) -> String {
         let pair = self.ballot.iter().find(|(name, _)| name == key);
         pair.map(|(_, value)| value.clone()).unwrap_or_default()
@@ -121,7 +127,7 @@ impl Run<'_> {
                 Some(target) if ratio >= target => (" class=met", format!("{target:.2}")),
                 Some(target) => (" class=short", format!("{target:.2}")),
             };
-            let [server, store, generator] = self.microseconds(name);
+            let [server, store, generator] = microseconds(&self.samples, name);
             let rates = || self.samples.of(name).map(Sample::per_s);
             let (low, high) = (rates().fold(f64::MAX, f64::min), rates().fold(0.0, f64::max));
             let count: u64 = self.samples.of(name).map(|sample| sample.answered).sum();

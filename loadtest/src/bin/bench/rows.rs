@@ -77,6 +77,7 @@ impl<'a> Rows<'a> {
         mut good: impl FnMut(usize, &Reply<'_>) -> bool,
     ) -> Result<Driven, Fault> {
         let world = self.world;
+        super::say(row.name);
         let before = world.store.borrow_mut().used_memory()?;
         let clocks = Clocks::start(row.pids);
         let driven = drive(row.shape, row.count, row.time, build, |index, reply| {
