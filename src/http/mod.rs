@@ -81,9 +81,9 @@ impl State {
 /// Every route of the service. The router tries them one after another, so those of the rush and of the till come first.
 fn routes(config: &mut ServiceConfig, sandbox: bool) {
     issuance::configure(config);
+    reservation::configure(config);
     redemption::configure(config);
     pass::configure(config);
-    reservation::configure(config);
     wallet::configure(config);
     account::configure(config);
     ops::configure(config);
