@@ -168,9 +168,9 @@ fn script_alone(settings: &Settings, folder: &Path) -> Result<bool, Fault> {
     let node = Node::start(&settings.program, folder.join("a"), campaign::EVE, None)?;
     let mut service = Store::open(&node.redis_url)?;
     for figures in crowds(settings, &mut service, folder)? {
-        let script::Figures { persons, per_s, per_s_user, bytes_per_pack, packs } = figures;
+        let script::Figures { persons, per_s, per_s_user, floor_per_s, bytes_per_pack, packs } = figures;
         println!(
-            "persons={persons} packs={packs} claims_per_s={per_s:.0} user_time={per_s_user:.0} bytes_per_pack={bytes_per_pack:.1}"
+            "persons={persons} packs={packs} claims_per_s={per_s:.0} user_time={per_s_user:.0} floor_per_s={floor_per_s:.0} bytes_per_pack={bytes_per_pack:.1}"
         );
     }
     Ok(true)

@@ -93,6 +93,8 @@ impl Run<'_> {
             ("ratio_refund", ratio(REFUND)),
             ("lua_claims_per_s_user_time", format!("{:.0}", small.per_s_user)),
             ("lua_claims_per_s_10m_user_time", format!("{:.0}", large.per_s_user)),
+            ("lua_floor_per_s", format!("{:.0}", small.floor_per_s)),
+            ("lua_floor_per_s_10m", format!("{:.0}", large.floor_per_s)),
             ("ballot_entries", self.told("entries")),
             ("ballot_seconds", self.told("cutoff_seconds")),
             ("faults", self.faults.count().to_string()),
