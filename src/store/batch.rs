@@ -155,10 +155,11 @@ impl<'a> Encoder<'a> {
         let shared = member.shared.as_deref().map(|one| self.shared_place(one));
         match &member.form {
             Form::Flat(bytes) => {
-                // At most BATCH members with one key each: a place fits a byte.
+                // A place that does not fit must never name another person's key.
+                let place = |n: usize| u8::try_from(n).expect("a call has at most 64 members with one key each");
                 let mut flat = Vec::with_capacity(bytes.len() + 2);
-                flat.push(self.key_place(&member.keys[0]) as u8);
-                flat.push(shared.unwrap_or_default() as u8);
+                flat.push(place(self.key_place(&member.keys[0])));
+                flat.push(place(shared.unwrap_or_default()));
                 flat.extend_from_slice(bytes);
                 flat
             }

@@ -28,7 +28,7 @@ local function plan_of(place)
   local plan = {
     round = p[2], channel = p[3], pack = p[4], packs = p[5] .. ':pk', outstanding = {}, allowance = p[6], issued = p[6] .. ':issued',
     number = 'no:' .. p[1], shard = p[8], shards = p[9], needs_entry = p[10] == 1, by_pack = p[11] == 1, most = p[12], limits = p[14],
-    from = p[15], till = p[16], excluded = {}, excludes = #p[13] > 0, taken = 0,
+    from = p[15], till = p[16], excluded = {}, taken = 0,
     head = char(p[2], p[3], p[4], 0), line = { 'p', p[1], p[2], p[3], p[4], p[9] },
   }
   for _, round in ipairs(p[13]) do plan.excluded[round] = true end
