@@ -59,10 +59,25 @@ impl Engine {
         record: &PersonRecord,
         chances: u8,
     ) -> Vec<Member> {
+        self.owed_through(view, round, shard, pseudonym, record, chances, |_| true)
+    }
+
+    /// The same of some channels. Which of several wins one may keep is judged over all of them before.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn owed_through(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        shard: u8,
+        pseudonym: Pseudonym,
+        record: &PersonRecord,
+        chances: u8,
+        channel: impl Fn(u8) -> bool,
+    ) -> Vec<Member> {
         let mut wins = round.wins(view, pseudonym, &record.entries, chances);
         wins.retain(|win| {
             let mut packs = record.packs.iter().filter(|pack| pack.round == round.index && pack.channel == win.channel);
-            !packs.any(|pack| pack.pack == win.place.group.pack)
+            channel(win.channel) && !packs.any(|pack| pack.pack == win.place.group.pack)
         });
         let person = Person::new(view, shard, pseudonym);
         let member = |win: super::drawn::Win| {

@@ -1,5 +1,6 @@
 //! Claims: a tap is judged on the node by pass, campaign, window and threshold; only would-be winners reach the store.
 
+mod dealt;
 pub mod issue;
 pub mod judge;
 mod mine;
@@ -15,7 +16,7 @@ use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::SECOND;
 use crate::store::record::Pack;
-pub(super) use issue::{Issued, credit_member, swept};
+pub(super) use issue::{Issued, credit_member, most_packs, swept};
 pub use judge::{Issue, Judged, Recall};
 use pass::Judge;
 
@@ -94,7 +95,12 @@ impl Engine {
         }
         let issued = match round.round.mode {
             Mode::FirstCome => {
-                match self.take_stock(view, round, &person, pass.channel, issue.pack, issue.supply).await? {
+                let taken = if round.deal.is_some() {
+                    self.take_dealt(view, round, &person, pass.channel).await?
+                } else {
+                    self.take_stock(view, round, &person, pass.channel, issue.pack, issue.supply).await?
+                };
+                match taken {
                     Taken::Pack(issued) => issued,
                     Taken::SoldOut => return Ok(Tap::SoldOut),
                     Taken::NotYet(at) => {
@@ -131,7 +137,7 @@ impl Engine {
         recall: Recall,
     ) -> Result<Tap, Failure> {
         let record = self.person_record(&pass.person(view)).await?.unwrap_or_default();
-        match (mine::held_pack(view, &record, round.index, pass.channel, recall.pack), recall.closed) {
+        match (mine::held_pack(view, &record, round, pass.channel, recall.pack), recall.closed) {
             (Some(pack), true) => Ok(Tap::Closed { result: "won", pack: Some(pack) }),
             (Some(pack), false) => Ok(Tap::Won { pack, replayed: true }),
             (None, false) if recall.passed => Ok(Tap::Lost),

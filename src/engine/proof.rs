@@ -135,9 +135,9 @@ fn won<'e>(view: &CampaignView, round: &RoundView, person: &'e [ListEntry]) -> V
     let mut won: Vec<_> = places.filter(|(_, place)| place.won).collect();
     let most = round.round.max_packs_per_person as usize;
     if round.capped && won.len() > most {
-        let mut scores: Vec<_> = won.iter().map(|(_, place)| place.score).collect();
-        scores.sort_unstable();
-        won.retain(|(_, place)| place.score < scores[most]);
+        let mut order: Vec<_> = won.iter().map(|(_, place)| place.order()).collect();
+        order.sort_unstable();
+        won.retain(|(_, place)| place.order() < order[most]);
     }
     won
 }

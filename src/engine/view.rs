@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::drawn;
+use super::drawn::Group;
 pub use super::drawn::{DrawView, Place};
 use super::issuance::judge::ClaimWindow;
 use super::issuance::plans::Plans;
 use super::validity::Windows;
 use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, Round, Unit};
+use crate::domain::deal::Deal;
 use crate::domain::money::Fen;
 use crate::domain::person::MacKey;
 use crate::domain::pool::CellSupply;
@@ -126,6 +128,10 @@ pub struct RoundView {
     pub reservation: Option<Reservation>,
     pub eligibility: Option<Eligibility>,
     pub draw: Option<DrawView>,
+    /// What `chance` goes by where nothing is drawn.
+    pub deal: Option<Deal>,
+    /// Of a grant by chance: the last name of each pack, once they were dealt.
+    pub(super) dealt: Vec<Group>,
     /// Positions of the packs that the round gives, also before they are counted.
     pub(super) packs: Vec<u8>,
     pub(super) cells: Vec<CellSupply>,
@@ -144,6 +150,8 @@ impl RoundView {
         let eligibility = campaign.eligibility_of(&round).cloned();
         let state = record.rounds.get(index).cloned().unwrap_or_default();
         let draw = DrawView::new(campaign_id, &round, record, &state, keys);
+        let deal = drawn::deal(campaign_id, &round, record, keys);
+        let dealt = state.grant.iter().flat_map(|grant| &grant.dealt).filter_map(Group::of).collect();
         let release = ReleaseCurve::new(round.release.as_ref(), round.opens_at.unwrap_or_default());
         let windows = ClaimWindow::of(&round, &campaign.zone());
         let cells = drawn::cells(campaign, &round, &state);
@@ -158,6 +166,8 @@ impl RoundView {
             reservation,
             eligibility,
             draw,
+            deal,
+            dealt,
             packs,
             cells,
             capped,

@@ -84,20 +84,6 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
         format!("{}/eligibility/location/at", if round.eligibility.is_some() { at } else { "" }),
         "location when claiming in a round with a list",
     );
-    let each = if round.assignment == Assignment::Each { round.supply.pack_ids().count() } else { 1 };
-    let by_channel = campaign.reservation_of(round).is_some_and(|terms| terms.one_per.contains(&OnePer::Channel));
-    let most = if by_channel { campaign.channels.len() } else { 1 } * each;
-    row.unless(
-        round.waves.is_empty() || round.max_packs_per_person as usize >= most,
-        format!("{at}/waves"),
-        "waves where a person may win more packs than one may keep",
-    );
-    let assigned = match round.assignment {
-        Assignment::Single | Assignment::Choice => true,
-        Assignment::Each => round.mode != Mode::Grant,
-        Assignment::Chance => drawn,
-    };
-    row.unless(assigned, format!("{at}/assignment"), "assignment chance without a draw, each of a grant");
     for (i, limit) in round.limits.iter().enumerate() {
         one_limit(row, limit, &format!("{at}/limits/{i}"));
     }
