@@ -41,7 +41,9 @@ impl RoundView {
     pub(super) fn grant_warning(&self) -> Option<String> {
         let grant = self.record.grant.as_ref().filter(|grant| !grant.fits)?;
         let names = grant.names;
-        Some(format!("the list names {names} persons, more than the round has packs for, or not as it gives them; nobody is credited"))
+        Some(format!(
+            "the list names {names} persons, more than the round has packs for, or not as it gives them; nobody is credited"
+        ))
     }
 }
 

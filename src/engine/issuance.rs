@@ -5,12 +5,14 @@ pub mod issue;
 pub mod judge;
 mod mine;
 pub mod pass;
+mod place;
 pub mod plans;
 
 use super::resident::Resident;
 use super::stock::Taken;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
+use crate::domain::area::Location;
 use crate::domain::campaign::schema::Mode;
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
@@ -62,12 +64,19 @@ impl Engine {
         round_id: &str,
         claimant: &Claimant,
         choice: Option<&str>,
+        location: Option<Location>,
     ) -> Result<Tap, Refusal> {
         self.with_view(|| async move {
             let view = self.published(campaign_id)?;
             let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
-            let pass = self.pass_of(&view, round, claimant, Judge::Eligibility(None)).await?;
-            match self.judge_tap(&view, round, &pass, choice, self.now()).told(round) {
+            let pass = self.pass_of(&view, round, claimant, Judge::Eligibility(location)).await?;
+            let judged = self.judge_tap(&view, round, &pass, choice, self.now()).told(round);
+            if let Err(would_be) = &judged
+                && let Some(told) = self.judge_place(&view, round, &pass, would_be, location).await?
+            {
+                return Ok(told);
+            }
+            match judged {
                 Ok(told) => Ok(told?),
                 Err(Judged::Issue(issue)) => self.settle_issue(&view, round, &pass, issue).await,
                 Err(Judged::Recall(recall)) => self.settle_recall(&view, round, &pass, recall).await,

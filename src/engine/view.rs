@@ -9,6 +9,7 @@ pub use super::drawn::{DrawView, Place};
 use super::issuance::judge::ClaimWindow;
 use super::issuance::plans::Plans;
 use super::validity::Windows;
+use crate::domain::campaign::schema::LocationAt;
 use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, Round, Unit};
 use crate::domain::deal::Deal;
 use crate::domain::money::Fen;
@@ -200,6 +201,13 @@ impl RoundView {
     /// Whether a decided loser is told at the first tap.
     pub fn tells_losers_at_once(&self) -> bool {
         self.round.lost_at == LostAt::FirstTap
+    }
+
+    /// Whether a tap has to say where it comes from. A round without a list asks when it gives the pass.
+    pub fn asks_place(&self) -> bool {
+        let rule = self.eligibility.as_ref().and_then(|rules| rules.location.as_ref());
+        let listed = self.reservation.is_some() || self.round.mode == Mode::Grant;
+        listed && rule.is_some_and(|rule| rule.at.contains(&LocationAt::Claim))
     }
 
     /// When what was decided, or what is in stock, comes out.

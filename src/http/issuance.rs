@@ -9,6 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
+use super::area::LocationBody;
 use super::auth_resident::Tapper;
 use super::body::MaybeBody;
 use crate::domain::refusal::Refusal;
@@ -23,6 +24,8 @@ pub fn configure(config: &mut ServiceConfig) {
 pub struct ClaimRequest {
     /// For rounds that offer a choice or one of each.
     pack_id: Option<String>,
+    /// For rounds whose `eligibility.location.at` names `claim`; it is judged and not kept. Rounds without a list ask for it with the pass.
+    location: Option<LocationBody>,
 }
 
 /// What a tap is told; `outcome` names the members that are there.
@@ -129,8 +132,10 @@ pub async fn claim(
     body: MaybeBody<ClaimRequest>,
 ) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
-    let choice = body.0.and_then(|body| body.pack_id);
-    let tap = state.engine.claim(&campaign_id, &round_id, &claimant(&state, tapper)?, choice.as_deref()).await?;
+    let (choice, location) = body.0.map(|body| (body.pack_id, body.location)).unwrap_or_default();
+    let location = location.map(LocationBody::location).transpose()?;
+    let claimant = claimant(&state, tapper)?;
+    let tap = state.engine.claim(&campaign_id, &round_id, &claimant, choice.as_deref(), location).await?;
     Ok(told(tap, &state.engine.settings.durability))
 }
 

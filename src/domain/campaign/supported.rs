@@ -78,11 +78,11 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     );
     let at_claim =
         |terms: &Eligibility| terms.location.as_ref().is_some_and(|place| place.at.contains(&LocationAt::Claim));
-    let by_pass = round.mode == Mode::FirstCome && campaign.reservation_of(round).is_none();
+    let untapped = round.mode != Mode::FirstCome && (round.opens_at.is_none() || round.unclaimed == Unclaimed::Credit);
     row.unless(
-        by_pass || !campaign.eligibility_of(round).is_some_and(at_claim),
+        !(untapped && campaign.eligibility_of(round).is_some_and(at_claim)),
         format!("{}/eligibility/location/at", if round.eligibility.is_some() { at } else { "" }),
-        "location when claiming in a round with a list",
+        "location when claiming in a round that credits without a claim",
     );
     for (i, limit) in round.limits.iter().enumerate() {
         one_limit(row, limit, &format!("{at}/limits/{i}"));

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use super::issue::Issued;
 use super::judge::{Issue, Judged, Recall, jitter, wait_for};
+use crate::domain::claim_limit;
 use crate::domain::pass::Pass;
 use crate::domain::person::Pseudonym;
+use crate::domain::refusal::Code;
 use crate::domain::time::Ms;
 use crate::engine::resident::Person;
 use crate::engine::stock::{Cell, Taken, supply_of};
@@ -83,7 +86,8 @@ impl Engine {
         channel: u8,
     ) -> Result<Taken, Failure> {
         let offers = self.offers(view, round, channel).unwrap_or_default();
-        let (mut asked, mut waits) = (false, Vec::new());
+        let apart = claim_limit::tells_packs_apart(&view.campaign, round.index);
+        let (mut asked, mut waits, mut refused) = (false, Vec::new(), None);
         for one in ordered(view, round, person.pseudonym, channel, offers) {
             if asked && one.cell.is_sold_out() {
                 continue;
@@ -92,13 +96,18 @@ impl Engine {
             match self.take_stock(view, round, person, channel, one.pack, one.supply).await? {
                 Taken::SoldOut => {}
                 Taken::NotYet(at) => waits.push(at),
+                // Who has used up a limit on one pack may still have another.
+                Taken::Pack(Issued::Refused(refusal)) if apart && refusal.code == Code::LimitReached => {
+                    refused.get_or_insert(refusal);
+                }
                 taken => return Ok(taken),
             }
         }
         // Of packs that nobody can say an instant for, something may be out at any moment.
-        Ok(match waits.into_iter().min() {
-            Some(soonest) => Taken::NotYet(soonest),
-            None => Taken::SoldOut,
+        Ok(match (waits.into_iter().min(), refused) {
+            (Some(soonest), _) => Taken::NotYet(soonest),
+            (None, Some(refusal)) => Taken::Pack(Issued::Refused(refusal)),
+            (None, None) => Taken::SoldOut,
         })
     }
 }

@@ -76,7 +76,6 @@ pub(super) fn held_pack(
     named: Option<u8>,
 ) -> Option<CreditedPack> {
     let here = |pack: &Pack| pack.channel == channel || round.round.mode == Mode::Grant;
-    let is_it =
-        |pack: &&Pack| pack.round == round.index && here(pack) && named.is_none_or(|named| pack.pack == named);
+    let is_it = |pack: &&Pack| pack.round == round.index && here(pack) && named.is_none_or(|named| pack.pack == named);
     record.packs.iter().find(is_it).map(|pack| credited(view, pack.pack, pack.number, pack.at))
 }

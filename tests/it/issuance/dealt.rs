@@ -1,6 +1,8 @@
 //! `chance` without a draw: in a rush the first to come get a pack, and which one is dealt to the person beforehand; in a grant every name
 //! of the list is dealt one, exactly as many of each as there are.
 
+mod proof;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -187,6 +189,33 @@ fn each_channel_has_its_own_kinds_and_a_restart_changes_nothing() {
     after.server.assert_audit_clean();
 }
 
+/// Three rounds with one limit over all: one of each kind for a person.
+#[test]
+fn who_has_had_one_kind_is_dealt_another_and_with_all_kinds_is_told_the_limit() {
+    let file = by_chance("deal-limit", json!({"a": 30, "b": 30}), |file| {
+        file["limits"] =
+            json!([{"action": "claim", "entities": ["person", "pack"], "period": "campaign", "max_count": 1}]);
+        let round = |id: &str| {
+            let mut round = file["rounds"][0].clone();
+            round["round_id"] = json!(id);
+            round
+        };
+        file["rounds"] = json!([round("i"), round("ii"), round("iii")]);
+    });
+    let rush = Rush::open_on(Server::start(options(3)), &file);
+    for person in Resident::many(8) {
+        let mut kinds: Vec<String> = ["i", "ii"]
+            .map(|round| rush.tap_on(round, &rush.pass(round, &person)).ok()["pack"]["pack_id"].to_string())
+            .into();
+        kinds.sort_unstable();
+        assert_eq!(kinds, ["\"a\"", "\"b\""]);
+        let third = rush.tap("iii", &rush.pass("iii", &person)).refused(409, "limit_reached");
+        assert_eq!(third["limit"]["entities"], json!(["person", "pack"]));
+    }
+    assert_eq!(rush.issued(), 16);
+    rush.server.assert_audit_clean();
+}
+
 /// A grant of packs a, b and c to the list of nurses.
 fn grant(name: &str, packs: Value, window: bool) -> Value {
     by_chance(name, packs, |file| {
@@ -213,7 +242,7 @@ fn kinds_of(rush: &Rush, people: &[Resident]) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_grant_deals_exactly_as_many_of_each_kind_as_there_are_and_the_same_on_any_number_of_shards() {
+fn a_grant_deals_exactly_as_many_of_each_kind_as_there_are_and_the_same_on_any_shards_and_nodes() {
     let people = Resident::many(23);
     let file = grant("dealt-grant", json!({"a": 12, "b": 8, "c": 3}), false);
     let one = granted(Server::start(options(1)), &file, &csv_of(&people));
@@ -224,10 +253,13 @@ fn a_grant_deals_exactly_as_many_of_each_kind_as_there_are_and_the_same_on_any_n
     let ledger = one.server.ledger(&one.campaign);
     assert_eq!(ledger["rounds"][0]["outstanding"], 12_000 + 16_000 + 9_000);
     one.server.assert_audit_clean();
-    let later = Options { keys_from: Some(one.server.data.clone()), ..options(6) };
+    let redis = OwnRedis::start();
+    let nodes = [0; 2].map(|_| redis.node(BEFORE, 6, Some(&one.server)));
+    let [first, second] = nodes;
     let mut turned = people.clone();
     turned.reverse();
-    let six = granted(Server::start(later), &file, &csv_of(&turned));
+    let six = granted(first, &file, &csv_of(&turned));
+    second.set_clock(at(OPENS));
     wait_until("everybody is credited", || (six.issued() == 23).then_some(()));
     assert_eq!(kinds_of(&six, &people), kinds, "the order of the list and the shards are of no account");
     six.server.assert_audit_clean();
@@ -246,7 +278,8 @@ fn in_a_window_each_name_claims_the_pack_that_was_dealt_and_the_sweep_gives_the_
             (reply.str("outcome") == "won").then_some(reply)
         })
     };
-    let told: Vec<String> = (0..4).map(|index| tap(index)["pack"]["pack_id"].as_str().expect("a pack").into()).collect();
+    let told: Vec<String> =
+        (0..4).map(|index| tap(index)["pack"]["pack_id"].as_str().expect("a pack").into()).collect();
     assert!(tap(0).replayed());
     let named = json!({"pack_id": "a"});
     rush.tap_for("i", &rush.pass("i", &people[5]), Some(named)).refused(422, "invalid_request");
@@ -267,7 +300,8 @@ fn a_list_that_is_too_long_or_names_packs_itself_is_dealt_to_nobody_until_there_
         wait_until("the operator is told", || ready().contains("nobody is credited").then_some(()));
         assert_eq!(rush.issued(), 0);
     };
-    let rush = granted(Server::start(options(2)), &grant("deal-long", json!({"a": 2, "b": 2}), false), &csv_of(&people));
+    let rush =
+        granted(Server::start(options(2)), &grant("deal-long", json!({"a": 2, "b": 2}), false), &csv_of(&people));
     warned(&rush);
     let path = format!("/v1/campaigns/{}/amendments", rush.campaign);
     let change = json!({"pointer": "/rounds/0/packs/a", "current": 2, "target": 4});

@@ -100,7 +100,11 @@ fn in_a_window_each_pack_is_claimed_by_name_and_no_channel_gives_a_second_one() 
     tap(&person, None).refused(422, "pack_choice_required");
     tap(&person, Some("c")).refused(403, "not_eligible");
     let again = tap(&people[0].clone().through("wechat"), Some("b")).ok();
-    assert!(again.replayed() && again.json == won.json, "through another channel it is the same pack: {}", again.text());
+    assert!(
+        again.replayed() && again.json == won.json,
+        "through another channel it is the same pack: {}",
+        again.text()
+    );
     let both = together(4, |_| tap(&people[1], Some("a")).ok().json);
     assert!(both.iter().all(|one| *one == both[0]));
     assert_eq!(rush.issued(), 2);
