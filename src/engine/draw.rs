@@ -192,6 +192,9 @@ impl Decider<'_> {
 
     /// How often the person of an entry has won in earlier windows; more than one may keep where that was cut off.
     fn wins_before(&self, index: u32) -> u32 {
+        if self.drawn.is_none() {
+            return 0;
+        }
         let first = self.person(index) as usize;
         let own = self.list[first..].iter().take_while(|entry| entry.pseudonym == self.list[first].pseudonym);
         own.filter(|entry| self.has_passed(entry, self.best(entry).0)).count() as u32

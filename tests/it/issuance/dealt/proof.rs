@@ -72,7 +72,7 @@ fn what_somebody_got_in_the_rush_is_the_first_of_the_order_that_anybody_computes
     for (pseudonym, got) in told {
         let drawn = mac(&key, &[b"order\0", &pseudonym, &lp("wechat"), &0_u16.to_be_bytes()]);
         let x = u128::from(u64::from_be_bytes(drawn[..8].try_into().expect("eight bytes")));
-        let at = x * 1_000 >> 64;
+        let at = (x * 1_000) >> 64;
         let first = if at < 500 {
             "a"
         } else if at < 800 {
