@@ -1,5 +1,6 @@
 //! Crediting every decided winner who has no pack yet: a walk with a cursor on each shard, so that a run that stopped goes on where it was.
 
+use super::drawn::Win;
 use super::issuance::{credit_member, swept};
 use super::resident::Person;
 use super::view::{CampaignView, RoundView};
@@ -59,12 +60,12 @@ impl Engine {
         record: &PersonRecord,
         chances: u8,
     ) -> Vec<Member> {
-        self.owed_through(view, round, shard, pseudonym, record, chances, |_| true)
+        self.owed_where(view, round, shard, pseudonym, record, chances, |_| true)
     }
 
-    /// The same of some channels. Which of several wins one may keep is judged over all of them before.
+    /// The same of some wins. Which of several wins one may keep is judged over all of them before.
     #[allow(clippy::too_many_arguments)]
-    pub(super) fn owed_through(
+    pub(super) fn owed_where(
         &self,
         view: &CampaignView,
         round: &RoundView,
@@ -72,15 +73,15 @@ impl Engine {
         pseudonym: Pseudonym,
         record: &PersonRecord,
         chances: u8,
-        channel: impl Fn(u8) -> bool,
+        counts: impl Fn(&Win) -> bool,
     ) -> Vec<Member> {
         let mut wins = round.wins(view, pseudonym, &record.entries, chances);
         wins.retain(|win| {
             let mut packs = record.packs.iter().filter(|pack| pack.round == round.index && pack.channel == win.channel);
-            channel(win.channel) && !packs.any(|pack| pack.pack == win.place.group.pack)
+            counts(win) && !packs.any(|pack| pack.pack == win.place.group.pack)
         });
         let person = Person::new(view, shard, pseudonym);
-        let member = |win: super::drawn::Win| {
+        let member = |win: Win| {
             let group = win.place.group;
             credit_member(self, view, round, &person, win.channel, group.pack, group.channel)
         };

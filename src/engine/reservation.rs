@@ -113,7 +113,8 @@ impl Engine {
         let change = u8::from(coming == Coming::Change);
         let wish = [&person.pseudonym.0[..], &[channel, choice, change], &(taken_down as u32).to_be_bytes(), &digests];
         let terms = terms::shared(view, round, reservation, now);
-        let member = Member::flat(person.bucket_key.clone(), wish.concat()).sharing(terms).view(view.number, view.rev);
+        let member =
+            Member::flat(vec![person.bucket_key.clone()], wish.concat()).sharing(terms).view(view.number, view.rev);
         let reply = self.store.call(&script::RESERVATION_ADD, &person.slot(), member).await?;
         Ok(entered(view, round, channel, choice, &reply)?)
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::draw::{Allowance, Decider, Decision};
+use super::drawn::Win;
 use super::lists::blocking;
 use super::resident::Person;
 use super::strike::mark_member;
@@ -133,8 +134,9 @@ impl Engine {
                         continue;
                     }
                     let chances = chances.get(&pseudonym.field()).copied().unwrap_or(1);
-                    let there = |channel| present.contains(&channel);
-                    members.extend(self.owed_through(view, round, shard, pseudonym, &record, chances, there));
+                    // Only the first window has a release; whoever wins in a wave comes for it there.
+                    let there = |win: &Win| win.place.window == 0 && present.contains(&win.channel);
+                    members.extend(self.owed_where(view, round, shard, pseudonym, &record, chances, there));
                 }
                 self.credit_all(view, round, shard, members).await?;
                 progress.add(done);

@@ -1,7 +1,7 @@
 -- Credits a pack in any mode, whole or not at all, while the shard's allowance lasts; a repeat answers the pack that is there.
 -- KEYS 1 header hash, 2 ledger stream, 3.. person buckets (hash)
--- ARGV member flat: place of the bucket, place of the plan, field 9, tail 23. A plan is shared: {campaign, round, channel, pack, cell,
---   allowance field, {expiry hour, fen, ...}, shard, shards, needs entry 0|1, repeat key, most packs in the round or 0,
+-- ARGV member flat: field 9, tail 23. A plan is shared: {campaign, round, channel, pack, cell, allowance field,
+--   {expiry hour, fen, ...}, shard, shards, needs entry 0|1, repeat key, most packs in the round or 0,
 --   {excluded round, ...}, {limit, entity, period, most count or -1, most amount or -1, fen, ...}, seconds from which hours and periods
 --   hold, seconds until they do (0 = always)}; of the repeat key 1 says that the pack is in it, 2 that the channel is not
 -- Replies: refused plan_stale; refused not_eligible; refused excluded; refused max_packs; refused limit_reached {limit};
@@ -28,8 +28,8 @@ local function plan_of(place)
   local p = shared[place]
   local plan = {
     round = p[2], channel = p[3], pack = p[4], packs = p[5] .. ':pk', outstanding = {}, allowance = p[6], issued = p[6] .. ':issued',
-    number = 'no:' .. p[1], shard = p[8], shards = p[9], needs_entry = p[10] == 1, by_pack = p[11] % 2 == 1, any_channel = p[11] >= 2, most = p[12], limits = p[14],
-    from = p[15], till = p[16], excluded = {}, taken = 0,
+    number = 'no:' .. p[1], shard = p[8], shards = p[9], needs_entry = p[10] == 1, by_pack = p[11] % 2 == 1,
+    any_channel = p[11] >= 2, most = p[12], limits = p[14], from = p[15], till = p[16], excluded = {}, taken = 0,
     head = char(p[2], p[3], p[4], 0), line = { 'p', p[1], p[2], p[3], p[4], p[9] },
   }
   for _, round in ipairs(p[13]) do plan.excluded[round] = true end
@@ -110,9 +110,9 @@ local function issue(plan, key, field, record, behind, more)
 end
 
 local function judge(member)
-  local key, place = byte(member, 1, 2)
-  local plan, field = plans[place] or plan_of(place), sub(member, 3, 11)
-  local record = get(key, field) or EMPTY .. sub(member, 12)
+  local _, _, key, place = byte(member, 1, 4)
+  local plan, field = plans[place] or plan_of(place), sub(member, 5, 13)
+  local record = get(key, field) or EMPTY .. sub(member, 14)
   local behind, mark = look_at_entries(record, plan.round, plan.channel)
   local of_round, excluded, rest, replay = look_at_packs(plan, record, behind)
   if replay then return replay end

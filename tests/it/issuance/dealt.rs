@@ -1,6 +1,7 @@
 //! `chance` without a draw: in a rush the first to come get a pack, and which one is dealt to the person beforehand; in a grant every name
 //! of the list is dealt one, exactly as many of each as there are.
 
+mod kills;
 mod proof;
 
 use std::collections::BTreeMap;
