@@ -120,7 +120,9 @@ impl From<Tap> for ClaimAnswer {
     }
 }
 
-/// One tap; repeats are answered the same. The bearer is a pass (`qp1.…`) or a resident's token.
+/// One tap; repeats are answered the same. The bearer is a pass (`qp1.…`) or a resident's token. In a first-come round by chance
+/// (`assignment: chance`) the tap takes the first pack of the person's own order of which something is out; `sold_out` means that nothing is
+/// left of any. In a grant that gives one of each the tap names the pack.
 #[utoipa::path(tag = "claim", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
     request_body(content = Option<ClaimRequest>),
     responses((status = 200, body = ClaimAnswer)))]
