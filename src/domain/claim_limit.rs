@@ -48,6 +48,14 @@ pub fn by_calendar(campaign: &Campaign, round: u8) -> bool {
     })
 }
 
+/// Whether a limit may let a person have one pack of a round and not another.
+pub fn tells_packs_apart(campaign: &Campaign, round: u8) -> bool {
+    numbered(campaign, round).any(|(_, limit)| {
+        let apart = limit.entities.contains(&LimitEntity::Pack) || matches!(limit.max, LimitMax::Amount(_));
+        limit.action == LimitAction::Claim && apart
+    })
+}
+
 /// What a person is told who has used up a limit.
 pub fn reached(campaign: &Campaign, round: u8, number: u8) -> Refusal {
     let limit = numbered(campaign, round).find(|(known, _)| *known == number).map(|(_, limit)| limit);

@@ -76,12 +76,17 @@ fn lists(rules: &Eligibility, evidence: &Evidence) -> impl Iterator<Item = Verdi
 }
 
 fn location(rules: &Eligibility, evidence: &Evidence) -> Option<Verdict> {
-    rules.location.as_ref().filter(|_| evidence.place_counts)?;
-    let (zh, en) = match evidence.in_area {
+    if evidence.place_counts { place(rules, evidence.in_area) } else { None }
+}
+
+/// The rule on places, where there is one; `in_area` is `None` for who tells no place.
+pub fn place(rules: &Eligibility, in_area: Option<bool>) -> Option<Verdict> {
+    rules.location.as_ref()?;
+    let (zh, en) = match in_area {
         None => ("须提供位置。", "A location is needed; send longitude and latitude."),
         Some(_) => ("当前位置不在活动区域内。", "The location is outside the campaign's area."),
     };
-    Some(Verdict { rule: "location", passed: evidence.in_area == Some(true), zh, en })
+    Some(Verdict { rule: "location", passed: in_area == Some(true), zh, en })
 }
 
 /// Whether a document of the type is one that the campaign takes.

@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod cashier;
 pub mod claim_limit;
 pub mod contact;
+pub mod deal;
 pub mod document;
 pub mod draw;
 pub mod eligibility;

@@ -49,12 +49,14 @@ pub struct Open {
 /// The draw where a person has entries in several groups and may win in at most `most` of them. All entries are taken in the order of
 /// the draw, over all groups; one wins if its group has a pack left and its person has won fewer than `most`. So a person keeps the
 /// lowest scores, and what one may not keep goes to the next on that group's list. `person` answers the same number for entries of the
-/// same person, `group` the group of an entry.
+/// same person, `group` the group of an entry, and `before` how often a person has won in earlier windows: a win that was let lie counts
+/// as one, for a wave is for those whom the draw has not reached.
 pub fn capped(
     ranked: &mut [Ranked],
     groups: &mut [Open],
     group: impl Fn(u32) -> Option<usize>,
     person: impl Fn(u32) -> u32,
+    before: impl Fn(u32) -> u32,
     most: u32,
     exact: &impl Fn(u32) -> (Score, Pseudonym),
 ) {
@@ -68,7 +70,7 @@ pub fn capped(
         let Some(group) = group(one.index).map(|index| &mut groups[index]).filter(|group| group.left > 0) else {
             continue;
         };
-        let wins = wins.entry(person(one.index)).or_default();
+        let wins = wins.entry(person(one.index)).or_insert_with(|| before(one.index));
         if *wins < most {
             *wins += 1;
             group.left -= 1;
@@ -191,7 +193,7 @@ mod tests {
         let mut ranked = all(300, &exact);
         let mut groups = [10, 20, 60].map(|left| Open { left, winners: Vec::new() });
         let group = |index: u32| Some((index % 3) as usize);
-        capped(&mut ranked, &mut groups, group, |index| index / 3, 1, &exact);
+        capped(&mut ranked, &mut groups, group, |index| index / 3, |_| 0, 1, &exact);
         assert_eq!(groups.each_ref().map(|group| group.winners.len()), [10, 20, 60]);
         let people: std::collections::BTreeSet<u32> =
             groups.iter().flat_map(|group| &group.winners).map(|one| one.index / 3).collect();

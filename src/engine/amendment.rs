@@ -130,7 +130,7 @@ impl Engine {
             // A list that had more names than packs is counted again.
             for round in &touch.rounds {
                 let Some(state) = record.rounds.get_mut(*round) else { continue };
-                state.grant = state.grant.filter(|grant| grant.fits);
+                state.grant = state.grant.take().filter(|grant| grant.fits);
             }
         }
         record.rev += 1;

@@ -1,5 +1,6 @@
 //! Crediting every decided winner who has no pack yet: a walk with a cursor on each shard, so that a run that stopped goes on where it was.
 
+use super::drawn::Win;
 use super::issuance::{credit_member, swept};
 use super::resident::Person;
 use super::view::{CampaignView, RoundView};
@@ -59,13 +60,28 @@ impl Engine {
         record: &PersonRecord,
         chances: u8,
     ) -> Vec<Member> {
+        self.owed_where(view, round, shard, pseudonym, record, chances, |_| true)
+    }
+
+    /// The same of some wins. Which of several wins one may keep is judged over all of them before.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn owed_where(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        shard: u8,
+        pseudonym: Pseudonym,
+        record: &PersonRecord,
+        chances: u8,
+        counts: impl Fn(&Win) -> bool,
+    ) -> Vec<Member> {
         let mut wins = round.wins(view, pseudonym, &record.entries, chances);
         wins.retain(|win| {
             let mut packs = record.packs.iter().filter(|pack| pack.round == round.index && pack.channel == win.channel);
-            !packs.any(|pack| pack.pack == win.place.group.pack)
+            counts(win) && !packs.any(|pack| pack.pack == win.place.group.pack)
         });
         let person = Person::new(view, shard, pseudonym);
-        let member = |win: super::drawn::Win| {
+        let member = |win: Win| {
             let group = win.place.group;
             credit_member(self, view, round, &person, win.channel, group.pack, group.channel)
         };

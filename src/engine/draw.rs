@@ -135,7 +135,8 @@ impl Decider<'_> {
             let mut open: Vec<Open> =
                 contests.iter().map(|contest| Open { left: contest.supply(), winners: Vec::new() }).collect();
             let most = self.round.round.max_packs_per_person;
-            ranking::capped(&mut scored, &mut open, contest_of, |index| self.person(index), most, &exact);
+            let (person, before) = (|index| self.person(index), |index| self.wins_before(index));
+            ranking::capped(&mut scored, &mut open, contest_of, person, before, most, &exact);
             for (contest, open) in contests.iter().zip(&mut open) {
                 self.note(&mut decision, contest, &mut open.winners);
             }
@@ -157,8 +158,7 @@ impl Decider<'_> {
             let mut ranked = Vec::with_capacity(entries.len());
             for (index, entry) in (first as u32..).zip(entries) {
                 let (score, _) = self.best(entry);
-                let won = |drawn: &DrawView| drawn.has_passed(entry.channel, entry.choice, score, entry.pseudonym);
-                if !self.drawn.is_some_and(won) {
+                if !self.has_passed(entry, score) {
                     ranked.push(Ranked { high: score.high(), index });
                 }
             }
@@ -183,6 +183,21 @@ impl Decider<'_> {
         let entry = &self.list[index as usize];
         let (_, k) = self.best(entry);
         (self.seed.tier_score(&Entry { k, ..draw_entry(self.view, entry) }), entry.pseudonym)
+    }
+
+    /// Whether an earlier window has come to an entry: it won there, or its person had won as often as one may.
+    fn has_passed(&self, entry: &ListEntry, score: Score) -> bool {
+        self.drawn.is_some_and(|drawn| drawn.has_passed(entry.channel, entry.choice, score, entry.pseudonym))
+    }
+
+    /// How often the person of an entry has won in earlier windows; more than one may keep where that was cut off.
+    fn wins_before(&self, index: u32) -> u32 {
+        if self.drawn.is_none() {
+            return 0;
+        }
+        let first = self.person(index) as usize;
+        let own = self.list[first..].iter().take_while(|entry| entry.pseudonym == self.list[first].pseudonym);
+        own.filter(|entry| self.has_passed(entry, self.best(entry).0)).count() as u32
     }
 
     /// A number for the person of an entry: the list is sorted by person, so it is the place of the person's first entry.

@@ -10,6 +10,7 @@ use crate::domain::person::mac;
 use crate::engine::drawn::Standing;
 use crate::keyring::KeyRing;
 use crate::store::campaign::{CampaignRecord, WaveRecord};
+use crate::store::record::Entry as RecordEntry;
 
 const CHANNELS: u32 = 3;
 
@@ -165,6 +166,61 @@ fn waves_go_on_where_the_draw_stopped_and_chance_deals_what_is_left() {
     lowest.sort_unstable();
     passed.sort_unstable();
     assert_eq!(passed, lowest);
+}
+
+/// Three packs on three channels, of which a person may keep two: against a slow draw that does what the rule says, over three windows.
+#[test]
+fn in_every_wave_a_person_keeps_no_more_than_allowed_and_what_one_let_lie_counts() {
+    let mut record = record(|round| {
+        round["assignment"] = json!("each");
+        round["max_packs_per_person"] = json!(2);
+        round["packs"] = json!({"a": 11, "b": {"count": 12, "by_channel": "equal"}, "cc": 20});
+    });
+    let list = people(&view(&record), 30, |_| NO_CHOICE, |n| 1 + (n / 9 % 3) as u8);
+    let seed = seed("c1", &view(&record).rounds[0].round, &record, &record.rounds[0], &KeyRing::of_master([5; 32]));
+    let (seed, seen) = (seed.expect("no public value is awaited"), view(&record));
+    let mut waiting: Vec<(Score, Pseudonym, u8, u8)> = list
+        .iter()
+        .map(|one| (seed.best(&one.standing().entry(&seen), one.chances).0, one.pseudonym, one.channel, one.choice))
+        .collect();
+    waiting.sort_unstable();
+    let whole = seen.rounds[0].contests(seen.rounds[0].cells());
+    let left = |counts: [u64; 5]| -> Vec<Contest> {
+        let counted = whole.iter().zip(counts);
+        counted.map(|(one, count)| Contest { packs: vec![(one.pack, count)], ..one.clone() }).collect()
+    };
+    let mut kept: BTreeMap<Pseudonym, usize> = BTreeMap::new();
+    let mut expected: Vec<(usize, Pseudonym, u8, u8)> = Vec::new();
+    for (window, contests) in [whole.clone(), left([2, 1, 0, 3, 4]), left([4, 2, 2, 2, 2])].into_iter().enumerate() {
+        let mut open: Vec<u64> = contests.iter().map(Contest::supply).collect();
+        waiting.retain(|(_, person, channel, choice)| {
+            let contest = contests.iter().position(|contest| contest.takes(*channel, *choice)).expect("a contest");
+            let kept = kept.entry(*person).or_default();
+            let wins = open[contest] > 0 && *kept < 2;
+            if wins {
+                (*kept, open[contest]) = (*kept + 1, open[contest] - 1);
+                expected.push((window, *person, *channel, *choice));
+            }
+            !wins
+        });
+        let decision = decide(&record, &list, Some(contests));
+        record = after(&record, &decision);
+    }
+    assert!((0..3).all(|window| expected.iter().any(|won| won.0 == window)), "every wave gives something");
+    // Anybody's wins follow from the cutoffs and that person's entries alone.
+    let drawn = view(&record);
+    let mut found = Vec::new();
+    for person in list.chunk_by(|a, b| a.pseudonym == b.pseudonym) {
+        let entry = |channel| RecordEntry { channel, choice: NO_CHOICE, ..RecordEntry::default() };
+        let entries: Vec<RecordEntry> = (0..CHANNELS as u8).map(entry).collect();
+        let chances = |channel| person.iter().find(|one| one.channel == channel).map(|one| one.chances);
+        assert!((0..3).all(|channel| chances(channel) == chances(0)), "a person has as many entries on every channel");
+        let wins = drawn.rounds[0].wins(&drawn, person[0].pseudonym, &entries, person[0].chances);
+        found.extend(wins.iter().map(|win| (win.place.window, person[0].pseudonym, win.channel, win.place.group.pack)));
+    }
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
 }
 
 #[test]

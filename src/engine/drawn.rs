@@ -4,8 +4,9 @@
 use super::entropy;
 use super::reservation::NO_CHOICE;
 use super::view::{CampaignView, RoundView};
-use crate::domain::campaign::schema::{Assignment, OnePer};
+use crate::domain::campaign::schema::{Assignment, Mode, OnePer};
 use crate::domain::campaign::{Campaign, Reservation, Round};
+use crate::domain::deal::Deal;
 use crate::domain::draw::{Cutoff, Entry, Inputs, Score, Seed};
 use crate::domain::person::Pseudonym;
 use crate::domain::pool::CellSupply;
@@ -95,7 +96,7 @@ impl RoundView {
             standings.filter_map(|entry| Some(Win { channel: entry.channel, place: draw.place(view, &entry)? }));
         let mut wins: Vec<Win> = places.filter(|win| win.place.won).collect();
         if self.capped {
-            wins.sort_unstable_by_key(|win| win.place.score);
+            wins.sort_unstable_by_key(|win| win.place.order());
             wins.truncate(self.round.max_packs_per_person as usize);
         }
         wins
@@ -166,6 +167,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// In which order the wins of one person come: where one may win more than one may keep, the first are kept.
+    pub fn order(&self) -> (usize, Score) {
+        (self.window, self.score)
+    }
+
     /// The instant from which the release has let this winner's score out.
     pub fn revealed_at(&self, release: &ReleaseCurve) -> Ms {
         release.reached_at(self.group.cutoff.score.high(), self.score.high())
@@ -224,17 +230,20 @@ fn find(window: &[Decided], channel: u8, choice: u8) -> Option<&Decided> {
     })
 }
 
+impl Group {
+    pub(super) fn of(record: &CutoffRecord) -> Option<Group> {
+        let CutoffRecord { channel, pack, winners, .. } = *record;
+        Some(Group { channel, pack, cutoff: cutoff(&record.score, &record.pseudonym)?, winners })
+    }
+}
+
+fn cutoff(score: &str, pseudonym: &str) -> Option<Cutoff> {
+    Some(Cutoff { score: Score(hash_of(score)?), pseudonym: Pseudonym(hash_of(pseudonym)?) })
+}
+
 impl Decided {
     fn of(record: &CutoffRecord) -> Option<Decided> {
-        let cutoff = |score: &str, pseudonym: &str| {
-            Some(Cutoff { score: Score(hash_of(score)?), pseudonym: Pseudonym(hash_of(pseudonym)?) })
-        };
-        let group = Group {
-            channel: record.channel,
-            pack: record.pack,
-            cutoff: cutoff(&record.score, &record.pseudonym)?,
-            winners: record.winners,
-        };
+        let group = Group::of(record)?;
         let tiers = record.tiers.iter().map(|tier| Some((tier.pack, cutoff(&tier.score, &tier.pseudonym)?)));
         Some(Decided { group, tiers: tiers.collect::<Option<_>>()? })
     }
@@ -270,6 +279,16 @@ pub fn seed(
         entropy: &entropy,
         secret: keys.draw_secret(campaign_id, round_id),
     }))
+}
+
+/// What chance goes by in a round that is not drawn.
+pub(super) fn deal(campaign_id: &str, round: &Round, record: &CampaignRecord, keys: &KeyRing) -> Option<Deal> {
+    let undrawn = matches!(round.mode, Mode::FirstCome | Mode::Grant);
+    if !undrawn || round.assignment != Assignment::Chance {
+        return None;
+    }
+    let secret = keys.draw_secret(campaign_id, &round.round_id);
+    Some(Deal::of(campaign_id, &round.round_id, hash_of(&record.rules_hash)?, secret))
 }
 
 pub fn hash_of(hex: &str) -> Option<[u8; 32]> {

@@ -1,21 +1,21 @@
 //! Grants: a list says who gets a pack. Its names are counted against the packs once, beforehand; then the sweep credits everybody, or
 //! each person claims in the round's window.
 
-use std::collections::HashMap;
+mod count;
 
-use super::issuance::{credit_member, swept};
+use super::issuance::{credit_member, most_packs, swept};
 use super::reservation::NO_CHOICE;
 use super::resident::{Person, Resident};
 use super::stock::supply_of;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
-use crate::domain::campaign::schema::{Mode, Unclaimed};
+use crate::domain::campaign::schema::{Assignment, Mode, Unclaimed};
+use crate::domain::person::Pseudonym;
 use crate::domain::time::Ms;
-use crate::store::campaign::GrantRecord;
-use crate::store::keys::{self, Slot};
+use crate::store::StoreError;
+use crate::store::keys::Slot;
 use crate::store::list::{ListMember, PinnedList};
-use crate::store::script::{self, Member};
-use crate::store::{StoreError, int, text};
+use crate::store::script;
 
 impl RoundView {
     /// A grant is counted as soon as its packs are known, so that a list that is too long is noticed in time.
@@ -40,67 +40,41 @@ impl RoundView {
     /// What an operator is told about a list that has more names than there are packs.
     pub(super) fn grant_warning(&self) -> Option<String> {
         let grant = self.record.grant.as_ref().filter(|grant| !grant.fits)?;
-        Some(format!("the list names {} persons, more than the round has packs for; nobody is credited", grant.names))
+        let names = grant.names;
+        Some(format!(
+            "the list names {names} persons, more than the round has packs for, or not as it gives them; nobody is credited"
+        ))
     }
 }
 
-/// The pack and the supply that a person of a grant's list gets; `None` when the list asks for what the round does not have.
-fn granted(view: &CampaignView, round: &RoundView, member: &ListMember) -> Option<(u8, u8, u8)> {
-    let only = || {
-        let mut packs = round.round.supply.pack_ids();
-        let pack_id = packs.next().filter(|_| packs.next().is_none())?;
-        view.campaign.pack(pack_id).map(|(index, _)| index as u8)
-    };
-    let (channel, pack) = (member.channel.unwrap_or_default(), member.pack.or_else(only)?);
-    let (supply, _) = supply_of(view, round, channel, pack)?;
-    Some((channel, pack, supply))
+impl RoundView {
+    /// The packs that a grant gives to a person of its list: the one that the list names, one of each, what chance has dealt, or the
+    /// only one there is. None while they are not dealt, and where a list should have named one.
+    pub(super) fn granted(&self, named: Option<u8>, channel: u8, pseudonym: Pseudonym) -> Vec<u8> {
+        match (named, self.round.assignment) {
+            (Some(pack), _) => vec![pack],
+            (None, Assignment::Each) => self.packs.iter().take(most_packs(&self.round) as usize).copied().collect(),
+            (None, Assignment::Chance) => self.dealt_pack(channel, pseudonym).into_iter().collect(),
+            (None, _) if self.packs.len() == 1 => self.packs.clone(),
+            (None, _) => Vec::new(),
+        }
+    }
+
+    /// The channel that a name of the list gets its packs through when nobody taps. Packs that are divided over the channels are
+    /// counted there, so there it is also for who taps.
+    pub(super) fn channel_of_grant(&self, member: &ListMember, tapped: u8) -> u8 {
+        let divided = self.cells.iter().any(|cell| cell.channel.is_some());
+        member.channel.unwrap_or(if divided { 0 } else { tapped })
+    }
+
+    fn dealt_pack(&self, channel: u8, pseudonym: Pseudonym) -> Option<u8> {
+        let rank = self.deal.as_ref()?.rank(pseudonym);
+        let own = self.dealt.iter().filter(|group| group.channel.is_none_or(|own| own == channel));
+        own.clone().find(|group| group.cutoff.admits(rank, pseudonym)).map(|group| group.pack)
+    }
 }
 
 impl Engine {
-    /// Counts the names of a grant's list for each supply, tells every shard how many packs it may issue, and notes whether all fit.
-    pub(super) async fn count_grant(&self, view: &CampaignView, round: &RoundView) -> Result<(), Failure> {
-        let list = list_of(view, round)?;
-        let (mut names, mut fits) = (0, true);
-        let mut totals: HashMap<(u8, u8), (u64, u64)> = HashMap::new();
-        let mut by_shard: Vec<HashMap<(u8, u8), u64>> = Vec::new();
-        for shard in 0..self.store.shards() {
-            let mut own: HashMap<(u8, u8), u64> = HashMap::new();
-            let mut walk = self.list_walk(list, shard);
-            while let Some(people) = walk.next().await? {
-                names += people.len() as u64;
-                for (_, member) in &people {
-                    let Some((channel, pack, supply)) = granted(view, round, member) else {
-                        fits = false;
-                        continue;
-                    };
-                    *own.entry((supply, pack)).or_default() += 1;
-                    let packs = || supply_of(view, round, channel, pack).map_or(0, |(_, packs)| packs);
-                    totals.entry((supply, pack)).or_insert_with(|| (0, packs())).0 += 1;
-                }
-            }
-            by_shard.push(own);
-        }
-        fits &= totals.values().all(|(names, packs)| names <= packs);
-        for (shard, own) in by_shard.iter().enumerate().filter(|_| fits) {
-            let fields = own.iter().flat_map(|((supply, pack), n)| {
-                [text(keys::winners_field(view.number, round.index, *supply, *pack)), int(*n as i64)]
-            });
-            let member = Member::new(vec![], fields.collect());
-            self.store.call(&script::HEADER_PUT, &Slot::Shard(shard as u8), member).await?;
-        }
-        tracing::info!(campaign.id = view.id, round.id = round.round.round_id, names, fits, "names of a grant counted");
-        let index = usize::from(round.index);
-        self.advance(&view.id, |record| {
-            // Counted against the packs of another file, they are counted again.
-            let first = record.rounds[index].grant.is_none() && record.file == view.record.file;
-            if first {
-                record.rounds[index].grant = Some(GrantRecord { names, fits });
-            }
-            first
-        })
-        .await
-    }
-
     /// Credits everybody on the list who has no pack yet, then notes that the round is credited.
     pub(super) async fn credit_grant(&self, view: &CampaignView, round: &RoundView) -> Result<(), Failure> {
         let list = list_of(view, round)?;
@@ -108,11 +82,16 @@ impl Engine {
         for shard in 0..self.store.shards() {
             let mut walk = self.list_walk(list, shard);
             while let Some(people) = walk.next().await? {
-                let members = people.iter().filter_map(|(root, member)| {
-                    let (channel, pack, supply) = granted(view, round, member)?;
+                let members = people.iter().flat_map(|(root, member)| {
                     let person = Person::new(view, shard, root.in_campaign(&view.pseudonym_key));
-                    let supply = (supply != NO_CHOICE).then_some(supply);
-                    Some(credit_member(self, view, round, &person, channel, pack, supply))
+                    let channel = round.channel_of_grant(member, 0);
+                    let packs = round.granted(member.pack, channel, person.pseudonym).into_iter();
+                    let members = packs.filter_map(|pack| {
+                        let (supply, _) = supply_of(view, round, channel, pack)?;
+                        let supply = (supply != NO_CHOICE).then_some(supply);
+                        Some(credit_member(self, view, round, &person, channel, pack, supply))
+                    });
+                    members.collect::<Vec<_>>()
                 });
                 for batch in members.collect::<Vec<_>>().chunks(64) {
                     for reply in self.store.batch(&script::PACK_ISSUE, &Slot::Shard(shard), batch.to_vec()).await? {

@@ -1,21 +1,24 @@
 //! Claims: a tap is judged on the node by pass, campaign, window and threshold; only would-be winners reach the store.
 
+mod dealt;
 pub mod issue;
 pub mod judge;
 mod mine;
 pub mod pass;
+mod place;
 pub mod plans;
 
 use super::resident::Resident;
 use super::stock::Taken;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
+use crate::domain::area::Location;
 use crate::domain::campaign::schema::Mode;
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::SECOND;
 use crate::store::record::Pack;
-pub(super) use issue::{Issued, credit_member, swept};
+pub(super) use issue::{Issued, credit_member, most_packs, swept};
 pub use judge::{Issue, Judged, Recall};
 use pass::Judge;
 
@@ -61,12 +64,19 @@ impl Engine {
         round_id: &str,
         claimant: &Claimant,
         choice: Option<&str>,
+        location: Option<Location>,
     ) -> Result<Tap, Refusal> {
         self.with_view(|| async move {
             let view = self.published(campaign_id)?;
             let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
-            let pass = self.pass_of(&view, round, claimant, Judge::Eligibility(None)).await?;
-            match self.judge_tap(&view, round, &pass, choice, self.now()).told(round) {
+            let pass = self.pass_of(&view, round, claimant, Judge::Eligibility(location)).await?;
+            let judged = self.judge_tap(&view, round, &pass, choice, self.now()).told(round);
+            if let Err(would_be) = &judged
+                && let Some(told) = self.judge_place(&view, round, &pass, would_be, location).await?
+            {
+                return Ok(told);
+            }
+            match judged {
                 Ok(told) => Ok(told?),
                 Err(Judged::Issue(issue)) => self.settle_issue(&view, round, &pass, issue).await,
                 Err(Judged::Recall(recall)) => self.settle_recall(&view, round, &pass, recall).await,
@@ -94,7 +104,12 @@ impl Engine {
         }
         let issued = match round.round.mode {
             Mode::FirstCome => {
-                match self.take_stock(view, round, &person, pass.channel, issue.pack, issue.supply).await? {
+                let taken = if round.deal.is_some() {
+                    self.take_dealt(view, round, &person, pass.channel).await?
+                } else {
+                    self.take_stock(view, round, &person, pass.channel, issue.pack, issue.supply).await?
+                };
+                match taken {
                     Taken::Pack(issued) => issued,
                     Taken::SoldOut => return Ok(Tap::SoldOut),
                     Taken::NotYet(at) => {
@@ -131,7 +146,7 @@ impl Engine {
         recall: Recall,
     ) -> Result<Tap, Failure> {
         let record = self.person_record(&pass.person(view)).await?.unwrap_or_default();
-        match (mine::held_pack(view, &record, round.index, pass.channel, recall.pack), recall.closed) {
+        match (mine::held_pack(view, &record, round, pass.channel, recall.pack), recall.closed) {
             (Some(pack), true) => Ok(Tap::Closed { result: "won", pack: Some(pack) }),
             (Some(pack), false) => Ok(Tap::Won { pack, replayed: true }),
             (None, false) if recall.passed => Ok(Tap::Lost),

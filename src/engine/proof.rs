@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::campaign_file::amended_hash;
 use super::drawn::Place;
@@ -73,6 +74,34 @@ pub fn proof(engine: &Engine, view: &CampaignView, round: &RoundView) -> Option<
     Some(proof)
 }
 
+/// What is fixed from the publication on where chance deals packs without a draw.
+pub fn deal_commitment(engine: &Engine, view: &CampaignView, round: &RoundView) -> Option<Value> {
+    round.deal.as_ref()?;
+    let secret = engine.keys.draw_secret(&view.id, &round.round.round_id);
+    Some(json!({
+        "campaign_id": view.id,
+        "round_id": round.round.round_id,
+        "deal": "quanyu.deal.v1",
+        "rules_hash": view.record.rules_hash,
+        "secret_commitment": hex::encode(Sha256::digest(secret)),
+    }))
+}
+
+/// With which anybody can recompute, after the round, in which order a person was offered its packs, or what a list's name was dealt.
+pub fn deal_proof(engine: &Engine, view: &CampaignView, round: &RoundView) -> Option<Value> {
+    let mut proof = deal_commitment(engine, view, round)?;
+    proof["secret"] = hex::encode(engine.keys.draw_secret(&view.id, &round.round.round_id)).into();
+    let cells = round.cells().iter().map(|cell| {
+        let channel = cell.channel.map(|channel| view.channel_name(channel));
+        json!({"channel": channel, "pack_id": view.pack_id(cell.pack), "count": cell.count})
+    });
+    proof["supply"] = cells.collect();
+    if let Some(grant) = &round.record.grant {
+        proof["cutoffs"] = cutoffs(view, &grant.dealt);
+    }
+    Some(proof)
+}
+
 fn cutoffs(view: &CampaignView, cutoffs: &[CutoffRecord]) -> Value {
     let cutoff = |cutoff: &CutoffRecord| {
         json!({
@@ -135,9 +164,9 @@ fn won<'e>(view: &CampaignView, round: &RoundView, person: &'e [ListEntry]) -> V
     let mut won: Vec<_> = places.filter(|(_, place)| place.won).collect();
     let most = round.round.max_packs_per_person as usize;
     if round.capped && won.len() > most {
-        let mut scores: Vec<_> = won.iter().map(|(_, place)| place.score).collect();
-        scores.sort_unstable();
-        won.retain(|(_, place)| place.score < scores[most]);
+        let mut order: Vec<_> = won.iter().map(|(_, place)| place.order()).collect();
+        order.sort_unstable();
+        won.retain(|(_, place)| place.order() < order[most]);
     }
     won
 }

@@ -4,11 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::drawn;
+use super::drawn::Group;
 pub use super::drawn::{DrawView, Place};
 use super::issuance::judge::ClaimWindow;
 use super::issuance::plans::Plans;
 use super::validity::Windows;
+use crate::domain::campaign::schema::LocationAt;
 use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, Round, Unit};
+use crate::domain::deal::Deal;
 use crate::domain::money::Fen;
 use crate::domain::person::MacKey;
 use crate::domain::pool::CellSupply;
@@ -133,6 +136,10 @@ pub struct RoundView {
     pub reservation: Option<Reservation>,
     pub eligibility: Option<Eligibility>,
     pub draw: Option<DrawView>,
+    /// What `chance` goes by where nothing is drawn.
+    pub deal: Option<Deal>,
+    /// Of a grant by chance: the last name of each pack, once they were dealt.
+    pub(super) dealt: Vec<Group>,
     /// Positions of the packs that the round gives, also before they are counted.
     pub(super) packs: Vec<u8>,
     pub(super) cells: Vec<CellSupply>,
@@ -151,6 +158,8 @@ impl RoundView {
         let eligibility = campaign.eligibility_of(&round).cloned();
         let state = record.rounds.get(index).cloned().unwrap_or_default();
         let draw = DrawView::new(campaign_id, &round, record, &state, keys);
+        let deal = drawn::deal(campaign_id, &round, record, keys);
+        let dealt = state.grant.iter().flat_map(|grant| &grant.dealt).filter_map(Group::of).collect();
         let release = ReleaseCurve::new(round.release.as_ref(), round.opens_at.unwrap_or_default());
         let windows = ClaimWindow::of(&round, &campaign.zone());
         let cells = drawn::cells(campaign, &round, &state);
@@ -165,6 +174,8 @@ impl RoundView {
             reservation,
             eligibility,
             draw,
+            deal,
+            dealt,
             packs,
             cells,
             capped,
@@ -197,6 +208,13 @@ impl RoundView {
     /// Whether a decided loser is told at the first tap.
     pub fn tells_losers_at_once(&self) -> bool {
         self.round.lost_at == LostAt::FirstTap
+    }
+
+    /// Whether a tap has to say where it comes from. A round without a list asks when it gives the pass.
+    pub fn asks_place(&self) -> bool {
+        let rule = self.eligibility.as_ref().and_then(|rules| rules.location.as_ref());
+        let listed = self.reservation.is_some() || self.round.mode == Mode::Grant;
+        listed && rule.is_some_and(|rule| rule.at.contains(&LocationAt::Claim))
     }
 
     /// When what was decided, or what is in stock, comes out.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::draw::{Allowance, Decider, Decision};
+use super::drawn::Win;
 use super::lists::blocking;
 use super::resident::Person;
 use super::strike::mark_member;
@@ -125,10 +126,17 @@ impl Engine {
             for buckets in read::steps(view.record.buckets) {
                 let done = buckets.len() as u64;
                 let mut members = Vec::new();
-                for (pseudonym, mut record) in self.store.people(shard, view.number, buckets).await? {
-                    record.entries.retain(|entry| entry.mark == Mark::Present);
+                for (pseudonym, record) in self.store.people(shard, view.number, buckets).await? {
+                    let of_round = record.entries.iter().filter(|entry| entry.round == round.index);
+                    let present = of_round.filter(|entry| entry.mark == Mark::Present).map(|entry| entry.channel);
+                    let present: Vec<u8> = present.collect();
+                    if present.is_empty() {
+                        continue;
+                    }
                     let chances = chances.get(&pseudonym.field()).copied().unwrap_or(1);
-                    members.extend(self.owed(view, round, shard, pseudonym, &record, chances));
+                    // Only the first window has a release; whoever wins in a wave comes for it there.
+                    let there = |win: &Win| win.place.window == 0 && present.contains(&win.channel);
+                    members.extend(self.owed_where(view, round, shard, pseudonym, &record, chances, there));
                 }
                 self.credit_all(view, round, shard, members).await?;
                 progress.add(done);

@@ -9,6 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
+use super::area::LocationBody;
 use super::auth_resident::Tapper;
 use super::body::MaybeBody;
 use crate::domain::refusal::Refusal;
@@ -23,6 +24,8 @@ pub fn configure(config: &mut ServiceConfig) {
 pub struct ClaimRequest {
     /// For rounds that offer a choice or one of each.
     pack_id: Option<String>,
+    /// For rounds whose `eligibility.location.at` names `claim`; it is judged and not kept. Rounds without a list ask for it with the pass.
+    location: Option<LocationBody>,
 }
 
 /// What a tap is told; `outcome` names the members that are there.
@@ -117,7 +120,9 @@ impl From<Tap> for ClaimAnswer {
     }
 }
 
-/// One tap; repeats are answered the same. The bearer is a pass (`qp1.…`) or a resident's token.
+/// One tap; repeats are answered the same. The bearer is a pass (`qp1.…`) or a resident's token. In a first-come round by chance
+/// (`assignment: chance`) the tap takes the first pack of the person's own order of which something is out; `sold_out` means that nothing is
+/// left of any. In a grant that gives one of each the tap names the pack.
 #[utoipa::path(tag = "claim", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
     request_body(content = Option<ClaimRequest>),
     responses((status = 200, body = ClaimAnswer)))]
@@ -129,8 +134,10 @@ pub async fn claim(
     body: MaybeBody<ClaimRequest>,
 ) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
-    let choice = body.0.and_then(|body| body.pack_id);
-    let tap = state.engine.claim(&campaign_id, &round_id, &claimant(&state, tapper)?, choice.as_deref()).await?;
+    let (choice, location) = body.0.map(|body| (body.pack_id, body.location)).unwrap_or_default();
+    let location = location.map(LocationBody::location).transpose()?;
+    let claimant = claimant(&state, tapper)?;
+    let tap = state.engine.claim(&campaign_id, &round_id, &claimant, choice.as_deref(), location).await?;
     Ok(told(tap, &state.engine.settings.durability))
 }
 

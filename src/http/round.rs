@@ -90,21 +90,31 @@ pub async fn draw_round(
     commitment_of(&view, &round_id)
 }
 
-/// What was fixed before the draw: count, root, rules hash and the hash of the operator's secret.
+/// What was fixed before the draw: count, root, rules hash and the hash of the operator's secret. Of a round that deals its packs by
+/// chance without a draw: rules hash and hash of the secret, from its publication on.
 #[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200)))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/commitment")]
 pub async fn get_commitment(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
     let view = state.engine.published(&campaign_id)?;
-    commitment_of(&view, &round_id)
+    let round = view.round(&round_id).ok_or(Code::RoundNotFound)?;
+    match proof::deal_commitment(&state.engine, &view, round) {
+        Some(commitment) => Ok(Answer::ok(&commitment)),
+        None => commitment_of(&view, &round_id),
+    }
 }
 
-/// Everything that `quanyu verify-draw` needs, once the round has ended.
+/// Everything that `quanyu verify-draw` needs, once the round has ended. Of a round that is not drawn and gives its packs by chance: what
+/// it takes to recompute which pack was dealt to whom (ARCHITECTURE, "Deal").
 #[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200)))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/proof")]
 pub async fn get_proof(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
     let view = state.engine.published(&campaign_id)?;
+    let dealt = view.round(&round_id).filter(|round| state.engine.now() >= round.last_close());
+    if let Some(proof) = dealt.and_then(|round| proof::deal_proof(&state.engine, &view, round)) {
+        return Ok(Answer::ok(&proof));
+    }
     let round = ended(&state, &view, &round_id)?;
     let proof = proof::proof(&state.engine, &view, &view.rounds[round]).ok_or(Code::RoundNotDrawn)?;
     Ok(Answer::ok(&proof))

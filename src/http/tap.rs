@@ -101,7 +101,8 @@ impl<S> Taps<S> {
         let engine = &self.state.engine;
         let snapshot = engine.glance();
         let view = snapshot.by_id.get(campaign_id).filter(|view| view.is_published())?;
-        let round = view.round(round_id)?;
+        // Where a tap has to say where it comes from, it has a body.
+        let round = view.round(round_id).filter(|round| !round.asks_place())?;
         let judged = match engine.judge_tap(view, round, &pass, None, engine.now()).told(round) {
             Ok(Ok(tap)) => Ok(tap),
             Err(Judged::Issue(issue)) => Err(issue),

@@ -143,10 +143,13 @@ pub struct RoundRecord {
 }
 
 /// A list that does not fit is not credited at all: nobody can say who of it should go without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GrantRecord {
     pub names: u64,
     pub fits: bool,
+    /// Where chance gives the packs: the last name of each, in the order in which they were dealt.
+    #[serde(default)]
+    pub dealt: Vec<CutoffRecord>,
 }
 
 /// A wave passes on what the window before left unclaimed.

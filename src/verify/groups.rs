@@ -136,29 +136,28 @@ impl Groups {
     /// After the last entry: who won what.
     pub fn decide(mut self, seed: &Hash) -> Vec<Decided> {
         self.settle();
-        let mut ranked: Vec<Vec<Candidate>> =
+        let ranked: Vec<Vec<Candidate>> =
             self.groups.iter_mut().map(|group| std::mem::take(&mut group.lowest).into_sorted_vec()).collect();
-        if let Some(cap) = self.cap {
-            let supply: Vec<u64> = self.groups.iter().map(|group| total(&group.windows[0])).collect();
-            ranked = capped(ranked, supply, cap);
-        }
+        let supplies: Vec<Vec<usize>> = self.groups.iter().map(Group::supplies).collect();
+        let won = match self.cap {
+            Some(cap) => capped(&ranked, &supplies, cap),
+            None => ranked.iter().zip(&supplies).map(|(ranked, supplies)| in_turn(ranked, supplies)).collect(),
+        };
         let tiers = Tiers { seed, channels: &self.channels, chance: self.chance };
-        let decide = |(group, ranked): (Group, Vec<Candidate>)| {
-            let mut rest = ranked.as_slice();
-            let windows = group.windows.iter().map(|packs| {
-                let won = usize::try_from(total(packs)).unwrap_or(usize::MAX).min(rest.len());
-                let (own, others) = rest.split_at(won);
-                rest = others;
-                tiers.give(own, packs)
-            });
-            let windows = windows.collect();
+        let decide = |(group, won): (Group, Vec<Vec<Candidate>>)| {
+            let windows = group.windows.iter().zip(&won).map(|(packs, won)| tiers.give(won, packs)).collect();
             Decided { channel: group.channel, pack_id: group.pack_id, windows }
         };
-        self.groups.into_iter().zip(ranked).map(decide).collect()
+        self.groups.into_iter().zip(won).map(decide).collect()
     }
 }
 
 impl Group {
+    /// How many win in the draw and in each wave, if there are as many.
+    fn supplies(&self) -> Vec<usize> {
+        self.windows.iter().map(|packs| usize::try_from(total(packs)).unwrap_or(usize::MAX)).collect()
+    }
+
     /// How many a wave passed on is not in the files: it is read from the proof, and can never be more than the group had.
     fn take_waves(&mut self, proof: &Proof) -> Result<(), String> {
         let supply = total(&self.windows[0]);
@@ -186,24 +185,41 @@ fn total(packs: &[(String, u64)]) -> u64 {
     packs.iter().map(|(_, count)| count).sum()
 }
 
-/// A person keeps the lowest scores over all groups, and what one may not keep goes to the next on the list of its group.
-fn capped(ranked: Vec<Vec<Candidate>>, mut supply: Vec<u64>, cap: u64) -> Vec<Vec<Candidate>> {
-    let mut all: Vec<(Candidate, usize)> = Vec::new();
-    for (group, candidates) in ranked.iter().enumerate() {
-        all.extend(candidates.iter().map(|candidate| (*candidate, group)));
+/// Of a group, window by window, the lowest that have not won before.
+fn in_turn(ranked: &[Candidate], supplies: &[usize]) -> Vec<Vec<Candidate>> {
+    let mut rest = ranked;
+    let mut won = Vec::new();
+    for supply in supplies {
+        let (own, others) = rest.split_at((*supply).min(rest.len()));
+        won.push(own.to_vec());
+        rest = others;
     }
-    all.sort_unstable();
+    won
+}
+
+/// A person keeps the lowest scores over all groups, and what one may not keep goes to the next on the list of its group. A wave goes on
+/// with who has not won yet, and a win counts against its person's maximum in every later window, whether it was claimed or not.
+/// Answers the winners of each group, window by window.
+fn capped(ranked: &[Vec<Candidate>], supplies: &[Vec<usize>], cap: u64) -> Vec<Vec<Vec<Candidate>>> {
+    let of_group = |(group, own): (usize, &Vec<Candidate>)| own.iter().map(|one| (*one, group)).collect::<Vec<_>>();
+    let mut waiting: Vec<(Candidate, usize)> = ranked.iter().enumerate().flat_map(of_group).collect();
+    waiting.sort_unstable();
+    let windows = supplies.first().map_or(0, Vec::len);
     let mut kept: HashMap<Pseudonym, u64> = HashMap::new();
-    let mut winners = vec![Vec::new(); supply.len()];
-    for (candidate, group) in all {
-        let kept = kept.entry(candidate.pseudonym).or_default();
-        if supply[group] > 0 && *kept < cap {
-            *kept += 1;
-            supply[group] -= 1;
-            winners[group].push(candidate);
-        }
+    let mut won = vec![vec![Vec::new(); windows]; supplies.len()];
+    for window in 0..windows {
+        waiting.retain(|(candidate, group)| {
+            let winners = &mut won[*group][window];
+            let kept = kept.entry(candidate.pseudonym).or_default();
+            let wins = winners.len() < supplies[*group][window] && *kept < cap;
+            if wins {
+                *kept += 1;
+                winners.push(*candidate);
+            }
+            !wins
+        });
     }
-    winners
+    won
 }
 
 struct Tiers<'a> {

@@ -14,7 +14,8 @@
 //! - A group with fewer candidates than packs takes them all; its cutoff is the last of them. An empty group has no cutoff, or one
 //!   with `winners` 0.
 //! - Where a person's entries may win more packs than `max_packs_per_person`, all entries of the round are taken in the order of score
-//!   and pseudonym, over all groups; one wins if its group has a pack left and its person has won fewer than the maximum.
+//!   and pseudonym, over all groups; one wins if its group has a pack left and its person has won fewer than the maximum. So do waves, with
+//!   the entries that have not won before; what a person has won before counts, whether it was claimed or not.
 //! - Counts of a `money` supply, and of any with `carry_over: next_round`, are fixed at the draw, not in the file: they are read from the
 //!   proof and printed as `supply=proof`.
 //! - Amendments that were in force when the list closed are in the proof; made in the published file, they must give the

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::Server;
-use crate::harness::fixture::{EVE, at, chengdu, new_campaign_id};
+use crate::harness::client::Request;
+use crate::harness::fixture::{EVE, Round, SECOND, at, chengdu, new_campaign_id};
 use crate::harness::identity::Resident;
+use crate::harness::{Server, wait_until};
 use crate::issuance::first_come::{Rush, hangzhou};
 
 /// Chengdu within the third ring road, roughly, with the old airport left out.
@@ -88,4 +89,54 @@ fn a_round_without_reservation_judges_the_place_when_it_gives_the_pass() {
     ask(None).refused(403, "not_eligible");
     let pass = ask(place(120.16)).ok();
     assert_eq!(rush.tap(round, pass.str("pass")).status, 200);
+}
+
+/// The rule asks for the place at the tap: a pass of the reservation alone wins nothing, and who has lost need not say anything.
+#[test]
+fn a_winner_of_a_list_claims_in_the_area_and_a_pack_that_was_told_is_told_anywhere() {
+    let server = Server::at(EVE);
+    put_area(&server, "chengdu", &chengdu_area()).ok();
+    let id = new_campaign_id("claimed-here");
+    let mut campaign = chengdu(&id, 2);
+    campaign["eligibility"]["location"] = json!({"area_id": "chengdu", "at": ["claim"]});
+    server.create_campaign(&campaign).ok();
+    let steps = ["submit", "approve"].map(|step| server.step(&id, step).status);
+    assert_eq!(steps, [200, 200]);
+    let credited = server.step(&id, "publish").refused(422, "not_supported_yet");
+    assert_eq!(credited.faults(), ["/eligibility/location/at not_supported_yet"], "nobody is asked who is credited");
+
+    let id = new_campaign_id("claimed-there");
+    campaign["campaign_id"] = json!(id);
+    campaign["rounds"][0]["unclaimed"] = json!("return");
+    let round = Round::reserved_on(server, campaign, 4);
+    round.raining(480 * SECOND);
+    let tap = |index: usize, place: Option<Value>| {
+        let path = format!("/v1/campaigns/{id}/rounds/rain/claims");
+        let request = Request::new("POST", &path).bearer(&round.passes[index]);
+        round.server.send(&match place {
+            Some(place) => request.json(&json!({"location": place})),
+            None => request,
+        })
+    };
+    let (here, lake) =
+        (json!({"longitude": 104.0657, "latitude": 30.6595}), json!({"longitude": 104.03, "latitude": 30.62}));
+    wait_until("the round is drawn", || (round.server.stats(&id)["rounds"][0]["drawn"] == true).then_some(()));
+    let lost: Vec<bool> = (0..4).map(|index| tap(index, None).status == 200).collect();
+    assert_eq!(lost.iter().filter(|lost| **lost).count(), 2, "two have lost, and were not asked where they are");
+    for index in (0..4).filter(|index| !lost[*index]) {
+        for place in [None, Some(lake.clone())] {
+            let refused = tap(index, place).refused(403, "not_eligible");
+            assert_eq!(refused["reasons"][0]["rule"], "location", "{}", refused.text());
+        }
+        let far = json!({"longitude": 204.0, "latitude": 30.0});
+        tap(index, Some(far)).refused(422, "invalid_request");
+        let won = tap(index, Some(here.clone())).ok();
+        assert_eq!(won.str("outcome"), "won");
+        for place in [None, Some(lake.clone()), Some(here.clone())] {
+            let again = tap(index, place).ok();
+            assert!(again.replayed() && again.json == won.json, "{}", again.text());
+        }
+    }
+    assert_eq!(round.server.stats(&id)["issued"], 2);
+    round.server.assert_audit_clean();
 }

@@ -1,9 +1,11 @@
 //! The rain: decided before, revealed by the tap, credited to everybody at the close.
 
 mod claim_limits;
+mod dealt;
 mod drawn;
 pub mod first_come;
 mod grant;
+mod grant_each;
 mod hangzhou;
 mod proof;
 

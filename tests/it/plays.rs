@@ -2,7 +2,7 @@
 //! last settlement, with the books checked at every stage. The worked cases that the cities published stand in here as assertions.
 
 mod hangzhou;
-mod kills;
+pub mod kills;
 mod nodes;
 mod refusals;
 mod shanghai_2022;

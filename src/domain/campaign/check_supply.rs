@@ -118,6 +118,22 @@ impl Case<'_> {
                 );
             }
         }
+        if packs == 1 && round.assignment == Assignment::Chance {
+            found.warn(
+                self.at("assignment"),
+                "no_effect",
+                "只有一个礼包，chance 不起作用。",
+                "With one pack there is nothing to deal by chance.",
+            );
+        }
+        if round.mode == Mode::Grant && round.max_packs_per_person > 1 && round.assignment != Assignment::Each {
+            found.warn(
+                self.at("max_packs_per_person"),
+                "no_effect",
+                "名单上每人得一个礼包；每种各一写 assignment: each。",
+                "A grant gives one pack to each name; for one of each write assignment each.",
+            );
+        }
         if round.assignment == Assignment::Each && (round.max_packs_per_person as usize) < packs {
             let (zh, en) = (
                 format!("each 有 {packs} 个礼包，每人上限却更少。"),

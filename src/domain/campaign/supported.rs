@@ -78,26 +78,12 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     );
     let at_claim =
         |terms: &Eligibility| terms.location.as_ref().is_some_and(|place| place.at.contains(&LocationAt::Claim));
-    let by_pass = round.mode == Mode::FirstCome && campaign.reservation_of(round).is_none();
+    let untapped = round.mode != Mode::FirstCome && (round.opens_at.is_none() || round.unclaimed == Unclaimed::Credit);
     row.unless(
-        by_pass || !campaign.eligibility_of(round).is_some_and(at_claim),
+        !(untapped && campaign.eligibility_of(round).is_some_and(at_claim)),
         format!("{}/eligibility/location/at", if round.eligibility.is_some() { at } else { "" }),
-        "location when claiming in a round with a list",
+        "location when claiming in a round that credits without a claim",
     );
-    let each = if round.assignment == Assignment::Each { round.supply.pack_ids().count() } else { 1 };
-    let by_channel = campaign.reservation_of(round).is_some_and(|terms| terms.one_per.contains(&OnePer::Channel));
-    let most = if by_channel { campaign.channels.len() } else { 1 } * each;
-    row.unless(
-        round.waves.is_empty() || round.max_packs_per_person as usize >= most,
-        format!("{at}/waves"),
-        "waves where a person may win more packs than one may keep",
-    );
-    let assigned = match round.assignment {
-        Assignment::Single | Assignment::Choice => true,
-        Assignment::Each => round.mode != Mode::Grant,
-        Assignment::Chance => drawn,
-    };
-    row.unless(assigned, format!("{at}/assignment"), "assignment chance without a draw, each of a grant");
     for (i, limit) in round.limits.iter().enumerate() {
         one_limit(row, limit, &format!("{at}/limits/{i}"));
     }

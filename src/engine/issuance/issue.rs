@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::judge::{names_pack, not_on_list};
 use super::plans::PlanPlace;
 use super::{CreditedPack, credited};
-use crate::domain::campaign::schema::{Mode, Round};
+use crate::domain::campaign::schema::{Assignment, Mode, Round};
 use crate::domain::claim_limit;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
@@ -108,7 +108,7 @@ fn plan(engine: &Engine, view: &CampaignView, round: &RoundView, place: PlanPlac
         .int(shard)
         .int(engine.store.shards())
         .int(u8::from(round.reservation.is_some()))
-        .int(u8::from(names_pack(&round.round)))
+        .int(repeat_key(&round.round))
         .int(most_packs(&round.round))
         .list(|list| excluded_rounds(view, &round.round).fold(list, Args::int))
         .list(|list| limits(list, view, round.index, channel, pack, at))
@@ -117,9 +117,16 @@ fn plan(engine: &Engine, view: &CampaignView, round: &RoundView, place: PlanPlac
     (Shared::new(plan), holds)
 }
 
-/// A grant gives one pack to each name of its list, through whichever channel.
-fn most_packs(round: &Round) -> u32 {
-    if round.mode == Mode::Grant { 1 } else { round.max_packs_per_person }
+/// A grant gives one pack to each name of its list, through whichever channel, or one of each as far as a person may have them.
+pub(in crate::engine) fn most_packs(round: &Round) -> u32 {
+    let one = round.mode == Mode::Grant && round.assignment != Assignment::Each;
+    if one { 1 } else { round.max_packs_per_person }
+}
+
+/// What of a round a person has once: a pack on a channel, where several may be had each of them (1), and of a grant on whichever
+/// channel it came (2).
+fn repeat_key(round: &Round) -> u8 {
+    u8::from(names_pack(round)) + if round.mode == Mode::Grant { 2 } else { 0 }
 }
 
 /// Rounds whose winners do not take part in this one; a drawn round has struck them off its list when that closed.

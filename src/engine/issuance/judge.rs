@@ -115,6 +115,7 @@ impl Engine {
         let window = round.windows.iter().position(|window| now < window.closes_at);
         match round.round.mode {
             Mode::Ballot | Mode::Rain => judge_drawn(view, round, pass, choice, window, now),
+            Mode::FirstCome if round.deal.is_some() => self.judge_dealt(view, round, pass, window, now),
             Mode::FirstCome => self.judge_first_come(view, round, pass, choice, window, now),
             Mode::Grant => judge_grant(view, round, pass, choice, window, now),
         }
@@ -243,7 +244,7 @@ fn judge_winner(round: &RoundView, place: &Place, choice: Option<u8>, window: Op
     })
 }
 
-/// Who has a pass of a grant is on its list; the pack that the list says stands in the pass.
+/// Who has a pass of a grant is on its list; a pack that the list names stands in the pass.
 fn judge_grant(
     view: &CampaignView,
     round: &RoundView,
@@ -252,14 +253,15 @@ fn judge_grant(
     window: Option<usize>,
     now: Ms,
 ) -> Judged {
-    let own = (pass.choice != NO_CHOICE).then_some(pass.choice);
-    if choice.is_some() && own.is_some() && choice != own {
+    let named = (pass.choice != NO_CHOICE).then_some(pass.choice);
+    let granted = round.granted(named, pass.channel, pass.pseudonym);
+    if choice.is_some_and(|choice| !granted.is_empty() && !granted.contains(&choice)) {
         return Judged::Refused(Box::new(not_on_list()));
     }
     let recall = |closed| Judged::Recall(Recall { pack: choice, closed, passed: false });
     let wait = |window, retry_after_ms, detail| Judged::NotYet { retry_after_ms, window, detail };
-    let fits = round.record.grant.map(|grant| grant.fits);
-    let pack = own.or(choice).or_else(|| only_pack(view, &round.round));
+    let fits = round.record.grant.as_ref().map(|grant| grant.fits);
+    let pack = choice.or(granted.first().copied());
     let supply = pack.and_then(|pack| Some((pack, supply_of(view, round, pass.channel, pack)?.0)));
     match (window, supply, fits) {
         (window, ..) if view.record.stopped => recall(window.is_none()),

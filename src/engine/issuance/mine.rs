@@ -19,7 +19,7 @@ impl Engine {
             let pass = self.pass_of(&view, round, claimant, Judge::Nothing).await?;
             let person = pass.person(&view);
             let record = self.person_record(&person).await?.unwrap_or_default();
-            if let Some(pack) = held_pack(&view, &record, round.index, pass.channel, None) {
+            if let Some(pack) = held_pack(&view, &record, round, pass.channel, None) {
                 return Ok(Known::Won { credited: true, pack: Some(pack) });
             }
             let known_at = known_at(round);
@@ -43,7 +43,7 @@ impl Engine {
             }
             self.credit_all(&view, round, pass.shard, owed).await?;
             let record = self.person_record(&person).await?.unwrap_or_default();
-            let pack = held_pack(&view, &record, round.index, pass.channel, None);
+            let pack = held_pack(&view, &record, round, pass.channel, None);
             Ok(pack.map_or(Known::Lost, |pack| Known::Won { credited: true, pack: Some(pack) }))
         })
         .await
@@ -67,15 +67,15 @@ fn known_at(round: &RoundView) -> Option<Ms> {
     }
 }
 
-/// The pack that a person has of a round on a channel; of the named kind when a person may have several.
+/// The pack that a person has of a round on a channel, of a grant on any; of the named kind when a person may have several.
 pub(super) fn held_pack(
     view: &CampaignView,
     record: &PersonRecord,
-    round: u8,
+    round: &RoundView,
     channel: u8,
     named: Option<u8>,
 ) -> Option<CreditedPack> {
-    let is_it =
-        |pack: &&Pack| pack.round == round && pack.channel == channel && named.is_none_or(|named| pack.pack == named);
+    let here = |pack: &Pack| pack.channel == channel || round.round.mode == Mode::Grant;
+    let is_it = |pack: &&Pack| pack.round == round.index && here(pack) && named.is_none_or(|named| pack.pack == named);
     record.packs.iter().find(is_it).map(|pack| credited(view, pack.pack, pack.number, pack.at))
 }

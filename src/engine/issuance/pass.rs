@@ -86,7 +86,7 @@ impl Engine {
         let channel = self.channel_of(view, resident)?;
         let (channel, choice) = if round.round.mode == Mode::Grant {
             let member = self.grant_of(view, round, resident).await?.ok_or_else(judge::not_on_list)?;
-            (member.channel.unwrap_or(channel), member.pack.unwrap_or(NO_CHOICE))
+            (round.channel_of_grant(&member, channel), member.pack.unwrap_or(NO_CHOICE))
         } else if round.reservation.is_some() {
             let record = self.person_record(&person).await?.unwrap_or_default();
             let own = |channel: u8| {

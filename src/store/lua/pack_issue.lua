@@ -1,13 +1,14 @@
 -- Credits a pack in any mode, whole or not at all, while the shard's allowance lasts; a repeat answers the pack that is there.
 -- KEYS 1 header hash, 2 ledger stream, 3.. person buckets (hash)
--- ARGV member flat: field 9, tail 23. A plan is shared: {campaign, round, channel, pack, cell,
---   allowance field, {expiry hour, fen, ...}, shard, shards, needs entry 0|1, key by pack 0|1, most packs in the round or 0,
+-- ARGV member flat: field 9, tail 23. A plan is shared: {campaign, round, channel, pack, cell, allowance field,
+--   {expiry hour, fen, ...}, shard, shards, needs entry 0|1, repeat key, most packs in the round or 0,
 --   {excluded round, ...}, {limit, entity, period, most count or -1, most amount or -1, fen, ...}, seconds from which hours and periods
---   hold, seconds until they do (0 = always)}
+--   hold, seconds until they do (0 = always)}; of the repeat key 1 says that the pack is in it, 2 that the channel is not
 -- Replies: refused plan_stale; refused not_eligible; refused excluded; refused max_packs; refused limit_reached {limit};
 --   refused empty {leases applied, returns}; replay {pack number, at, pack}; a pack number = ok, credited at the second of the call
 -- Keeps: packs issued of a supply, over all its channels <= this shard's allowance; one pack per person, round and channel (and pack,
---   where a person names it); packs of a person in a round <= most packs; claims of a limit in its period <= its maximum.
+--   where a person may have several; of a grant whatever the channel); packs of a person in a round <= most packs; claims of a limit in
+--   its period <= its maximum.
 local at = floor(now / 1000)
 local at_bytes = u32(at)
 local plans, supplies, series = {}, {}, {}
@@ -27,8 +28,8 @@ local function plan_of(place)
   local p = shared[place]
   local plan = {
     round = p[2], channel = p[3], pack = p[4], packs = p[5] .. ':pk', outstanding = {}, allowance = p[6], issued = p[6] .. ':issued',
-    number = 'no:' .. p[1], shard = p[8], shards = p[9], needs_entry = p[10] == 1, by_pack = p[11] == 1, most = p[12], limits = p[14],
-    from = p[15], till = p[16], excluded = {}, taken = 0,
+    number = 'no:' .. p[1], shard = p[8], shards = p[9], needs_entry = p[10] == 1, by_pack = p[11] % 2 == 1,
+    any_channel = p[11] >= 2, most = p[12], limits = p[14], from = p[15], till = p[16], excluded = {}, taken = 0,
     head = char(p[2], p[3], p[4], 0), line = { 'p', p[1], p[2], p[3], p[4], p[9] },
   }
   for _, round in ipairs(p[13]) do plan.excluded[round] = true end
@@ -49,7 +50,7 @@ local function look_at_packs(plan, record, place)
     local round, channel, pack, units = byte(record, place, place + 3)
     if round == plan.round then
       of_round = of_round + 1
-      if channel == plan.channel and (not plan.by_pack or pack == plan.pack) then
+      if (channel == plan.channel or plan.any_channel) and (not plan.by_pack or pack == plan.pack) then
         local number, since = struct.unpack('>I4I4', record, place + 4)
         return of_round, excluded, place, { 'replay', number, since, pack }
       end

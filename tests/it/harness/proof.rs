@@ -8,10 +8,28 @@ use serde_json::Value;
 use super::{Scratch, Server, program};
 
 /// Proof, entries and winners of a round, as they were published.
+#[derive(Clone)]
 pub struct Drawn {
+    pub commitment: Value,
     pub proof: Value,
     pub entries: Vec<Value>,
     pub winners: Vec<Value>,
+}
+
+impl Drawn {
+    /// What the verifier says about these files, and whether it finds them in order.
+    pub fn verdict(&self) -> (bool, String) {
+        let folder = Scratch::new("quanyu-drawn");
+        let put = |name: &str, text: String| fs::write(folder.path.join(name), text).expect("a file");
+        let ndjson = |lines: &[Value]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        put("commitment.json", self.commitment.to_string());
+        put("proof.json", self.proof.to_string());
+        put("entries.ndjson", ndjson(&self.entries));
+        put("winners.ndjson", ndjson(&self.winners));
+        let output = Command::new(program()).arg("verify-draw").arg(&folder.path).output().expect("it runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
 }
 
 impl Server {
@@ -22,18 +40,13 @@ impl Server {
             let path = format!("/v1/campaigns/{campaign}/rounds/{round}/{what}");
             self.office("GET", &path, None).ok()
         };
-        let folder = Scratch::new("quanyu-drawn");
-        let put = |name: &str, text: &str| fs::write(folder.path.join(name), text).expect("a file");
         let [entries, winners] = ["entries", "winners"].map(|name| {
             let text = get(name).text();
-            put(&format!("{name}.ndjson"), &text);
             text.lines().map(|line| serde_json::from_str(line).expect("NDJSON")).collect::<Vec<Value>>()
         });
-        let proof = get("proof").json;
-        put("proof.json", &proof.to_string());
-        put("commitment.json", &get("commitment").text());
-        let output = Command::new(program()).arg("verify-draw").arg(&folder.path).output().expect("it runs");
-        assert!(output.status.success(), "{}\n{proof}", String::from_utf8_lossy(&output.stderr));
-        Drawn { proof, entries, winners }
+        let drawn = Drawn { commitment: get("commitment").json, proof: get("proof").json, entries, winners };
+        let (in_order, said) = drawn.verdict();
+        assert!(in_order, "{said}\n{}", drawn.proof);
+        drawn
     }
 }

@@ -60,7 +60,7 @@ pub async fn play(town: &Town, seed: u64, near_the_end: bool) -> Evidence {
         Identity { document_type: "cn_id", person_digest: Some(&digest), channel: "wechat", ..Identity::default() };
     let resident = town.nodes[0].resident(&identity).expect("a person");
     let claimant = Claimant::Resident(Box::new(resident.clone()));
-    let tap = town.nodes[0].claim(CAMPAIGN, ROUND, &claimant, None).await.expect("an answer");
+    let tap = town.nodes[0].claim(CAMPAIGN, ROUND, &claimant, None, None).await.expect("an answer");
     assert!(matches!(tap, Tap::Won { .. }), "{tap:?}");
     let wallet = town.nodes[0].wallet(&resident, Some(CAMPAIGN), None).await.expect("a wallet").vouchers;
     let unit_of = |id: &str| {

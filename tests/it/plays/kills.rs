@@ -15,7 +15,7 @@ use crate::harness::redis::OwnRedis;
 use crate::harness::{Server, poll, together, wait_until};
 use crate::pool::assert_balanced;
 
-const SHARDS: u8 = 3;
+pub const SHARDS: u8 = 3;
 const PEOPLE: usize = 40;
 const PACKS: [i64; 2] = [17, 23];
 /// When the first of the two ballots is closed, drawn and credited; the second follows an hour later each.
@@ -73,7 +73,7 @@ fn a_node_killed_while_it_closes_draws_and_credits_is_gone_on_with_where_it_stop
 
 /// The clock jumps to what is due, and the node dies some milliseconds after it was told to, or as soon as the first lines of the ledger
 /// are written: some winners have their packs then and others do not. True when it had not yet answered.
-fn jump_and_die(node: &Server, redis: &OwnRedis, instant: i64, milliseconds: u64) -> bool {
+pub fn jump_and_die(node: &Server, redis: &OwnRedis, instant: i64, milliseconds: u64) -> bool {
     let mut store = redis::Client::open(redis.url.as_str()).unwrap().get_connection().unwrap();
     let mut lines = || -> u64 {
         let length = |shard: u8| redis::cmd("XLEN").arg(format!("{{s{shard:03}}}:l")).query::<u64>(&mut store).unwrap();

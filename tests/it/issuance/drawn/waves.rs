@@ -29,7 +29,7 @@ fn a_ballot_with_a_window_gives_its_packs_to_who_comes_and_keeps_the_rest() {
     assert_eq!(drawn.verified("r1").2.len(), 4, "four were drawn, whoever came");
 }
 
-fn released(name: &str, mode: &str) -> Value {
+pub(super) fn released(name: &str, mode: &str) -> Value {
     file(name, |file| {
         windowed(file, mode, "release");
         let wave = |day: u32| json!({"opens_at": format!("2020-07-{day}T10:00:00+08:00"), "closes_at": format!("2020-07-{day}T12:00:00+08:00")});
