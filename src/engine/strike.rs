@@ -8,7 +8,7 @@ use super::lists::blocking;
 use super::resident::Person;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
-use crate::domain::campaign::schema::{Duplicates, IdentityKey, OnePer};
+use crate::domain::campaign::schema::{Duplicates, OnePer};
 use crate::domain::person::Pseudonym;
 use crate::domain::time::{Ms, SECOND};
 use crate::store::keys::Slot;
@@ -129,7 +129,7 @@ struct Arrivals {
 impl Arrivals {
     fn of(round: &RoundView) -> Arrivals {
         let Some(terms) = &round.reservation else { return Arrivals::default() };
-        let keys = terms.identity_keys.iter().filter(|key| **key != IdentityKey::Person).count();
+        let keys = terms.more_keys().count();
         let one_per_person = !terms.one_per.contains(&OnePer::Channel);
         // An import may tell of an earlier arrival than the window, so the count starts well before it.
         let opens = terms.opens_at / SECOND - (1 << 30);

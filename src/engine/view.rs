@@ -8,7 +8,7 @@ pub use super::drawn::{DrawView, Place};
 use super::issuance::judge::ClaimWindow;
 use super::issuance::plans::Plans;
 use super::validity::Windows;
-use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, Round, Unit};
+use crate::domain::campaign::{Campaign, Duplicates, Eligibility, LostAt, Mode, Reservation, Round, Unit};
 use crate::domain::money::Fen;
 use crate::domain::person::MacKey;
 use crate::domain::pool::CellSupply;
@@ -179,6 +179,15 @@ impl RoundView {
 
     pub fn list_is_open(&self) -> bool {
         matches!(self.record.list, ListState::Open)
+    }
+
+    /// Whether a phone, device or account on the list refuses everybody else at once. Otherwise the closing list settles who is earliest,
+    /// which a round without a draw does not wait for.
+    pub fn keys_are_indexed(&self) -> bool {
+        let drawn = matches!(self.round.mode, Mode::Ballot | Mode::Rain);
+        self.reservation.as_ref().is_some_and(|terms| {
+            terms.more_keys().next().is_some() && (terms.duplicates == Duplicates::Reject || !drawn)
+        })
     }
 
     /// After this instant nothing can be claimed: the claim window's end, or the crediting of a ballot without one.
