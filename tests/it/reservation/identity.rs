@@ -203,6 +203,32 @@ fn what_a_channel_brings_later_meets_the_phones_that_are_there() {
     server.assert_audit_clean();
 }
 
+/// What no call can do is done by hand, and only the audit looks at it.
+#[test]
+fn the_audit_finds_two_people_with_one_phone() {
+    let (nodes, id, redis) = two_nodes(3);
+    let people = Resident::many(3);
+    for (person, phone) in people.iter().zip(["13800138000", "13800138001", "13800138002"]) {
+        reserve(&nodes[0], &id, person, phone).ok();
+    }
+    nodes[0].assert_audit_clean();
+    let mut store = redis::Client::open(redis.url.as_str()).expect("a client").get_connection().expect("a connection");
+    let mut records = Vec::new();
+    for key in redis::Commands::keys::<_, Vec<String>>(&mut store, "{s*}:c*:p:*").expect("keys") {
+        let found: Vec<(Vec<u8>, Vec<u8>)> = redis::Commands::hgetall(&mut store, &key).expect("records");
+        records.extend(found.into_iter().map(|(field, record)| (key.clone(), field, record)));
+    }
+    assert_eq!(records.len(), 3);
+    // The phone is what a record with one entry ends with.
+    let (_, _, first) = &records[0];
+    let (key, field, second) = &records[1];
+    let spoiled = [&second[..second.len() - 8], &first[first.len() - 8..]].concat();
+    redis::Commands::hset::<_, _, _, ()>(&mut store, key, field, spoiled).expect("a spoiled record");
+    let output = nodes[0].command(&["audit", "--json"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!((output.status.code(), said.matches("identity_held_twice").count()), (Some(1), 1), "{said}");
+}
+
 /// Two nodes over one store, and a published campaign with phones as keys.
 fn two_nodes(shards: u8) -> ([Server; 2], String, OwnRedis) {
     let redis = OwnRedis::start();
