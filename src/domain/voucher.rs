@@ -95,10 +95,10 @@ fn from_base32(text: &str) -> Option<u128> {
 /// What a record keeps about a unit; expiry is never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitState {
-    Available,
-    Held,
-    Used,
-    Revoked,
+    Available = 0,
+    Held = 1,
+    Used = 2,
+    Revoked = 3,
 }
 
 /// The byte of a unit: low two bits its state, the others how often a refund restored it.
@@ -122,6 +122,20 @@ impl UnitByte {
 
     pub fn restored(self) -> u8 {
         self.0 >> 2
+    }
+
+    /// In another state, restored as often as before.
+    pub fn into_state(self, state: UnitState) -> UnitByte {
+        UnitByte(self.0 & !3 | state as u8)
+    }
+
+    /// Writes the byte of unit `u`.
+    pub fn put(self, units: &mut Vec<u8>, u: u8) {
+        let place = usize::from(u);
+        if units.len() <= place {
+            units.resize(place + 1, 0);
+        }
+        units[place] = self.0;
     }
 }
 

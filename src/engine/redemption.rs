@@ -15,6 +15,7 @@ mod plan;
 mod redeem;
 mod refund;
 mod reverse;
+mod seen;
 mod sweep;
 mod transactions;
 
@@ -203,7 +204,7 @@ impl Engine {
         }
         let snapshot = self.view();
         let (payer, seen) = self.payer_seen(&snapshot, &merchant, ask, None).await?;
-        payer.require_code(&seen, None, self.settings.pay_code_step)?;
+        self.require_code(&payer, &seen, None)?;
         let seen = self.without_lapsed(&payer, seen, None).await?;
         let enrolled = plan::approved(&merchant, &snapshot);
         let place = limits::place_of(till, ask);

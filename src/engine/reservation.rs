@@ -139,9 +139,9 @@ impl Engine {
         if round.keys_are_indexed() {
             return self.enter_with_keys(view, round, reservation, &wanted, terms).await;
         }
-        let person = &wanted.person;
-        let member = Member::flat(person.bucket_key.clone(), wanted.bytes()).sharing(terms).view(view.number, view.rev);
-        let reply = self.store.call(&script::RESERVATION_ADD, &person.slot(), member).await?;
+        let keys = vec![wanted.person.bucket_key.clone()];
+        let member = Member::flat(keys, wanted.bytes()).sharing(terms).view(view.number, view.rev);
+        let reply = self.store.call(&script::RESERVATION_ADD, &wanted.person.slot(), member).await?;
         Ok(entered(view, round, channel, choice, &reply)?)
     }
 

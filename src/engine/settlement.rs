@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::domain::money::Fen;
+use crate::domain::order::transaction_id;
 use crate::domain::settlement::{Day, DayState, Kind, Statement, StatementLine, Summary};
 use crate::domain::time::{Ms, Zone};
 use crate::domain::voucher::VoucherRef;
@@ -52,7 +53,7 @@ impl<'a> Books<'a> {
         let (voucher_id, voucher_kind) = (self.names)(&voucher, pack.unwrap_or(u8::MAX));
         let line = StatementLine {
             order_id: posted.order_id.to_owned(),
-            transaction_id: posted.transaction_id.to_owned(),
+            transaction_id: posted.named.transaction_id(posted.merchant_id, posted.order_id),
             store: posted.store.to_owned(),
             terminal: posted.terminal.to_owned(),
             voucher_id,
@@ -77,7 +78,7 @@ struct Posted<'l> {
     u: u8,
     merchant_id: &'l str,
     order_id: &'l str,
-    transaction_id: &'l str,
+    named: Named<'l>,
     store: &'l str,
     terminal: &'l str,
     amount: i64,
@@ -85,21 +86,36 @@ struct Posted<'l> {
     kind: Kind,
 }
 
+/// What a line says of its transaction: a refund has a number of its own, any other is named by its order and attempt.
+enum Named<'l> {
+    Attempt(u32),
+    Refund(&'l str),
+}
+
+impl Named<'_> {
+    fn transaction_id(&self, merchant_id: &str, order_id: &str) -> String {
+        match self {
+            Named::Attempt(attempt) => transaction_id(merchant_id, order_id, *attempt),
+            Named::Refund(refund_id) => (*refund_id).to_owned(),
+        }
+    }
+}
+
 impl Posted<'_> {
     #[rustfmt::skip] // A table: one row per kind of line.
     fn of(line: &Line) -> Option<Posted<'_>> {
-        let (kind, subsidy, (c, f, p, u), merchant_id, order_id, transaction_id, store, terminal, amount) = match line {
-            Line::Confirmed { c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, .. }
-            | Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, .. } =>
-                (Kind::Redeem, *discount, (c, f, p, u), merchant_id, order_id, transaction_id, store, terminal, amount),
-            Line::Reversed { c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, .. } =>
-                (Kind::Reverse, -discount, (c, f, p, u), merchant_id, order_id, transaction_id, store, terminal, amount),
+        let (kind, subsidy, (c, f, p, u), merchant_id, order_id, named, store, terminal, amount) = match line {
+            Line::Confirmed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. }
+            | Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. } =>
+                (Kind::Redeem, *discount, (c, f, p, u), merchant_id, order_id, Named::Attempt(*attempt), store, terminal, amount),
+            Line::Reversed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. } =>
+                (Kind::Reverse, -discount, (c, f, p, u), merchant_id, order_id, Named::Attempt(*attempt), store, terminal, amount),
             Line::Refunded { c, f, p, u, share, merchant_id, order_id, refund_id, store, terminal, amount, .. } =>
-                (Kind::Refund, -share, (c, f, p, u), merchant_id, order_id, refund_id, store, terminal, amount),
+                (Kind::Refund, -share, (c, f, p, u), merchant_id, order_id, Named::Refund(refund_id), store, terminal, amount),
             _ => return None,
         };
         let (c, f, p, u, amount) = (*c, *f, *p, *u, *amount);
-        Some(Posted { c, f, p, u, merchant_id, order_id, transaction_id, store, terminal, amount, subsidy, kind })
+        Some(Posted { c, f, p, u, merchant_id, order_id, named, store, terminal, amount, subsidy, kind })
     }
 }
 
@@ -200,7 +216,7 @@ mod tests {
             discount,
             merchant_id: "m1".into(),
             order_id: order_id.into(),
-            transaction_id: "t1".into(),
+            attempt: 1,
             store: "=cmd()".into(),
             terminal: "".into(),
             amount: 6000,
@@ -252,7 +268,7 @@ mod tests {
                     discount: 1000,
                     merchant_id,
                     order_id: "A0".into(),
-                    transaction_id: "t1".into(),
+                    attempt: 1,
                     store,
                     terminal,
                     amount: 6000,
@@ -277,7 +293,8 @@ mod tests {
     fn a_cell_that_looks_like_a_formula_is_only_text() {
         let table = String::from_utf8(statement_csv(&books(&lines(), "2020-07-25")).unwrap()).unwrap();
         let rows: Vec<&str> = table.lines().collect();
-        assert_eq!(rows[1], "2020-07-25,m1,A1,t1,'=cmd(),,v0,pack3,6000,2000,redeem");
+        let transaction = transaction_id("m1", "A1", 1);
+        assert_eq!(rows[1], format!("2020-07-25,m1,A1,{transaction},'=cmd(),,v0,pack3,6000,2000,redeem"));
         assert_eq!(rows[2], "2020-07-25,m1,A1,R1,,,v0,pack3,2500,-700,refund");
     }
 }

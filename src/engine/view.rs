@@ -87,6 +87,13 @@ impl CampaignView {
         self.record.state == State::Published
     }
 
+    /// Whether anybody can have a pack of it: a drawn round issues none before its draw.
+    pub fn may_have_issued(&self) -> bool {
+        self.rounds
+            .iter()
+            .any(|round| round.draw.is_some() || matches!(round.round.mode, Mode::FirstCome | Mode::Grant))
+    }
+
     pub fn is_paused(&self, scope: Scope) -> bool {
         self.record.paused.contains(&scope)
     }

@@ -1,16 +1,14 @@
 //! A resident's wallet over all campaigns, and the pay code that a till scans.
 
 use rand::RngExt;
-use rmpv::Value;
 use sha2::{Digest, Sha256};
 
 use super::Engine;
-use super::redemption::KnownPayer;
 use super::resident::Resident;
 use super::view::{CampaignView, RoundView};
 use crate::domain::campaign::Unclaimed;
 use crate::domain::money::Fen;
-use crate::domain::order::OrderState;
+use crate::domain::order::{OrderState, transaction_id};
 use crate::domain::paycode::{self, PayCode};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
@@ -200,7 +198,7 @@ impl Engine {
             let Some((_, view)) = own.get(&c).filter(|(field, _)| *field == f) else { return };
             transactions.push(WalletTransaction {
                 kind,
-                transaction_id: transaction_id.cloned(),
+                transaction_id: transaction_id,
                 voucher_id: codec.id(&VoucherRef { c, shard: resident.shard, f, p, u }),
                 campaign_id: view.id.clone(),
                 discount_amount: Fen(discount),
@@ -218,14 +216,15 @@ impl Engine {
         for _ in 0..4 {
             let code = PayCode::new(resident.shard, rand::rng().random());
             let expires = self.now() + self.settings.pay_code_step;
-            let args =
-                vec![bytes(&resident.root.0), Value::from(resident.channel.as_str()), int(expires), int(paycode::KEPT)];
+            let channel = resident.channel.clone();
+            let record = PayCodeRecord { root: resident.root, channel, expires, order: None };
+            let args = vec![bytes(&record.encode()), int(paycode::KEPT)];
             let member = Member::new(vec![keys::pay_code(resident.shard, code.as_str())], args);
             let reply = self.store.call(&script::PAY_CODE_PUT, &Slot::Shard(resident.shard), member).await?;
             if reply.refused() == Some("pay_code_taken") {
                 continue;
             }
-            self.codes.put(&code, KnownPayer { root: resident.root, channel: resident.channel.clone() });
+            self.codes.put(&code, record);
             return Ok(ShownCode {
                 qr: code.qr(),
                 pay_code: code.as_str().to_owned(),
@@ -271,18 +270,20 @@ impl Engine {
     }
 }
 
-type Event<'a> = (&'static str, u16, [u8; 9], u8, u8, i64, Option<&'a String>);
+type Event = (&'static str, u16, [u8; 9], u8, u8, i64, Option<String>);
 
-fn voucher_event(line: &Line) -> Option<Event<'_>> {
+fn voucher_event(line: &Line) -> Option<Event> {
     match line {
         Line::Held { c, f, p, u, discount, .. } => Some(("hold", *c, f.0, *p, *u, *discount, None)),
-        Line::Confirmed { c, f, p, u, discount, transaction_id, .. }
-        | Line::Redeemed { c, f, p, u, discount, transaction_id, .. } => {
-            Some(("redeem", *c, f.0, *p, *u, *discount, Some(transaction_id)))
+        Line::Confirmed { c, f, p, u, discount, merchant_id, order_id, attempt, .. }
+        | Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, attempt, .. } => {
+            let transaction = transaction_id(merchant_id, order_id, *attempt);
+            Some(("redeem", *c, f.0, *p, *u, *discount, Some(transaction)))
         }
         Line::Released { c, f, p, u, discount, .. } => Some(("release", *c, f.0, *p, *u, *discount, None)),
-        Line::Reversed { c, f, p, u, discount, transaction_id, .. } => {
-            Some(("reverse", *c, f.0, *p, *u, *discount, Some(transaction_id)))
+        Line::Reversed { c, f, p, u, discount, merchant_id, order_id, attempt, .. } => {
+            let transaction = transaction_id(merchant_id, order_id, *attempt);
+            Some(("reverse", *c, f.0, *p, *u, *discount, Some(transaction)))
         }
         Line::Refunded { c, f, p, u, share, .. } => Some(("refund", *c, f.0, *p, *u, *share, None)),
         _ => None,

@@ -14,6 +14,8 @@ use super::script::{Args, Form, Member, Reply, Script, Shared};
 
 /// Members per call: larger batches cost more per member and block the store longer.
 const BATCH: usize = 64;
+/// Keys that the members of a call name: each has its place in a byte, beside the slot's own two.
+const KEYS: usize = 240;
 /// From this many on a call is worth sending while another one is on its way; fewer wait for its answer and meanwhile become more.
 const WORTHWHILE: usize = 32;
 
@@ -61,28 +63,39 @@ async fn run(wire: Arc<Wire>, slot: Slot, mut receiver: mpsc::Receiver<Waiting>)
     }
 }
 
-/// Splits what waits into calls: one script, one view per campaign and at most [`BATCH`] members each.
-fn groups(waiting: impl Iterator<Item = Waiting>) -> Vec<Vec<Waiting>> {
-    let mut groups: Vec<Vec<Waiting>> = Vec::new();
+/// Members of one call, and how many keys they name.
+struct Group {
+    members: Vec<Waiting>,
+    keys: usize,
+}
+
+/// Splits what waits into calls: one script, one view per campaign, at most [`BATCH`] members and [`KEYS`] keys each.
+fn groups(waiting: impl Iterator<Item = Waiting>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
     for one in waiting {
+        let keys = one.member.keys.len();
         // A handful of kinds at most wait together; the latest group of a kind is the one that has room.
-        let fits = |group: &&mut Vec<Waiting>| {
-            let kind = &group[0];
-            group.len() < BATCH && std::ptr::eq(kind.script, one.script) && kind.member.views == one.member.views
+        let fits = |group: &&mut Group| {
+            let kind = &group.members[0];
+            let room = group.members.len() < BATCH && group.keys + keys <= KEYS;
+            room && std::ptr::eq(kind.script, one.script) && kind.member.views == one.member.views
         };
         match groups.iter_mut().rev().find(fits) {
-            Some(group) => group.push(one),
+            Some(group) => {
+                group.keys += keys;
+                group.members.push(one);
+            }
             None => {
-                let mut group = Vec::with_capacity(BATCH);
-                group.push(one);
-                groups.push(group);
+                let mut members = Vec::with_capacity(BATCH);
+                members.push(one);
+                groups.push(Group { members, keys });
             }
         }
     }
     groups
 }
 
-async fn send(wire: &Wire, slot: &Slot, mut group: Vec<Waiting>) {
+async fn send(wire: &Wire, slot: &Slot, Group { members: mut group, .. }: Group) {
     // Who has stopped waiting was told that the outcome is unknown; what was never sent need not happen any more.
     group.retain(|one| !one.answer.is_closed());
     let Some(first) = group.first() else { return };
@@ -152,27 +165,23 @@ struct Encoder<'a> {
 
 impl<'a> Encoder<'a> {
     fn member(&mut self, member: &'a Member) -> Vec<u8> {
-        let shared = member.shared.as_deref().map(|one| self.shared_place(one));
         match &member.form {
             Form::Flat(bytes) => {
                 // A place that does not fit must never name another person's key.
-                let place = |n: usize| u8::try_from(n).expect("a call has at most 64 members with one key each");
-                let mut flat = Vec::with_capacity(bytes.len() + 2);
-                flat.push(place(self.key_place(&member.keys[0])));
-                flat.push(place(shared.unwrap_or_default()));
+                let byte = |n: usize| u8::try_from(n).expect("the keys of a call are bounded");
+                let mut flat = Vec::with_capacity(bytes.len() + 8);
+                flat.extend([byte(member.keys.len()), byte(member.shared.len())]);
+                flat.extend(member.keys.iter().map(|key| byte(self.key_place(key))));
+                flat.extend(member.shared.iter().map(|one| byte(self.shared_place(one))));
                 flat.extend_from_slice(bytes);
                 flat
             }
             Form::Packed(args) => {
                 let mut own = Args::with_capacity(args.bytes.len() + 8);
-                let more = 1 + u32::from(shared.is_some());
-                rmp::encode::write_array_len(&mut own.bytes, args.count + more).expect("writing to memory cannot fail");
+                rmp::encode::write_array_len(&mut own.bytes, args.count + 1).expect("writing to memory cannot fail");
                 own = own.list(|list| member.keys.iter().fold(list, |list, key| list.int(self.key_place(key) as i64)));
                 own.bytes.extend_from_slice(&args.bytes);
-                match shared {
-                    Some(place) => own.int(place as i64).bytes,
-                    None => own.bytes,
-                }
+                own.bytes
             }
         }
     }
@@ -186,10 +195,11 @@ impl<'a> Encoder<'a> {
     }
 
     fn shared_place(&mut self, one: &'a Shared) -> usize {
-        let known = self.shared.iter().position(|known| std::ptr::eq(*known, one)).unwrap_or_else(|| {
-            self.shared.push(one);
-            self.shared.len() - 1
-        });
+        let known =
+            self.shared.iter().position(|known| std::ptr::eq(*known, one) || *known == one).unwrap_or_else(|| {
+                self.shared.push(one);
+                self.shared.len() - 1
+            });
         known + 1
     }
 }
@@ -218,7 +228,7 @@ pub(super) fn decode(
         .skip(2)
         .map(|item| match item {
             redis::Value::Int(n) => Ok(Reply::number(*n, now)),
-            redis::Value::BulkString(bytes) => Reply::decode(bytes),
+            redis::Value::BulkString(bytes) => Reply::of_bytes(bytes),
             _ => Err(StoreError::malformed("reply")),
         })
         .collect())

@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 use crate::domain::account::AccountDigest;
 
 /// Version of all names and record formats below.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// Persons per bucket that keep a bucket's hash a listpack and its share of the key's overhead small.
 pub const PERSONS_PER_BUCKET: u64 = 16;
@@ -153,6 +153,11 @@ pub fn cell(campaign: u16, round: u8, channel: u8, pack: u8) -> String {
     format!("n:{campaign}:{round}:{channel}:{pack}")
 }
 
+/// Counter of a cell's money that expires at an hour since the epoch.
+pub fn outstanding_counter(cell: &str, hour: i64) -> String {
+    format!("{cell}:out:{hour}")
+}
+
 /// Prefix of the counters of a round, by channel and choice.
 pub fn round_counters(campaign: u16, round: u8) -> String {
     format!("n:{campaign}:{round}")
@@ -199,6 +204,7 @@ mod tests {
         );
         assert_eq!(config("campaigns"), ["{cfg}:campaigns".to_owned(), "{cfg}:campaigns:v".to_owned()]);
         assert_eq!(cell(7, 0, 1, 2), "n:7:0:1:2");
+        assert_eq!(outstanding_counter("n:7:0:1:2", 443_160), "n:7:0:1:2:out:443160");
         assert_eq!(Slot::Pool(7, 0).header(), "{r.7.0}:h");
     }
 }

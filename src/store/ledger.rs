@@ -92,15 +92,15 @@ lines! {
     Held "H" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, ok: OrderKey }
     /// held -> redeemed.
     Confirmed "K" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, merchant_id: String, order_id: String,
-        transaction_id: String, store: String, terminal: String, amount: i64, category: String }
+        attempt: u32, store: String, terminal: String, amount: i64, category: String }
     /// outstanding -> redeemed, in one call or by a late confirm.
     Redeemed "D" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, merchant_id: String, order_id: String,
-        transaction_id: String, store: String, terminal: String, amount: i64, category: String }
+        attempt: u32, store: String, terminal: String, amount: i64, category: String }
     /// held -> `to`; why = cancel, expire or reverse.
     Released "X" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, ok: OrderKey, to: To, why: String }
     /// redeemed -> `to`.
     Reversed "V" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, merchant_id: String, order_id: String,
-        transaction_id: String, store: String, terminal: String, amount: i64, to: To }
+        attempt: u32, store: String, terminal: String, amount: i64, to: To }
     /// The issuer's share of a refund leaves redeemed; to outstanding = the voucher is given back whole.
     Refunded "F" { c: u16, f: PersonField, p: u8, u: u8, share: i64, discount: i64, merchant_id: String, order_id: String,
         refund_id: String, store: String, terminal: String, amount: i64, to: To }
@@ -313,6 +313,11 @@ fn decode_fields(fields: &[Value]) -> Result<(Ms, Vec<Line>), String> {
 pub fn decode_lines(packed: &[u8]) -> Result<Vec<Line>, String> {
     let stored: Vec<Stored> = rmp_serde::from_slice(packed).map_err(|error| error.to_string())?;
     Ok(stored.into_iter().flat_map(|one| one.0).collect())
+}
+
+/// The stored form of one line.
+pub fn encode_line(line: &Line) -> Vec<u8> {
+    rmp_serde::to_vec(line).expect("a line holds nothing that msgpack cannot say")
 }
 
 /// The stored form of lines, as the scripts write it where nothing is joined.

@@ -15,6 +15,7 @@ pub mod orders;
 pub mod probe;
 pub mod read;
 pub mod record;
+pub mod redemption;
 pub mod script;
 pub mod snapshot;
 

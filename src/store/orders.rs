@@ -1,12 +1,14 @@
 //! Stored forms of the till: orders, the merchant's directory of them, lapsing holds and pay codes; written by the scripts, read here.
 
+use std::sync::Arc;
+
 use rmpv::Value;
 
 use super::keys::{self, Slot};
-use super::script::{self, Args, Member, Reply, Script, bytes, raw};
+use super::script::{self, Args, Member, Reply, Script, Shared, raw};
 use super::{Store, StoreError};
 use crate::domain::money::Fen;
-use crate::domain::order::{Order, OrderKey, OrderState, OrderUnit, Receipt, Refunded, Reversal, Was};
+use crate::domain::order::{Fingerprint, Order, OrderKey, OrderState, OrderUnit, Receipt, Refunded, Reversal, Was};
 use crate::domain::person::Root;
 use crate::domain::time::Ms;
 
@@ -29,6 +31,7 @@ pub struct DirectoryEntry {
 /// Shard of an order that was never on one.
 pub const NO_SHARD: u8 = 255;
 
+/// Bytes in the store: 12 of the order or zeros, root pseudonym 32, expires u64, channel.
 #[derive(Clone, PartialEq)]
 pub struct PayCodeRecord {
     pub root: Root,
@@ -46,17 +49,26 @@ impl StoredOrder {
 }
 
 impl PayCodeRecord {
-    pub fn decode(mut bytes: &[u8]) -> Result<PayCodeRecord, StoreError> {
-        let broken = || StoreError::Broken("pay code".into());
-        let value = rmpv::decode::read_value(&mut bytes).map_err(|_| broken())?;
-        let mut root = [0; 32];
-        let stored = raw(part(&value, 0));
-        if stored.len() != root.len() {
-            return Err(broken());
-        }
-        root.copy_from_slice(stored);
-        let order = OrderKey::try_from(raw(part(&value, 3))).ok();
-        Ok(PayCodeRecord { root: Root(root), channel: text(part(&value, 1)), expires: number(part(&value, 2)), order })
+    pub fn decode(bytes: &[u8]) -> Result<PayCodeRecord, StoreError> {
+        PayCodeRecord::read(bytes).ok_or_else(|| StoreError::Broken("pay code".into()))
+    }
+
+    fn read(bytes: &[u8]) -> Option<PayCodeRecord> {
+        let (order, rest) = bytes.split_first_chunk::<12>()?;
+        let (root, rest) = rest.split_first_chunk::<32>()?;
+        let (expires, channel) = rest.split_first_chunk::<8>()?;
+        let order = Some(*order).filter(|key| *key != OrderKey::default());
+        let channel = std::str::from_utf8(channel).ok()?.to_owned();
+        Some(PayCodeRecord { root: Root(*root), channel, expires: Ms::from_be_bytes(*expires), order })
+    }
+
+    /// All that is behind the order: it never changes while the code lives.
+    pub fn whose(&self) -> Vec<u8> {
+        [&self.root.0[..], &self.expires.to_be_bytes(), self.channel.as_bytes()].concat()
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        [&self.order.unwrap_or_default()[..], &self.whose()].concat()
     }
 }
 
@@ -76,9 +88,46 @@ impl Store {
 
     /// One field, read together with what others read of the slot.
     async fn read_one(&self, slot: &Slot, key: String, field: &OrderKey) -> Result<Option<Vec<u8>>, StoreError> {
-        let member = Member::packed(vec![key], Args::default().list(|fields| fields.bytes(field)));
-        let reply = self.call(&script::WALLET_READ, slot, member).await?;
-        Ok(Some(reply.bytes(1).to_vec()).filter(|value| !value.is_empty()))
+        let (_, mut values) = self.read(slot, &[(key, field.to_vec())]).await?;
+        Ok(values.pop().filter(|value| !value.is_empty()))
+    }
+
+    /// Several fields of one slot, all read at one instant.
+    async fn read(&self, slot: &Slot, fields: &[(String, Vec<u8>)]) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
+        let names = fields.iter().map(|(key, _)| key.clone()).collect();
+        let wanted = fields.iter().fold(Vec::with_capacity(48), |mut out, (_, field)| {
+            out.push(u8::try_from(field.len()).expect("names of fields are short"));
+            out.extend_from_slice(field);
+            out
+        });
+        let reply = self.call(&script::WALLET_READ, slot, Member::flat(names, wanted)).await?;
+        values_read(reply.bytes(0), fields.len()).ok_or_else(|| StoreError::malformed("reading"))
+    }
+
+    /// Several fields of one shard, all read at one instant; an empty value is an absent field.
+    pub async fn read_together(
+        &self,
+        shard: u8,
+        fields: &[(String, Vec<u8>)],
+    ) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
+        self.read(&Slot::Shard(shard), fields).await
+    }
+
+    /// Finds or opens an order in its merchant's directory. `asked` is what all orders of the merchant ask for.
+    pub async fn open_order(
+        &self,
+        merchant: &str,
+        key: &OrderKey,
+        fingerprint: &Fingerprint,
+        shard: u8,
+        asked: Arc<Shared>,
+    ) -> Result<Reply, StoreError> {
+        let slot = self.merchant_slot(merchant);
+        // {open, first attempt, shard, fingerprint, nothing held of caps}
+        let entry = Args::default().list(|entry| entry.int(1).int(1).int(shard).bytes(fingerprint).list(|none| none));
+        let bytes = [&key[..], &entry.bytes].concat();
+        let member = Member::flat(vec![keys::directory_bucket(slot, key)], bytes).sharing(asked);
+        self.call(&script::ORDER_OPEN, &Slot::Merchant(slot), member).await
     }
 
     /// A step of an order in its merchant's directory; every one of them names the order first.
@@ -109,19 +158,19 @@ impl Store {
         let listed: Vec<(Vec<u8>, Ms)> = self.query(&command).await?;
         Ok(listed.into_iter().filter_map(|(key, until)| Some((OrderKey::try_from(key).ok()?, until))).collect())
     }
+}
 
-    /// Several fields of one shard, all read at one instant; an empty value is an absent field.
-    pub async fn read_together(
-        &self,
-        shard: u8,
-        fields: &[(String, Vec<u8>)],
-    ) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
-        let names = fields.iter().map(|(key, _)| key.clone()).collect();
-        let wanted = Value::Array(fields.iter().map(|(_, field)| bytes(field)).collect());
-        let reply = self.call(&script::WALLET_READ, &Slot::Shard(shard), Member::new(names, vec![wanted])).await?;
-        let values = (0..fields.len()).map(|index| reply.bytes(index + 1).to_vec()).collect();
-        Ok((reply.int(0), values))
+/// The instant as a double, then length and bytes of each value.
+fn values_read(bytes: &[u8], count: usize) -> Option<(Ms, Vec<Vec<u8>>)> {
+    let (now, mut rest) = bytes.split_first_chunk::<8>()?;
+    let mut values = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (length, behind) = rest.split_first_chunk::<4>()?;
+        let (value, behind) = behind.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        values.push(value.to_vec());
+        rest = behind;
     }
+    Some((f64::from_be_bytes(*now) as Ms, values))
 }
 
 /// A unit as the scripts take it: the n-th key of the member is its person's bucket, and its validity ends at `end`.

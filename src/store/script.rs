@@ -81,8 +81,8 @@ scripts! {
 pub struct Member {
     pub keys: Vec<String>,
     pub(super) form: Form,
-    /// What it has in common with others of its batch; the script gets the place of it.
-    pub(super) shared: Option<Arc<Shared>>,
+    /// What it has in common with others of its batch; the script gets the places of it.
+    pub(super) shared: Vec<Arc<Shared>>,
     /// The node's view of a campaign, checked against the shard's before anything is judged.
     pub views: Vec<(u16, u64)>,
 }
@@ -90,9 +90,9 @@ pub struct Member {
 /// How a script reads a member.
 #[derive(Clone, Debug)]
 pub(super) enum Form {
-    /// A msgpack array: places of the keys, arguments, place of what is shared.
+    /// A msgpack array: places of the keys, then the arguments.
     Packed(Args),
-    /// Bytes: place of the one key, place of what is shared or 0, and these. A fifth of the cost, for the scripts that a rain runs.
+    /// Bytes: number of keys, number of what is shared, a place of each, and these. A fifth of the cost, for the scripts of a rush.
     Flat(Vec<u8>),
 }
 
@@ -103,15 +103,16 @@ impl Member {
 
     /// For the hot transitions, which write their arguments without building values first.
     pub fn packed(keys: Vec<String>, args: Args) -> Member {
-        Member { keys, form: Form::Packed(args), shared: None, views: Vec::new() }
+        Member { keys, form: Form::Packed(args), shared: Vec::new(), views: Vec::new() }
     }
 
-    pub fn flat(key: String, bytes: Vec<u8>) -> Member {
-        Member { keys: vec![key], form: Form::Flat(bytes), shared: None, views: Vec::new() }
+    pub fn flat(keys: Vec<String>, bytes: Vec<u8>) -> Member {
+        Member { keys, form: Form::Flat(bytes), shared: Vec::new(), views: Vec::new() }
     }
 
+    /// Only flat members share.
     pub fn sharing(mut self, shared: Arc<Shared>) -> Member {
-        self.shared = Some(shared);
+        self.shared.push(shared);
         self
     }
 
@@ -128,8 +129,8 @@ pub struct Args {
     pub(super) count: u32,
 }
 
-/// A list of arguments that many members have in common: packed once, sent once per call, unpacked once by the script.
-#[derive(Debug)]
+/// A list of arguments that many members have in common: sent once per call, unpacked once by the script. Equal ones are one.
+#[derive(Debug, PartialEq)]
 pub struct Shared(pub(super) Vec<u8>);
 
 impl Shared {
@@ -216,7 +217,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(super) fn decode(mut bytes: &[u8]) -> Result<Reply, StoreError> {
+    fn decode(mut bytes: &[u8]) -> Result<Reply, StoreError> {
         let value = rmpv::decode::read_value(&mut bytes).map_err(|_| StoreError::malformed("reply"))?;
         let Value::Array(mut details) = value else { return Err(StoreError::malformed("reply")) };
         if details.is_empty() {
@@ -224,6 +225,14 @@ impl Reply {
         }
         let word = details.remove(0).as_str().unwrap_or_default().to_owned();
         Ok(Reply { word: Cow::Owned(word), details })
+    }
+
+    /// Bytes of the script's own, behind a zero, which no msgpack array begins with.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Result<Reply, StoreError> {
+        match bytes.split_first() {
+            Some((0, own)) => Ok(Reply { word: Cow::Borrowed("bytes"), details: vec![Value::Binary(own.to_vec())] }),
+            _ => Reply::decode(bytes),
+        }
     }
 
     /// A number is short for ok with the number, and with the second that the call named as its now.

@@ -156,20 +156,8 @@ impl Sim {
         self.record(n).holds.clear();
         self.redeemed("0:held", u);
         self.orders.entry(order_key(order)).or_default().state = 2;
-        let Line::Redeemed {
-            c,
-            f,
-            p,
-            u,
-            discount,
-            merchant_id,
-            order_id,
-            transaction_id,
-            store,
-            terminal,
-            amount,
-            category,
-        } = redeemed_line(n, u, order)
+        let Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, category } =
+            redeemed_line(n, u, order)
         else {
             unreachable!()
         };
@@ -181,7 +169,7 @@ impl Sim {
             discount,
             merchant_id,
             order_id,
-            transaction_id,
+            attempt,
             store,
             terminal,
             amount,
@@ -236,7 +224,7 @@ impl Sim {
             discount,
             merchant_id: "m1".into(),
             order_id: order.into(),
-            transaction_id: "t".into(),
+            attempt: 1,
             store: String::new(),
             terminal: String::new(),
             amount: 6000,
@@ -320,7 +308,7 @@ pub fn redeemed_line(n: u32, u: u8, order: &str) -> Line {
         discount: UNITS[usize::from(u)],
         merchant_id: "m1".into(),
         order_id: order.into(),
-        transaction_id: "t".into(),
+        attempt: 1,
         store: "s1".into(),
         terminal: "t1".into(),
         amount: 6000,

@@ -88,7 +88,7 @@ fn issue_member(
 ) -> Member {
     let place = PlanPlace { round: round.index, channel, pack, supply, shard: person.shard };
     let plan = view.plans.at(place, at, || plan(engine, view, round, place, at));
-    Member::flat(person.bucket_key.clone(), person.pseudonym.0.to_vec()).sharing(plan).view(view.number, view.rev)
+    Member::flat(vec![person.bucket_key.clone()], person.pseudonym.0.to_vec()).sharing(plan).view(view.number, view.rev)
 }
 
 /// What all members say who are issued this pack now, and until when it holds.

@@ -1,16 +1,20 @@
-//! Applying a plan on the payer's shard: the order that it makes, and what the script needs to make it.
+//! Applying a plan on the payer's shard: the order that it makes, and what becomes of the records that it was made of.
 
 use super::limits::{keeps_place, place_of};
-use super::moves::Moves;
-use super::plan::{Planned, Seen, shown_terminal, till_args};
+use super::plan::{PersonAt, Planned, shown_terminal};
 use super::redeem::Call;
-use crate::domain::limit::Place;
-use crate::domain::order::{Order, OrderState, Receipt, transaction_id};
+use super::seen::{Seen, StoredRecord};
+use crate::domain::limit::{Keeper, Place, facts};
+use crate::domain::money::Fen;
+use crate::domain::order::{Order, OrderKey, OrderState, OrderUnit, Receipt};
+use crate::domain::time::Ms;
+use crate::domain::voucher::{UnitByte, UnitState};
+use crate::engine::view::CampaignView;
 use crate::engine::{Engine, Failure};
-use crate::store::keys::{self, Slot};
-use crate::store::orders::around_instant;
-use crate::store::script::{self, Args};
-use crate::store::{Reply, StoreError};
+use crate::store::ledger::{Bytes, Line};
+use crate::store::record::{Hold, PersonRecord, Usage, WITH_THE_CALL};
+use crate::store::redemption::{RecordChange, Redemption};
+use crate::store::{Reply, StoreError, keys::Slot, script};
 
 impl Engine {
     /// What the shard says, and the order as it stands there if it says `ok`, but for its instant.
@@ -18,30 +22,121 @@ impl Engine {
         &self,
         call: &Call<'_>,
         attempt: u32,
-        planned: &(Planned, Seen),
-    ) -> Result<(Reply, Order), StoreError> {
-        let ((plan, seen), payer, ask) = (planned, call.payer, call.ask);
-        let place = place_of(call.till, ask);
-        let moves = Moves::new(call.snapshot, payer.shard, &call.key, &plan.units, &place, seen.now);
-        let mut moves = moves.map_err(|failure| match failure {
-            Failure::Store(error) => error,
-            Failure::Refusal(refusal) => StoreError::Broken(refusal.code.as_str().to_owned()),
-        })?;
-        let code = payer.code.as_ref();
-        let code_key = code.map_or(0, |code| moves.key(keys::pay_code(payer.shard, code.as_str())));
+        (plan, seen): &(Planned, Seen),
+    ) -> Result<(Reply, Order), Failure> {
+        let payer = call.payer;
+        let place = place_of(call.till, call.ask);
         let order = order_of(call, attempt, plan, &place);
-        let before = Args::with_capacity(512).bytes(call.key).int(attempt).bytes(call.fingerprint);
-        let member = moves.member(before.int(order.hold_seconds), |args| {
-            let [head, tail] = around_instant(&order);
-            let args = args.int(code_key as i64).bytes(head).bytes(tail).int(ask.amount.0);
-            if !order.captured() {
-                return args.list(|none| none);
-            }
-            let transaction = transaction_id(&call.till.merchant_id, call.order_id, attempt);
-            args.list(till_args(call.till, call.order_id, &transaction, &ask.store, &ask.terminal, &ask.category))
-        });
+        let ends = order.units.iter().map(|unit| end_of(call, unit)).collect::<Result<Vec<Ms>, _>>()?;
+        let code = payer.code.as_ref().zip(seen.code.as_ref());
+        let code_ends = code.map(|(_, record)| record.expires + self.settings.pay_code_step);
+        let people = payer.people.iter().zip(&seen.records);
+        let taken: Vec<(&PersonAt, &StoredRecord)> = people
+            .filter_map(|(person, record)| Some((person, record.as_ref()?)))
+            .filter(|(person, _)| order.units.iter().any(|unit| unit.c == person.view.number))
+            .collect();
+        let change =
+            |(person, record): &(&PersonAt, &StoredRecord)| change_of(call, &order, person, record, &place, seen.now);
+        let records = taken.iter().map(change).collect::<Result<_, _>>()?;
+        let lines: Vec<Line> = order.units.iter().map(|unit| line_of(call, &order, unit)).collect();
+        let valid_until = ends.iter().copied().chain(code_ends).min().unwrap_or_default();
+        let redemption =
+            Redemption { shard: payer.shard, key: &call.key, order: &order, valid_until, records, code, lines: &lines };
+        let member = redemption.member(&ends);
+        let member = taken.iter().fold(member, |member, (at, _)| member.view(at.view.number, at.view.rev));
         let reply = self.store.call(&script::ORDER_REDEEM, &Slot::Shard(payer.shard), member).await?;
         Ok((reply, order))
+    }
+}
+
+/// The end of a voucher's validity.
+fn end_of(call: &Call<'_>, unit: &OrderUnit) -> Result<Ms, StoreError> {
+    let view = call.payer.view_of(unit.c);
+    let received = unit.received_s * 1_000;
+    let window = view
+        .and_then(|view| view.campaign.unit_window(usize::from(unit.round), usize::from(unit.pack), unit.u, received));
+    window.map(|window| window.end).ok_or_else(|| StoreError::Broken("a unit has no window".into()))
+}
+
+/// A record with the order's vouchers taken and its uses of limits counted. The plan was made within the limits; what passes one here
+/// is told as they would be.
+fn change_of(
+    call: &Call<'_>,
+    order: &Order,
+    person: &PersonAt,
+    record: &StoredRecord,
+    place: &Place,
+    now: Ms,
+) -> Result<RecordChange, Failure> {
+    let mut becomes = record.person.clone();
+    for unit in order.units.iter().filter(|unit| unit.c == person.view.number) {
+        take(&mut becomes, unit, &call.key, order.captured());
+        count_uses(&mut becomes, &person.view, unit, place, now)?;
+    }
+    Ok(RecordChange {
+        bucket_key: person.bucket_key.clone(),
+        field: person.field,
+        seen: record.bytes.clone(),
+        becomes: becomes.pieces(),
+    })
+}
+
+fn take(record: &mut PersonRecord, unit: &OrderUnit, key: &OrderKey, captured: bool) {
+    let Some(pack) = record.packs.get_mut(usize::from(unit.p)) else { return };
+    let state = if captured { UnitState::Used } else { UnitState::Held };
+    UnitByte::of(&pack.units, unit.u).into_state(state).put(&mut pack.units, unit.u);
+    record.holds.retain(|hold| (hold.pack, hold.unit) != (unit.p, unit.u));
+    if !captured {
+        record.holds.push(Hold { pack: unit.p, unit: unit.u, until: WITH_THE_CALL, order: key.to_vec() });
+    }
+}
+
+/// Older periods of a counted limit leave the record: it stays small.
+fn count_uses(
+    record: &mut PersonRecord,
+    view: &CampaignView,
+    unit: &OrderUnit,
+    place: &Place,
+    now: Ms,
+) -> Result<(), Failure> {
+    let of_person = facts(&view.campaign, &view.zone, unit.of_pack(), place, now);
+    for mut fact in of_person.into_iter().filter(|fact| fact.keeper == Keeper::Person) {
+        let same = |used: &Usage| (used.limit, used.period) == (fact.number, fact.period) && used.entity == fact.entity;
+        let known = record.usage.iter().find(|used| same(used));
+        (fact.count, fact.amount) = known.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();
+        if !fact.admits(1, unit.discount) {
+            return Err(fact.reached().into());
+        }
+        record.usage.retain(|used| !same(used) && (used.limit != fact.number || used.period >= fact.period));
+        record.usage.push(Usage {
+            limit: fact.number,
+            entity: fact.entity.to_vec(),
+            period: fact.period,
+            count: fact.count + 1,
+            amount: (fact.amount + unit.discount).0,
+        });
+    }
+    Ok(())
+}
+
+fn line_of(call: &Call<'_>, order: &Order, unit: &OrderUnit) -> Line {
+    let (c, f, p, u, discount) = (unit.c, Bytes(unit.f), unit.p, unit.u, unit.discount.0);
+    if !order.captured() {
+        return Line::Held { c, f, p, u, discount, ok: Bytes(call.key) };
+    }
+    Line::Redeemed {
+        c,
+        f,
+        p,
+        u,
+        discount,
+        merchant_id: call.till.merchant_id.clone(),
+        order_id: call.order_id.to_owned(),
+        attempt: order.attempt,
+        store: order.receipt.store.clone(),
+        terminal: order.receipt.terminal.clone(),
+        amount: order.amount.0,
+        category: call.ask.category.clone(),
     }
 }
 

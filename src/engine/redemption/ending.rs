@@ -6,9 +6,7 @@ use super::plan::till_args;
 use super::redeem::refused;
 use super::{Answered, OrderView, TRIES, Till, contended};
 use crate::domain::money::Fen;
-use crate::domain::order::{
-    LATE_CONFIRM, Order, OrderKey, OrderState, hold_id, limit_entity, order_key, transaction_id,
-};
+use crate::domain::order::{LATE_CONFIRM, Order, OrderKey, OrderState, hold_id, limit_entity, order_key};
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::{Engine, Failure};
 use crate::store::keys::Slot;
@@ -80,9 +78,7 @@ impl Engine {
         stored: &StoredOrder,
     ) -> Result<Option<Order>, Failure> {
         let order = &stored.order;
-        let transaction = transaction_id(&till.merchant_id, order_id, order.attempt);
-        let receipt = &order.receipt;
-        let named = till_args(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category);
+        let named = till_args(till, order_id, order.attempt, &order.receipt);
         self.cap_again(till, key, order).await?;
         let moves = Moves::of_order(&self.view(), shard, key, order, limit_entity(&till.merchant_id))?;
         let member = moves.into_member(key, &stored.bytes, |args| args.int(LATE_CONFIRM).list(named));

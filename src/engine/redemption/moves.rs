@@ -81,12 +81,6 @@ impl Moves {
         Moves::new(snapshot, shard, key, &order.units, &place_of_order(order, merchant), order.t0)
     }
 
-    /// One more key, and its place among the member's keys.
-    pub(super) fn key(&mut self, key: String) -> usize {
-        self.keys.push(key);
-        self.keys.len()
-    }
-
     /// The place of a key among the member's keys.
     pub(super) fn place_of(&self, key: &str) -> Option<usize> {
         self.keys.iter().position(|known| known == key).map(|index| index + 1)

@@ -33,11 +33,12 @@ impl KnownPayer {
 
     pub(super) fn wallet_on(&self, snapshot: &Snapshot, merchant: &MerchantView, shard: u8) -> PayerView {
         let mut views: Vec<&Arc<CampaignView>> =
-            snapshot.by_number.values().filter(|view| usable(view, merchant)).collect();
+            snapshot.by_number.values().filter(|view| usable(view, merchant) && view.may_have_issued()).collect();
         views.sort_unstable_by_key(|view| view.number);
         let field = |view: &CampaignView| self.root.in_campaign(&view.pseudonym_key).field();
         PayerView {
             shard,
+            root: Some(self.root),
             people: views.into_iter().map(|view| PersonAt::new(view, shard, field(view))).collect(),
             channel: Some(self.channel.clone()),
             code: None,

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::limits::{Caps, cap_names, facts_used};
 use super::listed::Unlisted;
+use super::seen::Seen;
 use super::{Ask, KnownPayer, Payer, Till};
 use crate::domain::basket::{self, Basket};
 use crate::domain::limit::{OfPack, Place};
 use crate::domain::merchant::EnrolState;
-use crate::domain::order::{OrderKey, OrderUnit};
-use crate::domain::paycode::{self, PayCode};
-use crate::domain::person::bucket_of;
+use crate::domain::order::{OrderUnit, Receipt};
+use crate::domain::paycode::PayCode;
+use crate::domain::person::{Root, bucket_of};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{Candidate, Payment};
 use crate::domain::time::Ms;
@@ -20,7 +21,7 @@ use crate::engine::merchant::MerchantView;
 use crate::engine::view::{CampaignView, Snapshot};
 use crate::store::campaign::Scope;
 use crate::store::keys;
-use crate::store::orders::{PayCodeRecord, StoredOrder};
+use crate::store::orders::PayCodeRecord;
 use crate::store::record::PersonRecord;
 use crate::store::script::Args;
 
@@ -28,6 +29,8 @@ use crate::store::script::Args;
 pub(super) struct PayerView {
     pub shard: u8,
     pub code: Option<PayCode>,
+    /// The person, known with a pay code or an account.
+    pub root: Option<Root>,
     /// The channel of the payer's wallet, known with a pay code only.
     pub channel: Option<String>,
     pub people: Vec<PersonAt>,
@@ -40,15 +43,6 @@ pub(super) struct PersonAt {
     pub view: Arc<CampaignView>,
     pub field: PersonField,
     pub bucket_key: String,
-}
-
-/// What was true together.
-pub(super) struct Seen {
-    pub now: Ms,
-    pub order: Option<StoredOrder>,
-    pub code: Option<PayCodeRecord>,
-    /// One for each of the payer's people.
-    pub records: Vec<Option<PersonRecord>>,
 }
 
 /// Where and by whom a payment is made, beside its payer.
@@ -93,18 +87,6 @@ impl PayerView {
     pub(super) fn view_of(&self, campaign: u16) -> Option<&Arc<CampaignView>> {
         self.people.iter().map(|person| &person.view).find(|view| view.number == campaign)
     }
-
-    /// The pay code must be known, unused by another order, and not too old.
-    pub(super) fn require_code(&self, seen: &Seen, order: Option<&OrderKey>, step: Ms) -> Result<(), Refusal> {
-        if self.code.is_none() {
-            return Ok(());
-        }
-        let code = seen.code.as_ref().ok_or(Code::PayCodeUnknown)?;
-        if code.order.is_some() && code.order.as_ref() != order {
-            return Err(Code::PayCodeUsed.into());
-        }
-        if paycode::accepted(code.expires, step, seen.now) { Ok(()) } else { Err(Code::PayCodeExpired.into()) }
-    }
 }
 
 impl Engine {
@@ -125,21 +107,14 @@ impl Engine {
                     .filter(|code| code.shard() < self.store.shards())
                     .ok_or(Code::PayCodeUnknown)?;
                 let record = self.pay_code_record(&code).await?.ok_or(Code::PayCodeUnknown)?;
-                let known = KnownPayer { root: record.root, channel: record.channel };
-                self.codes.put(&code, known.clone());
-                Ok(payer_of_code(snapshot, merchant, code, &known))
+                let payer = payer_of_code(snapshot, merchant, code.clone(), &record);
+                self.codes.put(&code, record);
+                Ok(payer)
             }
             Payer::Vouchers(ids) => self.payer_of_vouchers(snapshot, merchant, ids),
             Payer::Account(_) => Err(Code::AccountUnknown.into()),
             Payer::Person(known) => Ok(known.wallet(snapshot, merchant, self.store.shards())),
         }
-    }
-
-    pub(super) async fn pay_code_record(&self, code: &PayCode) -> Result<Option<PayCodeRecord>, Refusal> {
-        let fields = [(keys::pay_code(code.shard(), code.as_str()), b"v".to_vec())];
-        let (_, mut values) = self.store.read_together(code.shard(), &fields).await?;
-        let value = values.pop().unwrap_or_default();
-        Ok(if value.is_empty() { None } else { Some(PayCodeRecord::decode(&value)?) })
     }
 
     fn payer_of_vouchers(
@@ -178,22 +153,7 @@ impl Engine {
             named.push(voucher);
         }
         let shard = named.first().ok_or(Code::VoucherUnknown)?.shard;
-        Ok(PayerView { shard, code: None, channel: None, people, named: Some(named) })
-    }
-
-    /// Order, pay code and all records of the payer at one instant.
-    pub(super) async fn read_wallet(&self, payer: &PayerView, order: Option<&OrderKey>) -> Result<Seen, Refusal> {
-        let mut fields = Vec::with_capacity(payer.people.len() + 2);
-        fields.extend(order.map(|key| (keys::order_bucket(payer.shard, key), key.to_vec())));
-        fields.extend(payer.code.as_ref().map(|code| (keys::pay_code(payer.shard, code.as_str()), b"v".to_vec())));
-        fields.extend(payer.people.iter().map(|person| (person.bucket_key.clone(), person.field.to_vec())));
-        let (now, values) = self.store.read_together(payer.shard, &fields).await?;
-        let mut values = values.into_iter().map(|value| if value.is_empty() { None } else { Some(value) });
-        let mut next = || values.next().flatten();
-        let order = order.and_then(|_| next()).map(|value| StoredOrder::decode(&value)).transpose()?;
-        let code = payer.code.as_ref().and_then(|_| next()).map(|value| PayCodeRecord::decode(&value)).transpose()?;
-        let records = payer.people.iter().map(|_| next().map(|value| PersonRecord::decode(&value)).transpose());
-        Ok(Seen { now, order, code, records: records.collect::<Result<_, _>>()? })
+        Ok(PayerView { shard, code: None, root: None, channel: None, people, named: Some(named) })
     }
 
     /// What is used of the merchant's caps that these vouchers may meet, without what the order itself holds already.
@@ -207,7 +167,7 @@ impl Engine {
     ) -> Result<Caps, Refusal> {
         let people = payer.people.iter().zip(&seen.records);
         let names = people.filter_map(|(person, record)| {
-            Some(cap_names(merchant_id, &person.view, record.as_ref()?, place, seen.now))
+            Some(cap_names(merchant_id, &person.view, &record.as_ref()?.person, place, seen.now))
         });
         let names: Vec<String> = names.flatten().collect();
         if names.is_empty() {
@@ -217,46 +177,16 @@ impl Engine {
         let own = |name: &String| held.iter().filter(|(known, _)| known == name).map(|(_, n)| n).sum::<i64>();
         Ok(names.into_iter().zip(used).map(|(name, used)| (name.clone(), used - own(&name))).collect())
     }
-
-    /// Ends the payer's holds that have run out and reads again, so that their vouchers can be taken.
-    pub(super) async fn without_lapsed(
-        &self,
-        payer: &PayerView,
-        mut seen: Seen,
-        order: Option<&OrderKey>,
-    ) -> Result<Seen, Refusal> {
-        for _ in 0..super::TRIES {
-            let lapsed: Vec<OrderKey> = lapsed_orders(&seen);
-            if lapsed.is_empty() {
-                break;
-            }
-            for key in lapsed {
-                self.with_view(|| self.expire_order(payer.shard, &key)).await?;
-            }
-            seen = self.read_wallet(payer, order).await?;
-        }
-        Ok(seen)
-    }
-}
-
-fn lapsed_orders(seen: &Seen) -> Vec<OrderKey> {
-    let holds = seen.records.iter().flatten().flat_map(|record| &record.holds);
-    let mut lapsed: Vec<OrderKey> = holds
-        .filter(|hold| hold.until <= seen.now)
-        .filter_map(|hold| OrderKey::try_from(hold.order.as_slice()).ok())
-        .collect();
-    lapsed.sort_unstable();
-    lapsed.dedup();
-    lapsed
 }
 
 pub(super) fn payer_of_code(
     snapshot: &Snapshot,
     merchant: &MerchantView,
     code: PayCode,
-    known: &KnownPayer,
+    record: &PayCodeRecord,
 ) -> PayerView {
     let shard = code.shard();
+    let known = KnownPayer { root: record.root, channel: record.channel.clone() };
     PayerView { code: Some(code), ..known.wallet_on(snapshot, merchant, shard) }
 }
 
@@ -292,7 +222,7 @@ pub(super) fn basket(
     };
     let (mut candidates, mut units) = (Vec::new(), Vec::new());
     for (person, record) in payer.people.iter().zip(&seen.records) {
-        let found = record.as_ref().map(|record| candidates_of(payer, person, record, counter, seen.now));
+        let found = record.as_ref().map(|record| candidates_of(payer, person, &record.person, counter, seen.now));
         for (candidate, unit) in found.into_iter().flatten() {
             candidates.push(candidate);
             units.push(unit);
@@ -377,13 +307,12 @@ fn candidates_of<'a>(
 pub(super) fn till_args<'a>(
     till: &'a Till,
     order_id: &'a str,
-    transaction_id: &'a str,
-    store: &'a str,
-    terminal: &'a str,
-    category: &'a str,
+    attempt: u32,
+    receipt: &'a Receipt,
 ) -> impl FnOnce(Args) -> Args + 'a {
-    let named = [&till.merchant_id, order_id, transaction_id, store, shown_terminal(till, terminal), category];
-    move |list| named.iter().fold(list, |list, name| list.bytes(name))
+    let terminal = shown_terminal(till, &receipt.terminal);
+    let order = move |list: Args| list.bytes(&till.merchant_id).bytes(order_id).int(attempt);
+    move |list| order(list).bytes(&receipt.store).bytes(terminal).bytes(&receipt.category)
 }
 
 /// The terminal that a receipt names, else that of the till's key.

@@ -3,7 +3,8 @@
 use rmpv::Value;
 
 use super::limits::{Capped, caps_of, place_of};
-use super::plan::{self, PayerView, Seen, shard_hint};
+use super::plan::{self, PayerView, shard_hint, usable};
+use super::seen::Seen;
 use super::{Answered, Ask, OrderView, TRIES, Till, contended};
 use crate::domain::order::{Fingerprint, Order, OrderKey, OrderState, order_key};
 use crate::domain::refusal::{Code, Refusal};
@@ -13,7 +14,7 @@ use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Failure};
 use crate::store::keys::{self, Slot};
 use crate::store::orders::{NO_SHARD, StoredOrder};
-use crate::store::script::{self, Args, Member, bytes};
+use crate::store::script::{self, Args, Member, Shared, bytes};
 use crate::store::{StoreError, int};
 
 /// How often a plan is made again because a voucher was taken meanwhile.
@@ -166,30 +167,46 @@ impl Engine {
         merchant: &MerchantView,
         snapshot: &Snapshot,
     ) -> Result<Opened, Failure> {
-        let campaigns =
-            snapshot.by_number.values().filter(|view| view.is_published() && view.record.program == merchant.program);
-        let field = keys::merchant_field(merchant_id);
-        let fill = |args: Args| {
-            let args = args.bytes(field).bytes(fingerprint).int(shard);
-            args.list(|list| campaigns.fold(list, |list, view| list.int(view.number)))
-        };
-        let reply = self.store.directory_step(&script::ORDER_OPEN, merchant_id, key, fill).await?;
+        let mut campaigns: Vec<u16> =
+            snapshot.by_number.values().filter(|view| usable(view, merchant)).map(|view| view.number).collect();
+        campaigns.sort_unstable();
+        let mut known = plan::approved(merchant, snapshot);
+        known.retain(|campaign| campaigns.contains(campaign));
+        known.sort_unstable();
+        let numbers = |list: Args, numbers: &[u16]| numbers.iter().fold(list, |list, number| list.int(*number));
+        let asked = Args::with_capacity(64).bytes(keys::merchant_field(merchant_id));
+        let asked = asked.list(|list| numbers(list, &campaigns)).list(|list| numbers(list, &known));
+        let reply = self.store.open_order(merchant_id, key, fingerprint, shard, Shared::new(asked)).await?;
         if let Some(code) = reply.refused() {
             return Err(refused(code));
         }
         let list = |index: usize| reply.value(index).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let held = list(6).iter().filter_map(Value::as_array);
-        let held = held.filter_map(|cap| Some((cap.first()?.as_str()?.to_owned(), cap.get(1)?.as_i64()?)));
-        let enrolled = list(5);
+        let campaigns_at = |index: usize| list(index).iter().filter_map(Value::as_u64).map(|one| one as u16).collect();
+        if reply.is("replay") {
+            let held = list(6).iter().filter_map(Value::as_array);
+            let held = held.filter_map(|cap| Some((cap.first()?.as_str()?.to_owned(), cap.get(1)?.as_i64()?)));
+            return Ok(Opened {
+                attempt: reply.int(0) as u32,
+                shard: reply.int(1) as u8,
+                fingerprint: reply.bytes(2).to_vec(),
+                released: reply.int(3) == 1,
+                frozen: reply.text(4) == "frozen",
+                enrolled: campaigns_at(5),
+                fresh: false,
+                held: held.collect(),
+            });
+        }
+        // A bare number: the merchant stands as this node knows.
+        let as_known = reply.int(0) == 1;
         Ok(Opened {
-            attempt: reply.int(0) as u32,
-            shard: reply.int(1) as u8,
-            fingerprint: reply.bytes(2).to_vec(),
-            released: reply.int(3) == 1,
-            frozen: reply.text(4) == "frozen",
-            enrolled: enrolled.iter().filter_map(Value::as_u64).map(|campaign| campaign as u16).collect(),
-            fresh: reply.is("ok"),
-            held: held.collect(),
+            attempt: 1,
+            shard,
+            fingerprint: fingerprint.to_vec(),
+            released: false,
+            frozen: false,
+            enrolled: if as_known { known } else { campaigns_at(1) },
+            fresh: true,
+            held: Vec::new(),
         })
     }
 
@@ -197,10 +214,12 @@ impl Engine {
     async fn attempt(&self, call: &Call<'_>, opened: &Opened, mut first: Option<Seen>) -> Result<Step, Failure> {
         let mut sent = !opened.fresh;
         for _ in 0..PLANS {
-            let seen = match first.take() {
+            // An order that was there before may have had its effect.
+            let seen = match first.take().filter(|seen| opened.fresh || !seen.records_only) {
                 Some(seen) => seen,
                 None => self.read_wallet(call.payer, Some(&call.key)).await?,
             };
+            let records_only = seen.records_only;
             match &seen.order {
                 Some(stored) if stored.order.state != OrderState::Void => {
                     return self.stands(call, stored.clone()).await;
@@ -210,6 +229,7 @@ impl Engine {
             }
             let planned = match self.plan(call, opened, seen).await {
                 Ok(planned) => planned,
+                Err(_) if records_only => continue,
                 Err(refusal) => return self.refuse(call, opened, sent, refusal).await,
             };
             let caps = caps_of(
@@ -252,7 +272,7 @@ impl Engine {
         if opened.enrolled.is_empty() {
             return Err(Code::MerchantNotEnrolled.into());
         }
-        call.payer.require_code(&seen, Some(&call.key), self.settings.pay_code_step)?;
+        self.require_code(call.payer, &seen, Some(&call.key))?;
         let seen = self.without_lapsed(call.payer, seen, Some(&call.key)).await?;
         let place = place_of(call.till, call.ask);
         let caps = self.caps_seen(call.payer, &seen, &call.till.merchant_id, &place, &opened.held).await?;

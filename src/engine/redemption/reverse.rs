@@ -6,7 +6,7 @@ use super::redeem::refused;
 use super::{Answered, TRIES, Till, contended};
 use crate::domain::campaign::schema::Campaign;
 use crate::domain::money::Fen;
-use crate::domain::order::{Order, OrderKey, OrderState, Receipt, Reversal, limit_entity, order_key, transaction_id};
+use crate::domain::order::{Order, OrderKey, OrderState, Receipt, Reversal, limit_entity, order_key};
 use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::time::HOUR;
 use crate::engine::view::Snapshot;
@@ -105,9 +105,7 @@ impl Engine {
             self.require_reversible(&snapshot, &order)?;
         }
         let moves = Moves::of_order(&snapshot, entry.shard, key, &order, limit_entity(&till.merchant_id))?;
-        let transaction = transaction_id(&till.merchant_id, order_id, entry.attempt);
-        let receipt = &order.receipt;
-        let named = till_args(till, order_id, &transaction, &receipt.store, &receipt.terminal, &receipt.category);
+        let named = till_args(till, order_id, entry.attempt, &order.receipt);
         let member = moves.into_member(key, seen, |args| args.int(entry.attempt).list(named));
         let reply = self.store.call(&script::ORDER_UNDO, &Slot::Shard(entry.shard), member).await?;
         if let Some(code) = reply.refused() {

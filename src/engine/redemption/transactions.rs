@@ -2,6 +2,7 @@
 
 use super::Till;
 use crate::domain::money::Fen;
+use crate::domain::order::transaction_id;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
 use crate::domain::voucher::VoucherRef;
@@ -83,7 +84,7 @@ impl Engine {
         Some(Transaction {
             kind: row.kind,
             order_id: row.order_id.to_owned(),
-            transaction_id: row.transaction_id.map(str::to_owned),
+            transaction_id: row.attempt.map(|attempt| transaction_id(row.merchant_id, row.order_id, attempt)),
             refund_id: row.refund_id.map(str::to_owned),
             store: row.store.to_owned(),
             terminal: row.terminal.to_owned(),
@@ -111,7 +112,7 @@ struct Row<'a> {
     u: u8,
     merchant_id: &'a str,
     order_id: &'a str,
-    transaction_id: Option<&'a str>,
+    attempt: Option<u32>,
     refund_id: Option<&'a str>,
     store: &'a str,
     terminal: &'a str,
@@ -121,54 +122,41 @@ struct Row<'a> {
 
 fn row(line: &Line) -> Option<Row<'_>> {
     match line {
-        Line::Confirmed {
-            c,
-            f,
-            p,
-            u,
-            discount,
-            merchant_id,
-            order_id,
-            transaction_id,
-            store,
-            terminal,
-            amount,
-            ..
+        Line::Confirmed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. }
+        | Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. } => {
+            Some(Row {
+                kind: "redeem",
+                c: *c,
+                f: f.0,
+                p: *p,
+                u: *u,
+                merchant_id,
+                order_id,
+                attempt: Some(*attempt),
+                refund_id: None,
+                store,
+                terminal,
+                amount: *amount,
+                subsidy: *discount,
+            })
         }
-        | Line::Redeemed {
-            c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, ..
-        } => Some(Row {
-            kind: "redeem",
-            c: *c,
-            f: f.0,
-            p: *p,
-            u: *u,
-            merchant_id,
-            order_id,
-            transaction_id: Some(transaction_id),
-            refund_id: None,
-            store,
-            terminal,
-            amount: *amount,
-            subsidy: *discount,
-        }),
-        Line::Reversed {
-            c, f, p, u, discount, merchant_id, order_id, transaction_id, store, terminal, amount, ..
-        } => Some(Row {
-            kind: "reverse",
-            c: *c,
-            f: f.0,
-            p: *p,
-            u: *u,
-            merchant_id,
-            order_id,
-            transaction_id: Some(transaction_id),
-            refund_id: None,
-            store,
-            terminal,
-            amount: *amount,
-            subsidy: -*discount,
-        }),
+        Line::Reversed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. } => {
+            Some(Row {
+                kind: "reverse",
+                c: *c,
+                f: f.0,
+                p: *p,
+                u: *u,
+                merchant_id,
+                order_id,
+                attempt: Some(*attempt),
+                refund_id: None,
+                store,
+                terminal,
+                amount: *amount,
+                subsidy: -*discount,
+            })
+        }
         Line::Refunded { c, f, p, u, share, merchant_id, order_id, refund_id, store, terminal, amount, .. } => {
             Some(Row {
                 kind: "refund",
@@ -178,7 +166,7 @@ fn row(line: &Line) -> Option<Row<'_>> {
                 u: *u,
                 merchant_id,
                 order_id,
-                transaction_id: None,
+                attempt: None,
                 refund_id: Some(refund_id),
                 store,
                 terminal,

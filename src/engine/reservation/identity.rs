@@ -16,7 +16,7 @@ use crate::engine::view::{CampaignView, RoundView};
 use crate::engine::{Engine, Failure};
 use crate::store::identity::{List, Who};
 use crate::store::record::PersonRecord;
-use crate::store::script::{self, Args, Member, Shared};
+use crate::store::script::{self, Member, Shared};
 
 /// How often a step is taken again because somebody who wants the same key, or the same person elsewhere, came between.
 const TRIES: usize = 16;
@@ -47,8 +47,8 @@ impl Engine {
             }
             let intent = void + 1;
             self.take_keys(list, reservation, &who, wanted, intent).await?;
-            let args = Args::with_capacity(96).bytes(wanted.bytes()).int(intent);
-            let member = Member::packed(who.keys(list), args).sharing(terms.clone()).view(view.number, view.rev);
+            let bytes = [&intent.to_be_bytes()[..], &wanted.bytes()].concat();
+            let member = Member::flat(who.keys(list), bytes).sharing(terms.clone()).view(view.number, view.rev);
             let reply = self.store.call(&script::IDENTITY_ENTER, &wanted.person.slot(), member).await?;
             if reply.refused() != Some("intent_void") {
                 return Ok(entered(view, round, wanted.channel, wanted.choice, &reply)?);

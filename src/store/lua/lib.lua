@@ -1,8 +1,8 @@
 -- Shared by every script: the overlay over which the members of a batch are judged, and the one flush at its end.
 -- KEYS[1] header hash of the slot, KEYS[2] its ledger stream, KEYS[3..] keys of the members (a member names them by index).
--- ARGV[1] msgpack {now ms, guard 0|1, {campaign, view, campaign, view, ...}, {shared, ...}}; ARGV[2..] one member each: a msgpack array,
--- or flat bytes (place of its key, place among the shared, then what the script says).
--- What many members have in common is unpacked once: a member names its place among the shared.
+-- ARGV[1] msgpack {now ms, guard 0|1, {campaign, view, campaign, view, ...}, {shared, ...}}; ARGV[2..] one member each: a msgpack array
+-- {{place of a key, ...}, ...}, or flat bytes (n, m, places of n keys, places of m shared, then what the script says).
+-- What many members have in common is unpacked once: a member names its places among the shared.
 -- Everything is read and judged first; nothing is written before finish(), and what finish() writes cannot fail halfway.
 local call, byte, sub, char, format, floor = redis.call, string.byte, string.sub, string.char, string.format, math.floor
 local KEYS, ARGV = KEYS, ARGV
@@ -88,7 +88,7 @@ local function add(name, n)
   counted[name] = true
 end
 
--- Appends one ledger line; its seq is its place in the batch.
+-- Appends one ledger line, packed or as its fields; its seq is its place in the batch.
 local function line(fields)
   lines[#lines + 1] = fields
   line_count = line_count + 1
@@ -106,16 +106,21 @@ local function line_of_run(head, field, first)
   line_count = line_count + 1
 end
 
+local function packed_line(one)
+  if type(one) == 'string' then return one end
+  if not one.head then return cmsgpack.pack(one) end
+  local fields = { unpack(one.head) }
+  fields[#fields + 1] = table.concat(one.fields)
+  fields[#fields + 1] = one.first
+  return cmsgpack.pack(fields)
+end
+
 local function packed_lines()
+  local packed = { #lines < 16 and char(0x90 + #lines) or struct.pack('>BI2', 0xdc, #lines) }
   for i, one in ipairs(lines) do
-    if one.head then
-      local fields = { unpack(one.head) }
-      fields[#fields + 1] = table.concat(one.fields)
-      fields[#fields + 1] = one.first
-      lines[i] = fields
-    end
+    packed[i + 1] = packed_line(one)
   end
-  return cmsgpack.pack(lines)
+  return table.concat(packed)
 end
 
 local function flush_header()
@@ -148,7 +153,8 @@ local function flush_records()
   end
 end
 
--- Flushes ledger, header and records, and answers {epoch, seq, reply per member}; a reply n is short for {'ok', n}.
+-- Flushes ledger, header and records, and answers {epoch, seq, reply per member}; a reply n is short for {'ok', n}, and one that is a
+-- string is bytes of the script's own.
 local function finish(replies)
   local seq = counter('seq')
   for name in pairs(counted) do
@@ -164,7 +170,7 @@ local function finish(replies)
   flush_records()
   local out = { counter('epoch'), seq }
   for i, reply in ipairs(replies) do
-    out[i + 2] = type(reply) == 'number' and reply or cmsgpack.pack(reply)
+    out[i + 2] = type(reply) == 'table' and cmsgpack.pack(reply) or reply
   end
   return out
 end

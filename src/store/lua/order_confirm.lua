@@ -1,7 +1,7 @@
 -- Redeems what an order holds; late, it takes the vouchers again if they are still free. Their validity was judged at the hold.
 -- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, lapsing holds, person buckets (hashes)
 -- ARGV member {{order bucket, lapsing holds, person bucket, ...}, order key, order as the node has read it, units, uses,
---   ms after the hold in which a late confirm is taken, {merchant, order, transaction, store, terminal, category}}
+--   ms after the hold in which a late confirm is taken, {merchant, order, attempt, store, terminal, category}}
 -- Replies: changed {order}; refused hold_expired; ok {order}
 -- Keeps: a hold ends once; held (or, late, outstanding) falls by what redeemed grows; what had expired is outstanding again first.
 

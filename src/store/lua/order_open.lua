@@ -1,45 +1,46 @@
 -- Finds or opens an order in its merchant's directory.
 -- KEYS 1 header hash of the merchant slot, 2 ledger stream (unused), 3.. directory buckets (hash)
--- ARGV member {{directory bucket}, order key, field of the merchant, fingerprint, shard, {campaign, ...}}
+-- ARGV member flat: order key 12, the entry of the order if it is new. Shared: {field of the merchant, {campaign, ...}, {campaign in
+--   which the node knows it to be approved, ...}}
 -- Replies: refused order_reversed; replay {attempt, shard, fingerprint, released 0|1, merchant's state, {approved campaign, ...},
---   {{cap counter, n}, ...} held}; refused merchant_frozen; refused merchant_not_enrolled; ok {like replay}
+--   {{cap counter, n}, ...} held}; refused merchant_frozen; refused merchant_not_enrolled; ok {state, {approved campaign, ...}};
+--   1 = ok, and the merchant stands as the node knows
 -- Keeps: an order is open at one attempt on one shard, or reversed for good.
 
--- State and campaigns of a merchant, decoded once for the batch.
+-- State and approved campaigns of a merchant, looked up once for the batch.
 local views = {}
-local function view_of(field)
-  local view = views[field]
+local function view_of(place)
+  local view = views[place]
   if view then return view end
-  local stored = unpacked(1, field)
-  view = { state = stored and stored[2] or '', approved = {} }
-  for _, c in ipairs(stored and stored[3] or {}) do
-    view.approved[c] = true
+  local asked = shared[place]
+  local stored = unpacked(1, asked[1])
+  local approved, list = {}, {}
+  for _, c in ipairs(stored and stored[3] or {}) do approved[c] = true end
+  for _, c in ipairs(asked[2]) do
+    if approved[c] then list[#list + 1] = c end
   end
-  views[field] = view
+  view = { state = stored and stored[2] or '', enrolled = list, known = #list == #asked[3] }
+  for i, c in ipairs(asked[3]) do view.known = view.known and list[i] == c end
+  views[place] = view
   return view
 end
 
-local function enrolled_in(view, campaigns)
-  local list = {}
-  for _, c in ipairs(campaigns) do
-    if view.approved[c] then list[#list + 1] = c end
-  end
-  return list
+local function standing(raw, view)
+  local entry = cmsgpack.unpack(raw)
+  if entry[1] == 2 then return { 'refused', 'order_reversed' } end
+  local released = entry[5] == 0
+  return { 'replay', entry[2], entry[3], entry[4], released and 1 or 0, view.state, view.enrolled, released and {} or entry[5] }
 end
 
-local function judge(m)
-  local directory, ok, fingerprint, shard, campaigns = m[1][1], m[2], m[4], m[5], m[6]
-  local entry, view = unpacked(directory, ok), view_of(m[3])
-  local state, enrolled = view.state, enrolled_in(view, campaigns)
-  if entry and entry[1] == 2 then return { 'refused', 'order_reversed' } end
-  if entry then
-    local released = entry[5] == 0
-    return { 'replay', entry[2], entry[3], entry[4], released and 1 or 0, state, enrolled, released and {} or entry[5] }
-  end
-  if state == 'frozen' then return { 'refused', 'merchant_frozen' } end
-  if #enrolled == 0 then return { 'refused', 'merchant_not_enrolled' } end
-  put(directory, ok, cmsgpack.pack({ 1, 1, shard, fingerprint, {} }))
-  return { 'ok', 1, shard, fingerprint, 0, state, enrolled, {} }
+local function judge(member)
+  local _, _, directory, place = byte(member, 1, 4)
+  local ok, view = sub(member, 5, 16), view_of(place)
+  local raw = get(directory, ok)
+  if raw then return standing(raw, view) end
+  if view.state == 'frozen' then return { 'refused', 'merchant_frozen' } end
+  if #view.enrolled == 0 then return { 'refused', 'merchant_not_enrolled' } end
+  put(directory, ok, sub(member, 17))
+  return view.known and 1 or { 'ok', view.state, view.enrolled }
 end
 
-return answer(judge)
+return answer_flat(judge)

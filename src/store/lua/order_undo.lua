@@ -1,7 +1,7 @@
 -- Takes back whatever an attempt has done on its shard and leaves a mark that refuses every later copy, even of an order never seen.
 -- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, lapsing holds, person buckets (hashes)
 -- ARGV member {{order bucket, lapsing holds, person bucket, ...}, order key, order as the node has read it ('' = none), units, uses,
---   attempt, {merchant, order, transaction, store, terminal}}
+--   attempt, {merchant, order, attempt, store, terminal}}
 -- Replies: changed {order}; refused internal (a held order without its vouchers); replay {order}; ok {order}
 -- Keeps: a reversed order stays reversed; held or redeemed falls by what outstanding (or expired, recovered) grows.
 

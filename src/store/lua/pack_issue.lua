@@ -1,6 +1,6 @@
 -- Credits a pack in any mode, whole or not at all, while the shard's allowance lasts; a repeat answers the pack that is there.
 -- KEYS 1 header hash, 2 ledger stream, 3.. person buckets (hash)
--- ARGV member flat: place of the bucket, place of the plan, field 9, tail 23. A plan is shared: {campaign, round, channel, pack, cell,
+-- ARGV member flat: field 9, tail 23. A plan is shared: {campaign, round, channel, pack, cell,
 --   allowance field, {expiry hour, fen, ...}, shard, shards, needs entry 0|1, key by pack 0|1, most packs in the round or 0,
 --   {excluded round, ...}, {limit, entity, period, most count or -1, most amount or -1, fen, ...}, seconds from which hours and periods
 --   hold, seconds until they do (0 = always)}
@@ -109,9 +109,9 @@ local function issue(plan, key, field, record, behind, more)
 end
 
 local function judge(member)
-  local key, place = byte(member, 1, 2)
-  local plan, field = plans[place] or plan_of(place), sub(member, 3, 11)
-  local record = get(key, field) or EMPTY .. sub(member, 12)
+  local _, _, key, place = byte(member, 1, 4)
+  local plan, field = plans[place] or plan_of(place), sub(member, 5, 13)
+  local record = get(key, field) or EMPTY .. sub(member, 14)
   local behind, mark = look_at_entries(record, plan.round, plan.channel)
   local of_round, excluded, rest, replay = look_at_packs(plan, record, behind)
   if replay then return replay end

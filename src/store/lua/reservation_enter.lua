@@ -1,5 +1,5 @@
 -- Shared by the scripts that put a person on a round's list, after reservation.lua: one wish judged over the person's record.
--- A wish is flat: place of the bucket, place of the terms, field 9, tail 23, channel, choice, change 0|1, u32 second at which it was
+-- A wish is a flat member of one key, the person bucket: field 9, tail 23, channel, choice, change 0|1, u32 second at which it was
 --   taken down or 0 = now, digests of identity keys; terms are shared: {campaign, round, counter prefix, maximum or 0, an entry per
 --   channel 0|1, earliest counts 0|1, uses of limits}
 -- Replies: refused already_reserved {channel, choice, at}; refused reservation_full; refused limit_reached {limit}; replay {replaced 0, at};
@@ -63,15 +63,15 @@ local function replace(wish, terms, person, entry, at)
 end
 
 local function wish_of(member)
-  local channel, choice, change = byte(member, 35, 37)
+  local channel, choice, change = byte(member, 37, 39)
   return {
-    key = byte(member, 1), field = sub(member, 3, 11), tail = sub(member, 12, 34), channel = channel, choice = choice,
-    change = change == 1, taken_down = (struct.unpack('>I4', member, 38)), digests = sub(member, 42),
+    key = byte(member, 3), field = sub(member, 5, 13), tail = sub(member, 14, 36), channel = channel, choice = choice,
+    change = change == 1, taken_down = (struct.unpack('>I4', member, 40)), digests = sub(member, 44),
   }
 end
 
 local function judge(member)
-  local wish, terms = wish_of(member), shared[byte(member, 2)]
+  local wish, terms = wish_of(member), shared[byte(member, 4)]
   local per_channel, earliest = terms[5] == 1, terms[6] == 1
   local at = wish.taken_down > 0 and wish.taken_down or second
   local raw = get(wish.key, wish.field)

@@ -71,6 +71,7 @@ pub fn line(line: &Value) -> (String, Vec<Vec<u8>>) {
     let kind = parts[0].as_str().unwrap();
     let bytes = |index: usize| match &parts[index] {
         Value::String(text) => text.as_bytes().to_vec(),
+        Value::Binary(bytes) => bytes.clone(),
         other => panic!("{other} is not a string"),
     };
     let place = match kind {

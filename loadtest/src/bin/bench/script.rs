@@ -237,9 +237,9 @@ impl Layout {
         command
     }
 
-    /// A member as the head of pack_issue.lua has it.
+    /// A member as the head of pack_issue.lua has it, after the places of its one key and one plan.
     fn member(bucket: usize, pseudonym: &[u8; 32]) -> Vec<u8> {
-        [&[bucket as u8, 1], &pseudonym[..]].concat()
+        [&[1, 1, bucket as u8, 1], &pseudonym[..]].concat()
     }
 
     /// What the members share, for a round with reservation, one pack for a person, and no limits on claims.
