@@ -33,8 +33,9 @@ pub const LAYOUT: u32 = 3;
 /// Persons per bucket that keep a bucket's hash a listpack and its share of the key's overhead small.
 pub const PERSONS_PER_BUCKET: u64 = 16;
 
-/// Order buckets of a shard, and directory buckets of a merchant slot: there are as many of both, and as many orders in them.
-pub const ORDER_BUCKETS: u16 = 4096;
+/// Order buckets of a shard, and directory buckets of a merchant slot: there are as many of both, and as many orders in them. A bucket stays
+/// a listpack up to eight million orders.
+pub const ORDER_BUCKETS: u16 = 16_384;
 
 /// A hash slot: all keys of one script call carry its tag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -193,8 +194,8 @@ mod tests {
         assert_eq!(void_bucket(0, 7, 12), "{s000}:c7:v:12");
         assert_eq!(Slot::Identity(17).header(), "{i017}:h");
         assert_eq!(identity_bucket(0x0000_0105_0000_0123, 4, 7, 2, 256), "{i001}:c7:r2:35");
-        assert_eq!(order_bucket(1, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{s001}:o:564");
-        assert_eq!(directory_bucket(3, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{m003}:d:564");
+        assert_eq!(order_bucket(1, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{s001}:o:4660");
+        assert_eq!(directory_bucket(3, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{m003}:d:4660");
         assert_eq!(list_bucket(&Slot::Shard(3), 7, 12), "{s003}:list:7:12");
         assert_eq!(list_bucket(&Slot::Config, 8, 0), "{cfg}:list:8:0");
         assert_eq!(pay_code(2, "970020000000000000"), "{s002}:pc:970020000000000000");

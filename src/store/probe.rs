@@ -12,6 +12,7 @@ use redis::aio::ConnectionLike;
 use redis::{InfoDict, RedisError, RedisResult, Value};
 use serde::{Deserialize, Serialize};
 
+use super::keys::ORDER_BUCKETS;
 use super::{Store, StoreError};
 
 /// What survives which fault, declared by the operator and proved by [`StoreFacts::refuse_below`].
@@ -186,10 +187,11 @@ impl StoreFacts {
                  CONFIG SET hash-max-listpack-value 128"
             ));
         }
-        if let Some(entries) = self.hash_max_listpack_entries.filter(|entries| *entries < 64) {
+        if let Some(entries) = self.hash_max_listpack_entries.filter(|entries| *entries < 512) {
             advice.push(format!(
-                "hash-max-listpack-entries is {entries}; persons are stored in buckets of about 16, with room for 64: \
-                 CONFIG SET hash-max-listpack-entries 128"
+                "hash-max-listpack-entries is {entries}; below 512 an order takes about 100 bytes more once a shard has more \
+                 than {} orders: CONFIG SET hash-max-listpack-entries 512",
+                u64::from(ORDER_BUCKETS) * u64::from(entries)
             ));
         }
         if self.auto_aof_rewrite_percentage.is_some_and(|percentage| percentage > 0) {
@@ -301,7 +303,7 @@ mod tests {
             maxmemory_bytes: 0,
             maxmemory_policy: "noeviction".into(),
             hash_max_listpack_value: Some(128),
-            hash_max_listpack_entries: Some(128),
+            hash_max_listpack_entries: Some(512),
             waitaof: true,
         }
     }

@@ -225,7 +225,7 @@ fn arguments(plan: &Plan) -> Vec<std::ffi::OsString> {
         ("--auto-aof-rewrite-percentage", "0"),
         ("--maxmemory-policy", "noeviction"),
         ("--hash-max-listpack-value", "128"),
-        ("--hash-max-listpack-entries", "128"),
+        ("--hash-max-listpack-entries", "512"),
     ];
     for (name, value) in texts {
         arguments.extend([name.into(), value.into()]);

@@ -10,6 +10,7 @@ mod checkout;
 mod client;
 mod drive;
 mod meter;
+mod orders;
 mod process;
 mod report;
 mod rows;
@@ -123,13 +124,14 @@ fn run_in(settings: &Settings, folder: &Path) -> Result<bool, Fault> {
     say("the books");
     books::check(&rows, &done)?;
     let crowds = crowds(settings, &mut world.store.borrow_mut(), folder)?;
+    let orders = orders(settings, &mut world.store.borrow_mut(), folder)?;
     let samples = rows.samples.into_inner();
     let World { node, cold, bare, setup, faults, store, .. } = world;
     let store_version = store.into_inner().version;
     // The draw gets the whole machine.
     drop((cold, bare, node));
     let ballot = ballot(settings)?;
-    report::write(&report::Run { settings, samples, setup, faults, fsync_us, crowds, ballot, store_version })
+    report::write(&report::Run { settings, samples, setup, faults, fsync_us, crowds, orders, ballot, store_version })
 }
 
 /// Every row once. The baseline comes in several times, so that it sees the same machine as the rows around it.
@@ -163,6 +165,12 @@ fn crowds(settings: &Settings, service: &mut Store, folder: &Path) -> Result<[sc
     Ok([small.figures(), large.figures()])
 }
 
+/// As many orders as a city makes.
+fn orders(settings: &Settings, service: &mut Store, folder: &Path) -> Result<orders::Figures, Fault> {
+    say(format!("{} orders in a store", settings.orders));
+    orders::fill(OwnStore::like(service, &folder.join("o"))?, settings.orders)
+}
+
 /// `bench script`: the script alone, for whoever works on it.
 fn script_alone(settings: &Settings, folder: &Path) -> Result<bool, Fault> {
     let node = Node::start(&settings.program, folder.join("a"), campaign::EVE, None)?;
@@ -173,6 +181,8 @@ fn script_alone(settings: &Settings, folder: &Path) -> Result<bool, Fault> {
             "persons={persons} packs={packs} claims_per_s={per_s:.0} user_time={per_s_user:.0} floor_per_s={floor_per_s:.0} bytes_per_pack={bytes_per_pack:.1}"
         );
     }
+    let orders::Figures { orders, bytes_each, per_s } = orders(settings, &mut service, folder)?;
+    println!("orders={orders} redemptions_per_s={per_s:.0} bytes_per_redemption={bytes_each:.1}");
     Ok(true)
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::Fault;
 use super::checkout::{CONFIRM, HOLD, QUOTE, REDEEM, REFUND};
 use super::meter::{Sample, Samples};
+use super::orders;
 use super::rows::{BASELINE, CLAIM, COLD, LOSING, LOSING_PIPELINED, LOSING_TOKEN, PEERS, PIPELINED, RESERVE};
 use super::script::Figures;
 use super::settings::Settings;
@@ -18,6 +19,8 @@ pub struct Run<'a> {
     pub fsync_us: f64,
     /// The script over the smaller crowd and the larger.
     pub crowds: [Figures; 2],
+    /// A store with as many orders as a city makes.
+    pub orders: orders::Figures,
     /// What the program says of its draw.
     pub ballot: Vec<(String, String)>,
     pub store_version: String,
@@ -95,6 +98,8 @@ impl Run<'_> {
             ("lua_claims_per_s_10m_user_time", format!("{:.0}", large.per_s_user)),
             ("lua_floor_per_s", format!("{:.0}", small.floor_per_s)),
             ("lua_floor_per_s_10m", format!("{:.0}", large.floor_per_s)),
+            ("lua_redemptions_per_s", format!("{:.0}", self.orders.per_s)),
+            ("orders", self.orders.orders.to_string()),
             ("ballot_entries", self.told("entries")),
             ("ballot_seconds", self.told("cutoff_seconds")),
             ("faults", self.faults.count().to_string()),
@@ -110,7 +115,7 @@ impl Run<'_> {
             ("ballot_ratio", self.told("ballot_ratio")),
             ("bytes_per_reservation", bytes(self.setup.bytes_per_reservation)),
             ("bytes_per_pack", bytes(self.samples.bytes_each(CLAIM))),
-            ("bytes_per_redemption", bytes(self.samples.bytes_each(REDEEM))),
+            ("bytes_per_redemption", bytes(self.orders.bytes_each)),
             ("fsync_us", format!("{:.0}", self.fsync_us)),
             ("peer_counter_set_stream_per_s", rate(PEERS[0].0)),
             ("peer_hash_stock_per_s", rate(PEERS[1].0)),

@@ -1,6 +1,7 @@
 //! The script that issues packs, alone with the store: batches as the service sends them, over as many persons as a city has.
 //!
-//! This file and the text of the script are the only places of the bench that know how the store is laid out; [`Layout`] holds all of it.
+//! This file and [`super::orders`] are the only places of the bench that know how the store is laid out; [`Layout`] holds what is known of
+//! persons.
 
 use redis::{Cmd, Pipeline, Value, cmd};
 
@@ -18,16 +19,16 @@ const TEXT: &str = concat!(
 /// Reads and writes each record once, which no script that keeps a record for each person can do without: what the store itself takes.
 const FLOOR: &str = "local replies = {}
 for i = 2, #ARGV do
-  local key, field = KEYS[string.byte(ARGV[i])], string.sub(ARGV[i], 3, 11)
+  local key, field = KEYS[string.byte(ARGV[i], 3)], string.sub(ARGV[i], 5, 13)
   redis.call('HSET', key, field, redis.call('HGET', key, field))
   replies[i - 1] = i
 end
 return replies";
 
 /// Members of a call.
-const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 /// Calls that are sent before the first is answered, so that the store never waits for us.
-const AHEAD: usize = 8;
+pub const AHEAD: usize = 8;
 /// Claims of one measurement.
 const CLAIMS: usize = 200_000;
 const PERSONS_PER_BUCKET: usize = 16;
@@ -143,7 +144,7 @@ pub struct Figures {
     pub packs: usize,
 }
 
-fn fields(key: String, pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Cmd {
+pub fn fields(key: String, pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Cmd {
     let mut command = cmd("HSET");
     command.arg(key);
     for (field, value) in pairs {
@@ -159,28 +160,28 @@ fn all_issued(reply: &Value) -> bool {
 }
 
 /// Keys, records and members as src/store/keys.rs, src/store/record.rs and the script's header say.
-struct Layout {
+pub struct Layout {
     buckets: u32,
     persons: usize,
 }
 
 impl Layout {
-    const HEADER: &str = "{s000}:h";
-    const LEDGER: &str = "{s000}:l";
-    const CAMPAIGN: u16 = 1;
-    const REVISION: u64 = 4;
-    const NOW: i64 = 1_595_584_800_000;
+    pub const HEADER: &str = "{s000}:h";
+    pub const LEDGER: &str = "{s000}:l";
+    pub const CAMPAIGN: u16 = 1;
+    pub const REVISION: u64 = 4;
+    pub const NOW: i64 = 1_595_584_800_000;
     /// Round, channel and pack of everybody, and the choice of a round that offers none.
-    const CELL: &str = "n:1:0:0:0";
+    pub const CELL: &str = "n:1:0:0:0";
     const WINNERS: &str = "w:1:0:255:0";
-    const NO_CHOICE: u8 = 255;
+    pub const NO_CHOICE: u8 = 255;
 
-    fn new(persons: usize) -> Layout {
+    pub fn new(persons: usize) -> Layout {
         Layout { buckets: (persons / PERSONS_PER_BUCKET).max(1) as u32, persons }
     }
 
     /// 32 bytes that look like a pseudonym.
-    fn pseudonym(person: usize) -> [u8; 32] {
+    pub fn pseudonym(person: usize) -> [u8; 32] {
         let mut bytes = [0; 32];
         let mut state = (person as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
         for chunk in bytes.chunks_mut(8) {
@@ -192,13 +193,13 @@ impl Layout {
         bytes
     }
 
-    fn bucket(&self, pseudonym: &[u8; 32]) -> String {
+    pub fn bucket(&self, pseudonym: &[u8; 32]) -> String {
         let [a, b, c, d, ..] = *pseudonym;
         format!("{{s000}}:c{}:p:{}", Layout::CAMPAIGN, u32::from_be_bytes([a, b, c, d]) % self.buckets)
     }
 
     /// Bucket, field and record of somebody who is on the list: one entry, no pack, the rest of the pseudonym, and the entry.
-    fn person(&self, person: usize) -> (String, Vec<u8>, Vec<u8>) {
+    pub fn person(&self, person: usize) -> (String, Vec<u8>, Vec<u8>) {
         let pseudonym = Layout::pseudonym(person);
         let at = (Layout::NOW as u64 / 1000) as u32;
         let record = [&[1, 0], &pseudonym[9..], &[0, 0, Layout::NO_CHOICE, 0], &at.to_be_bytes()].concat();
@@ -206,7 +207,7 @@ impl Layout {
     }
 
     /// The view that the calls name, and as many decided winners as there are persons.
-    fn header(&self) -> [(Vec<u8>, Vec<u8>); 2] {
+    pub fn header(&self) -> [(Vec<u8>, Vec<u8>); 2] {
         let text = |text: String| text.into_bytes();
         [
             (text(format!("v:{}", Layout::CAMPAIGN)), text(Layout::REVISION.to_string())),
@@ -254,14 +255,14 @@ impl Layout {
 }
 
 /// Just enough msgpack; bytes go as strings, as the store reads them.
-struct Pack(Vec<u8>);
+pub struct Pack(pub Vec<u8>);
 
 impl Pack {
-    fn array(length: u8) -> Pack {
+    pub fn array(length: u8) -> Pack {
         Pack(Vec::with_capacity(96)).open(length)
     }
 
-    fn open(mut self, length: u8) -> Pack {
+    pub fn open(mut self, length: u8) -> Pack {
         match length {
             0..=15 => self.0.push(0x90 | length),
             _ => self.0.extend_from_slice(&[0xdc, 0, length]),
@@ -269,7 +270,7 @@ impl Pack {
         self
     }
 
-    fn int(mut self, number: i64) -> Pack {
+    pub fn int(mut self, number: i64) -> Pack {
         match number {
             0..=127 => self.0.push(number as u8),
             128..=0xffff_ffff => {
@@ -284,7 +285,7 @@ impl Pack {
         self
     }
 
-    fn bytes(mut self, bytes: &[u8]) -> Pack {
+    pub fn bytes(mut self, bytes: &[u8]) -> Pack {
         match bytes.len() {
             length @ 0..=31 => self.0.push(0xa0 | length as u8),
             length => self.0.extend_from_slice(&[0xd9, length as u8]),

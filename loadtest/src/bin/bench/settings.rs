@@ -15,6 +15,8 @@ pub struct Settings {
     pub depth: usize,
     /// `BENCH_LUA_PERSONS`: persons of the larger store in which the script is measured; the smaller has a tenth.
     pub lua_persons: usize,
+    /// `BENCH_ORDERS`: orders of the store in which their memory is measured.
+    pub orders: usize,
     /// `BENCH_BALLOT_ENTRIES`: entries of the draw in memory.
     pub ballot_entries: u64,
     /// `QUANYU`: the program that is measured.
@@ -32,6 +34,7 @@ impl Settings {
             connections: number("BENCH_CONNECTIONS", 256)?.max(1),
             depth: number("BENCH_DEPTH", 1)?.max(1),
             lua_persons: number("BENCH_LUA_PERSONS", 10_000_000)?.max(10_000),
+            orders: number("BENCH_ORDERS", 1_000_000)?.max(10_000),
             ballot_entries: number("BENCH_BALLOT_ENTRIES", 15_000_000)?.max(1_000) as u64,
             program: PathBuf::from(std::env::var_os("QUANYU").unwrap_or_else(|| "target/release/quanyu".into())),
             folder: PathBuf::from("target/bench"),
