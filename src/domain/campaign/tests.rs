@@ -327,6 +327,27 @@ fn a_rounds_terms_replace_and_a_vouchers_use_rule_is_added() {
 }
 
 #[test]
+fn more_keys_of_identity_go_with_every_mode_and_both_ways_of_settling_them() {
+    let mode = |mode: &str| {
+        let mut file: Value = serde_json::from_str(CHENGDU).unwrap();
+        file["rounds"][0]["mode"] = json!(mode);
+        file
+    };
+    for mut file in ["rain", "first_come"].map(mode) {
+        if file["rounds"][0]["mode"] == "first_come" {
+            let round = file["rounds"][0].as_object_mut().unwrap();
+            ["draw", "unclaimed"].iter().for_each(|name| drop(round.remove(*name)));
+        }
+        file["reservation"]["identity_keys"] = json!(["person", "phone", "device", "account"]);
+        for duplicates in ["reject", "earliest"] {
+            file["reservation"]["duplicates"] = json!(duplicates);
+            let parsed = parse(file.to_string().as_bytes()).unwrap();
+            assert_eq!(unsupported(&parsed.campaign), [], "{duplicates}");
+        }
+    }
+}
+
+#[test]
 fn each_mode_has_its_own_steps() {
     let at = |field: &str| format!("/rounds/0/{field}");
     let without_window =
