@@ -260,6 +260,8 @@ refusals! {
         pos "该券正被另一笔订单占用，请稍后再试。" "Another order holds this voucher: try again in a moment.";
     VoucherNotYetValid "voucher_not_yet_valid" 409 true "券未到可用时间。" "The voucher cannot be used before available_begin_time."
         pos "该券还未到使用时间。" "This voucher cannot be used yet.";
+    VoucherLocked "voucher_locked" 409 true "须先使用 after_kind 所指的券。" "A voucher of the kind that after_kind names has to be used first."
+        pos "须先使用礼包内的另一种券。" "Another voucher of the customer's pack has to be used first.";
     VoucherExpired "voucher_expired" 409 false "券已过期。" "The voucher has expired."
         pos "该券已过期。" "This voucher has expired.";
     MinimumNotMet "minimum_not_met" 422 false "未达到使用门槛，见 missing_amount。" "The order is below the voucher's minimum; see missing_amount."

@@ -64,6 +64,8 @@ pub struct Candidate<'a> {
     /// Whether redeeming runs in the campaign, and whether the merchant is enrolled in it.
     pub running: bool,
     pub enrolled: bool,
+    /// Whether the voucher that it waits for has been used.
+    pub unlocked: bool,
     pub limits: Vec<LimitFact<'a>>,
 }
 
@@ -77,7 +79,7 @@ pub struct Reason {
 type Rule = fn(&Payment, &Candidate) -> Result<(), Refusal>;
 
 /// All rules in order of precedence.
-pub const RULES: [Rule; 18] = [
+pub const RULES: [Rule; 19] = [
     campaign_runs,
     merchant_enrolled,
     category,
@@ -93,6 +95,7 @@ pub const RULES: [Rule; 18] = [
     unit_state,
     begun,
     not_ended,
+    unlocked,
     // Before the minimum: who has used up a limit must not be told to buy more.
     limits,
     minimum,
@@ -247,6 +250,13 @@ fn not_ended(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(Code::VoucherExpired).with("available_end_time", candidate.zone.rfc3339(candidate.window.end)))
+}
+
+fn unlocked(_: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
+    if candidate.unlocked {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::VoucherLocked).with("after_kind", candidate.kind.after_kind.as_deref().unwrap_or_default()))
 }
 
 fn minimum(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {

@@ -43,6 +43,7 @@ impl Case {
             held_until: 0,
             running: true,
             enrolled: true,
+            unlocked: true,
             limits: Vec::new(),
         }
     }

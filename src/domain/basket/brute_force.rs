@@ -111,6 +111,7 @@ fn wallet<'a>(world: &'a World, chance: &mut Chance) -> Vec<Candidate<'a>> {
                 held_until: 0,
                 running: true,
                 enrolled: true,
+                unlocked: true,
                 limits: if c == 2 { Vec::new() } else { vec![fact] },
             }
         })
@@ -294,6 +295,7 @@ fn a_wallet_made_to_be_difficult_is_chosen_from_in_bounded_time() {
             held_until: 0,
             running: true,
             enrolled: true,
+            unlocked: true,
             limits: Vec::new(),
         })
         .collect();

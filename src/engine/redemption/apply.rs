@@ -4,7 +4,7 @@ use super::limits::{keeps_place, place_of};
 use super::plan::{PersonAt, Planned, shown_terminal};
 use super::redeem::Call;
 use super::seen::{Seen, StoredRecord};
-use crate::domain::limit::{Keeper, Place, facts};
+use crate::domain::limit::{Keeper, Place, facts_of_voucher};
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderState, OrderUnit, Receipt};
 use crate::domain::time::Ms;
@@ -99,7 +99,7 @@ fn count_uses(
     place: &Place,
     now: Ms,
 ) -> Result<(), Failure> {
-    let of_person = facts(&view.campaign, &view.zone, unit.of_pack(), place, now);
+    let of_person = facts_of_voucher(&view.campaign, &view.zone, (unit.of_pack(), unit.u), place, now);
     for mut fact in of_person.into_iter().filter(|fact| fact.keeper == Keeper::Person) {
         let same = |used: &Usage| (used.limit, used.period) == (fact.number, fact.period) && used.entity == fact.entity;
         let known = record.usage.iter().find(|used| same(used));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::limits::{Caps, cap_names, facts_used};
+use super::limits::{Caps, cap_names, fact_of_kind_used, facts_used};
 use super::listed::Unlisted;
 use super::seen::Seen;
 use super::{Ask, KnownPayer, Payer, Till};
@@ -15,7 +15,7 @@ use crate::domain::person::{Root, bucket_of};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{Candidate, Payment};
 use crate::domain::time::Ms;
-use crate::domain::voucher::{PersonField, VoucherIds, VoucherRef};
+use crate::domain::voucher::{PersonField, UnitState, VoucherIds, VoucherRef};
 use crate::engine::Engine;
 use crate::engine::merchant::MerchantView;
 use crate::engine::view::{CampaignView, Snapshot};
@@ -272,6 +272,8 @@ fn candidates_of<'a>(
             let voucher = VoucherRef { c: view.number, shard: payer.shard, f: person.field, p: p as u8, u: unit.unit };
             let hold = record.holds.iter().find(|hold| usize::from(hold.pack) == p && hold.unit == unit.unit);
             let rules = view.campaign.use_rules_of(round, definition, kind);
+            let mut limits = facts.clone();
+            limits.extend(fact_of_kind_used(kind, &counter.place, record));
             let candidate = Candidate {
                 voucher,
                 campaign_id: &view.id,
@@ -283,7 +285,8 @@ fn candidates_of<'a>(
                 held_until: hold.map(|hold| hold.until).unwrap_or_default(),
                 running: !view.is_paused(Scope::Redeem),
                 enrolled: counter.enrolled.contains(&view.number) && counter.unlisted.admits(view.number, &rules),
-                limits: facts.clone(),
+                unlocked: definition.unlocks(kind, |unit| pack.unit(unit) == UnitState::Used),
+                limits,
                 rules,
             };
             let order_unit = OrderUnit {
