@@ -79,7 +79,7 @@ pub struct Order {
     pub hold_seconds: i64,
     pub units: Vec<OrderUnit>,
     pub refunds: Vec<Refunded>,
-    /// What the receipt said; store and terminal stay with the order, the rest while it is held.
+    /// What the receipt said stays with the order; what limits ask for, while it is held or where a campaign has such limits.
     pub receipt: Receipt,
     pub reversal: Option<Reversal>,
 }
@@ -109,6 +109,9 @@ pub struct Receipt {
     /// The terminal of the till's key and the merchant's id, where limits of the campaign ask for them.
     pub key_terminal: String,
     pub merchant_id: String,
+    /// Who sold it and the number on the paper, told again to whoever asks for the order.
+    pub cashier: String,
+    pub receipt_no: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -77,9 +77,11 @@ pub struct Ask {
     pub scene: Option<Scene>,
     pub items: Vec<Item>,
     pub capture: bool,
-    /// Store and terminal of the receipt, for the settlement.
+    /// Store and terminal of the receipt, for the settlement; cashier and number, for whoever looks the order up.
     pub store: String,
     pub terminal: String,
+    pub cashier: String,
+    pub receipt_no: String,
 }
 
 impl Ask {

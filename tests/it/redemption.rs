@@ -7,6 +7,7 @@ mod magic;
 mod pay_code;
 mod platform;
 mod proven;
+mod receipt;
 mod refunds;
 mod refusals;
 mod several;

@@ -140,7 +140,7 @@ fn line_of(call: &Call<'_>, order: &Order, unit: &OrderUnit) -> Line {
     }
 }
 
-/// Store and terminal stay with the order, so that what comes back is booked where it was redeemed; the rest where a hold or limits
+/// What the receipt said stays with the order, so that what comes back is booked where it was redeemed; the rest where a hold or limits
 /// need it.
 fn order_of(call: &Call<'_>, attempt: u32, plan: &Planned, place: &Place) -> Order {
     let (till, ask) = (call.till, call.ask);
@@ -148,6 +148,8 @@ fn order_of(call: &Call<'_>, attempt: u32, plan: &Planned, place: &Place) -> Ord
     let mut receipt = Receipt {
         store: ask.store.clone(),
         terminal: shown_terminal(till, &ask.terminal).to_owned(),
+        cashier: ask.cashier.clone(),
+        receipt_no: ask.receipt_no.clone(),
         ..Receipt::default()
     };
     let hold_seconds = if ask.capture { 0 } else { plan.hold_seconds };

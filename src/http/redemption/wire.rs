@@ -246,6 +246,8 @@ impl Parts {
             capture: self.capture,
             store: receipt.store.unwrap_or_default(),
             terminal: receipt.terminal.unwrap_or_default(),
+            cashier: receipt.cashier.unwrap_or_default(),
+            receipt_no: receipt.receipt_no.unwrap_or_default(),
         })
     }
 }
