@@ -46,6 +46,7 @@ fn candidate<'a>(u: u8, kind: &'a VoucherKind, rule: &'a UseRule, zone: &'a Zone
         running: true,
         enrolled: true,
         unlocked: true,
+        used_serials: Vec::new(),
         limits: Vec::new(),
     }
 }

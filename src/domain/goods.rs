@@ -22,6 +22,7 @@ impl Goods {
             rules.iter().all(|rule| item_fits(rule, item))
                 && price_fits(candidate, item)
                 && category_fits(payment, candidate, item)
+                && (item.serial.is_some() || !candidate.kind.has_unique_serial())
         };
         let mut goods = Goods { lines: Vec::new(), before_offer };
         if payment.items.is_empty() {
@@ -40,6 +41,11 @@ impl Goods {
 
     fn has(&self, line: usize) -> bool {
         self.lines.get(line / 64).is_some_and(|bits| bits >> (line % 64) & 1 == 1)
+    }
+
+    /// Its lines of a receipt.
+    pub fn of_receipt<'a>(&self, items: &'a [Item]) -> impl Iterator<Item = &'a Item> {
+        items.iter().enumerate().filter(|(line, _)| self.has(*line)).map(|(_, item)| item)
     }
 
     pub fn is_empty(&self) -> bool {

@@ -82,21 +82,42 @@ static ONE_PER_CATEGORY: LazyLock<Limit> = LazyLock::new(|| Limit {
     max: LimitMax::Count(1),
 });
 
+/// What `unique_serial` means within one payment: two vouchers do not pay for the same piece.
+static ONE_PER_PIECE: LazyLock<Limit> = LazyLock::new(|| Limit {
+    action: LimitAction::Redeem,
+    entities: Vec::new(),
+    period: Period::Payment,
+    max: LimitMax::Count(1),
+});
+
 /// Behind the numbers of all limits that a file can have.
-const NUMBER_OF_CATEGORIES: u8 = u8::MAX;
+const NUMBER_OF_KINDS: u8 = u8::MAX;
 
 /// The limit that a kind of voucher brings with it, nothing used so far.
 pub fn fact_of_kind(kind: &VoucherKind, place: &Place) -> Option<LimitFact<'static>> {
     let limit = kind.is_one_per_category().then(|| &*ONE_PER_CATEGORY)?;
     Some(LimitFact {
         limit,
-        number: NUMBER_OF_CATEGORIES,
+        number: NUMBER_OF_KINDS,
         keeper: Keeper::Person,
         entity: digest_of(&["one".to_owned(), "category".to_owned(), place.category.clone()]),
         period: 0,
         count: 0,
         amount: Fen::ZERO,
     })
+}
+
+/// The limit that a voucher with unique serial numbers brings for one of its pieces.
+pub fn fact_of_piece(serial: &str) -> LimitFact<'static> {
+    LimitFact {
+        limit: &ONE_PER_PIECE,
+        number: NUMBER_OF_KINDS,
+        keeper: Keeper::Payment,
+        entity: digest_of(&["one".to_owned(), "piece".to_owned(), serial.to_owned()]),
+        period: 0,
+        count: 0,
+        amount: Fen::ZERO,
+    }
 }
 
 /// The limits on redeeming that hold for the n-th voucher of a pack, with what its kind brings.

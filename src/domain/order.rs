@@ -249,6 +249,11 @@ impl Binding<'_> {
             part(&item.amount.0.to_be_bytes());
             part(&item.merchant_discount.0.to_be_bytes());
         }
+        // Serial numbers came later: without any, an order is bound to what it always was.
+        if self.items.iter().any(|item| item.serial.is_some()) {
+            part(b"serials");
+            self.items.iter().for_each(|item| part(item.serial.as_deref().unwrap_or_default().as_bytes()));
+        }
         let mut ids: Vec<String> = self.voucher_ids.iter().map(|id| id.to_ascii_uppercase()).collect();
         ids.sort();
         ids.iter().for_each(|id| part(id.as_bytes()));

@@ -16,6 +16,7 @@ mod redeem;
 mod refund;
 mod reverse;
 mod seen;
+mod serial;
 mod sweep;
 mod transactions;
 
@@ -212,7 +213,8 @@ impl Engine {
         let place = limits::place_of(till, ask);
         let caps = self.caps_seen(&payer, &seen, &till.merchant_id, &place, &[]).await?;
         let unlisted = self.unlisted(&payer.people, &till.merchant_id).await?;
-        let counter = plan::Counter { merchant: &merchant, place, enrolled: &enrolled, unlisted, caps };
+        let serials = self.serials_used(&payer, &seen, &ask.items, None).await?;
+        let counter = plan::Counter { merchant: &merchant, place, enrolled: &enrolled, unlisted, caps, serials };
         let basket = match plan::basket(&payer, &seen, &counter, ask, true) {
             Ok(basket) => basket,
             Err(refusal) => return Ok(self.nothing_quoted(&snapshot, ask, &refusal)),

@@ -93,7 +93,11 @@ impl Store {
     }
 
     /// Several fields of one slot, all read at one instant.
-    async fn read(&self, slot: &Slot, fields: &[(String, Vec<u8>)]) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
+    pub(super) async fn read(
+        &self,
+        slot: &Slot,
+        fields: &[(String, Vec<u8>)],
+    ) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
         let names = fields.iter().map(|(key, _)| key.clone()).collect();
         let wanted = fields.iter().fold(Vec::with_capacity(48), |mut out, (_, field)| {
             out.push(u8::try_from(field.len()).expect("names of fields are short"));

@@ -10,6 +10,7 @@ mod proven;
 mod receipt;
 mod refunds;
 mod refusals;
+mod serials;
 mod several;
 mod time;
 mod vectors;

@@ -108,6 +108,11 @@ pub enum Face {
 }
 
 impl VoucherKind {
+    /// Whether every piece that such a voucher pays for has a serial number that no other order of the campaign uses.
+    pub fn has_unique_serial(&self) -> bool {
+        matches!(self.face, Face::Percent { unique_serial: true, .. })
+    }
+
     /// Whether a person uses such vouchers once in each category.
     pub fn is_one_per_category(&self) -> bool {
         matches!(self.face, Face::Percent { one_per_category: true, .. })

@@ -54,9 +54,6 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
 }
 
 fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
-    if let Face::Percent { unique_serial, .. } = kind.face {
-        row.unless(!unique_serial, format!("{at}/unique_serial"), "unique_serial");
-    }
     if let Some(rule) = &kind.use_rule {
         use_rule(row, rule, &format!("{at}/use_rule"));
     }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::redeem::refused;
+use super::plan::Planned;
+use super::redeem::{Call, refused};
+use super::seen::Seen;
 use super::{Ask, Till};
 use crate::domain::campaign::schema::{LimitMax, VoucherKind};
 use crate::domain::limit::{Keeper, LimitFact, OfPack, Place, fact_of_kind, facts, needs_place};
@@ -160,6 +162,25 @@ pub(super) enum Capped {
 }
 
 impl Engine {
+    /// What lies on other slots than the payer's is taken before the vouchers: serial numbers and the merchant's caps.
+    pub(super) async fn take_before(
+        &self,
+        call: &Call<'_>,
+        attempt: u32,
+        (plan, seen): &(Planned, Seen),
+        sent: &mut bool,
+    ) -> Result<Capped, Failure> {
+        let marked = self.take_serials(call, attempt, &plan.serials).await?;
+        let merchant_id = &call.till.merchant_id;
+        let caps = caps_of(call.snapshot, merchant_id, &plan.units, &place_of(call.till, call.ask), seen.now);
+        if caps.is_empty() || !matches!(marked, Capped::Held) {
+            return Ok(marked);
+        }
+        // From here on a refusal gives back what is held, so it closes the attempt first.
+        *sent = true;
+        self.take_caps(merchant_id, &call.key, attempt, &caps, false).await
+    }
+
     /// Takes an attempt's caps before its vouchers. Taking them twice holds them once; `again` is for a late confirm, whose caps were
     /// given back when the hold ran out.
     pub(super) async fn take_caps(

@@ -59,6 +59,13 @@ const PROVEN: &[(&str, &[&str])] = &[
             "f6_a_refund_that_consumes_keeps_the_category_used_where_limits_do_not_come_back",
         ],
     ),
+    (
+        "F6 a serial number is used once",
+        &[
+            "f6_a_serial_number_is_used_once_by_whomever_and_wherever",
+            "of_many_orders_for_one_piece_at_the_same_instant_one_takes_it",
+        ],
+    ),
     ("F6 a refund consumes", &["a_consumed_voucher_never_comes_back_and_its_money_goes_to_the_issuer"]),
     // Redemption at checkout.
     ("preview without side effect", &["a_quote_names_the_best_voucher_what_was_not_taken_and_what_would_be_better"]),
