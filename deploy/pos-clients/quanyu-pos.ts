@@ -25,7 +25,7 @@ export type Answer = { [member: string]: any };
 
 /** Who pays: exactly one of the three; `account` is for platforms. */
 export type Payer = { pay_code?: string; voucher_ids?: string[]; account?: { channel: string; id: string } };
-export type Item = { sku: string; category?: string; quantity?: number; amount: Fen; merchant_discount?: Fen };
+export type Item = { sku: string; category?: string; serial?: string; quantity?: number; amount: Fen; merchant_discount?: Fen };
 export type Purchase = Payer & {
   amount: Fen;
   category: string;

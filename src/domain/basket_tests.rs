@@ -45,6 +45,8 @@ fn candidate<'a>(u: u8, kind: &'a VoucherKind, rule: &'a UseRule, zone: &'a Zone
         held_until: 0,
         running: true,
         enrolled: true,
+        unlocked: true,
+        used_serials: Vec::new(),
         limits: Vec::new(),
     }
 }

@@ -18,7 +18,12 @@ impl Goods {
     pub fn of(payment: &Payment, candidate: &Candidate) -> Goods {
         let rules = &candidate.rules;
         let before_offer = !rules.is_empty() && rules.iter().all(|rule| rule.threshold_on == ThresholdOn::Initial);
-        let fits = |item: &Item| rules.iter().all(|rule| item_fits(rule, item)) && price_fits(candidate, item);
+        let fits = |item: &Item| {
+            rules.iter().all(|rule| item_fits(rule, item))
+                && price_fits(candidate, item)
+                && category_fits(payment, candidate, item)
+                && (item.serial.is_some() || !candidate.kind.has_unique_serial())
+        };
         let mut goods = Goods { lines: Vec::new(), before_offer };
         if payment.items.is_empty() {
             goods.add(0);
@@ -36,6 +41,11 @@ impl Goods {
 
     fn has(&self, line: usize) -> bool {
         self.lines.get(line / 64).is_some_and(|bits| bits >> (line % 64) & 1 == 1)
+    }
+
+    /// Its lines of a receipt.
+    pub fn of_receipt<'a>(&self, items: &'a [Item]) -> impl Iterator<Item = &'a Item> {
+        items.iter().enumerate().filter(|(line, _)| self.has(*line)).map(|(_, item)| item)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -74,6 +84,11 @@ fn item_fits(rule: &UseRule, item: &Item) -> bool {
     let category_fits = item.category.as_ref().is_none_or(|category| rule.allows_category(category));
     let named = |list: &[String]| list.contains(&item.sku) || item.category.as_ref().is_some_and(|c| list.contains(c));
     category_fits && (rule.eligible_items.is_empty() || named(&rule.eligible_items)) && !named(&rule.excluded_items)
+}
+
+/// A voucher that is used up for a category is for the goods of that category alone.
+fn category_fits(payment: &Payment, candidate: &Candidate, item: &Item) -> bool {
+    !candidate.kind.is_one_per_category() || item.category.as_ref().is_none_or(|category| category == payment.category)
 }
 
 /// Trade-in 2026: a digital product of at most 6,000 yuan a piece, after the merchant's offer.

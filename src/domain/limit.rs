@@ -2,10 +2,13 @@
 //!
 //! A limit that names the person is kept in the person's record, one that names merchant, store or terminal on the merchant's slot,
 //! and one for each payment needs no keeping. What spans persons and merchants has no single keeper and is refused when published.
+//! A voucher that is one per category brings a limit of its own.
+
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::domain::campaign::schema::{Campaign, Limit, LimitAction, LimitEntity, LimitMax, Period};
+use crate::domain::campaign::schema::{Campaign, Limit, LimitAction, LimitEntity, LimitMax, Period, VoucherKind};
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, digest_of};
 use crate::domain::refusal::{Code, Refusal};
@@ -71,7 +74,67 @@ pub struct OfPack {
     pub pack: u8,
 }
 
-/// The limits on redeeming that hold for a voucher of this pack, nothing used so far.
+/// What `one_per_category` means: of such vouchers a person uses one in each category, whatever the campaign's limits say.
+static ONE_PER_CATEGORY: LazyLock<Limit> = LazyLock::new(|| Limit {
+    action: LimitAction::Redeem,
+    entities: vec![LimitEntity::Person, LimitEntity::Category],
+    period: Period::Campaign,
+    max: LimitMax::Count(1),
+});
+
+/// What `unique_serial` means within one payment: two vouchers do not pay for the same piece.
+static ONE_PER_PIECE: LazyLock<Limit> = LazyLock::new(|| Limit {
+    action: LimitAction::Redeem,
+    entities: Vec::new(),
+    period: Period::Payment,
+    max: LimitMax::Count(1),
+});
+
+/// Behind the numbers of all limits that a file can have.
+const NUMBER_OF_KINDS: u8 = u8::MAX;
+
+/// The limit that a kind of voucher brings with it, nothing used so far.
+pub fn fact_of_kind(kind: &VoucherKind, place: &Place) -> Option<LimitFact<'static>> {
+    let limit = kind.is_one_per_category().then(|| &*ONE_PER_CATEGORY)?;
+    Some(LimitFact {
+        limit,
+        number: NUMBER_OF_KINDS,
+        keeper: Keeper::Person,
+        entity: digest_of(&["one".to_owned(), "category".to_owned(), place.category.clone()]),
+        period: 0,
+        count: 0,
+        amount: Fen::ZERO,
+    })
+}
+
+/// The limit that a voucher with unique serial numbers brings for one of its pieces.
+pub fn fact_of_piece(serial: &str) -> LimitFact<'static> {
+    LimitFact {
+        limit: &ONE_PER_PIECE,
+        number: NUMBER_OF_KINDS,
+        keeper: Keeper::Payment,
+        entity: digest_of(&["one".to_owned(), "piece".to_owned(), serial.to_owned()]),
+        period: 0,
+        count: 0,
+        amount: Fen::ZERO,
+    }
+}
+
+/// The limits on redeeming that hold for the n-th voucher of a pack, with what its kind brings.
+pub fn facts_of_voucher<'a>(
+    campaign: &'a Campaign,
+    zone: &Zone,
+    (of, unit): (OfPack, u8),
+    place: &Place,
+    at: Ms,
+) -> Vec<LimitFact<'a>> {
+    let mut all = facts(campaign, zone, of, place, at);
+    let kind = campaign.packs.get(usize::from(of.pack)).and_then(|pack| pack.kind_of(unit));
+    all.extend(kind.and_then(|kind| fact_of_kind(kind, place)));
+    all
+}
+
+/// The limits on redeeming that hold for every voucher of this pack, nothing used so far.
 pub fn facts<'a>(campaign: &'a Campaign, zone: &Zone, of: OfPack, place: &Place, at: Ms) -> Vec<LimitFact<'a>> {
     facts_on(LimitAction::Redeem, campaign, zone, of, place, at)
 }
@@ -121,6 +184,9 @@ pub fn keeper(limit: &Limit) -> Option<Keeper> {
 /// Whether an order must remember more of its till than usual, so that what it used can be given back later.
 pub fn needs_place(campaign: &Campaign) -> bool {
     use LimitEntity::{Category, Terminal};
+    if campaign.packs.iter().flat_map(|pack| &pack.vouchers).any(VoucherKind::is_one_per_category) {
+        return true;
+    }
     let limits = campaign.limits.iter().chain(campaign.rounds.iter().flat_map(|round| &round.limits));
     limits.filter(|limit| matches!(limit.action, LimitAction::Redeem | LimitAction::Refund)).any(|limit| {
         let place = limit.entities.iter().any(|entity| matches!(entity, Category | Terminal));

@@ -79,7 +79,7 @@ pub struct Order {
     pub hold_seconds: i64,
     pub units: Vec<OrderUnit>,
     pub refunds: Vec<Refunded>,
-    /// What the receipt said; store and terminal stay with the order, the rest while it is held.
+    /// What the receipt said stays with the order; what limits ask for, while it is held or where a campaign has such limits.
     pub receipt: Receipt,
     pub reversal: Option<Reversal>,
 }
@@ -109,6 +109,9 @@ pub struct Receipt {
     /// The terminal of the till's key and the merchant's id, where limits of the campaign ask for them.
     pub key_terminal: String,
     pub merchant_id: String,
+    /// Who sold it and the number on the paper, told again to whoever asks for the order.
+    pub cashier: String,
+    pub receipt_no: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -245,6 +248,11 @@ impl Binding<'_> {
             part(&item.quantity.to_be_bytes());
             part(&item.amount.0.to_be_bytes());
             part(&item.merchant_discount.0.to_be_bytes());
+        }
+        // Serial numbers came later: without any, an order is bound to what it always was.
+        if self.items.iter().any(|item| item.serial.is_some()) {
+            part(b"serials");
+            self.items.iter().for_each(|item| part(item.serial.as_deref().unwrap_or_default().as_bytes()));
         }
         let mut ids: Vec<String> = self.voucher_ids.iter().map(|id| id.to_ascii_uppercase()).collect();
         ids.sort();

@@ -28,8 +28,16 @@ fn binding<'a>(ids: &'a [String]) -> Binding<'a> {
 
 #[test]
 fn an_order_is_bound_to_money_items_vouchers_and_capture_only() {
-    let item = Item { sku: "a".into(), category: None, quantity: 1, amount: Fen(11_800), merchant_discount: Fen(800) };
+    let item = Item {
+        sku: "a".into(),
+        category: None,
+        serial: None,
+        quantity: 1,
+        amount: Fen(11_800),
+        merchant_discount: Fen(800),
+    };
     let base = binding(&[]);
+    let with_serial = Item { serial: Some("SN1".into()), ..item.clone() };
     let (upper, lower) = (["AB".to_owned(), "CD".to_owned()], ["cd".to_owned(), "ab".to_owned()]);
     assert_eq!(base.fingerprint(), binding(&[]).fingerprint());
     assert_eq!(binding(&upper).fingerprint(), binding(&lower).fingerprint());
@@ -40,6 +48,8 @@ fn an_order_is_bound_to_money_items_vouchers_and_capture_only() {
         Binding { items: std::slice::from_ref(&item), ..base.clone() },
         binding(&upper),
     ];
+    let bound = |item| Binding { items: std::slice::from_ref(item), ..base.clone() }.fingerprint();
+    assert_ne!(bound(&item), bound(&with_serial));
     for other in others {
         assert_ne!(base.fingerprint(), other.fingerprint(), "{other:?}");
     }

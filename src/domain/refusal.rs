@@ -238,6 +238,8 @@ refusals! {
         pos "须提供商品明细。" "The list of goods is needed for this voucher.";
     ItemsNotEligible "items_not_eligible" 422 false "订单中没有该券适用的商品。" "No item of the receipt is one that the voucher is for."
         pos "订单中没有该券适用的商品。" "None of these goods is one that the voucher is for.";
+    SerialRequired "serial_required" 422 false "须提供商品序列号 items[].serial。" "The voucher needs the serial number of what is bought; send it with the item."
+        pos "请扫描商品序列号。" "Scan the serial number of the goods.";
     TooManyVouchers "too_many_vouchers" 422 false "单笔用券数超过上限，见 limit。" "More vouchers than one payment may take; see limit."
         pos "一笔订单用券过多。" "Too many vouchers for one payment.";
     PayCodeUnknown "pay_code_unknown" 404 false "付款码不存在。" "The pay code is not known; ask for a fresh one."
@@ -260,8 +262,12 @@ refusals! {
         pos "该券正被另一笔订单占用，请稍后再试。" "Another order holds this voucher: try again in a moment.";
     VoucherNotYetValid "voucher_not_yet_valid" 409 true "券未到可用时间。" "The voucher cannot be used before available_begin_time."
         pos "该券还未到使用时间。" "This voucher cannot be used yet.";
+    VoucherLocked "voucher_locked" 409 true "须先使用 after_kind 所指的券。" "A voucher of the kind that after_kind names has to be used first."
+        pos "须先使用礼包内的另一种券。" "Another voucher of the customer's pack has to be used first.";
     VoucherExpired "voucher_expired" 409 false "券已过期。" "The voucher has expired."
         pos "该券已过期。" "This voucher has expired.";
+    SerialUsed "serial_used" 409 true "该商品序列号已用过券，见 serial。" "A voucher was used for this serial number; see serial."
+        pos "该商品已享受过补贴。" "A voucher was used for this very product.";
     MinimumNotMet "minimum_not_met" 422 false "未达到使用门槛，见 missing_amount。" "The order is below the voucher's minimum; see missing_amount."
         pos "未达到用券金额。" "The order is below the voucher's minimum.";
     LimitReached "limit_reached" 409 false "已达使用次数上限，见 limit。" "A limit is reached; see limit."

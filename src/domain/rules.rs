@@ -34,6 +34,8 @@ pub struct Payment<'a> {
 pub struct Item {
     pub sku: String,
     pub category: Option<String>,
+    /// In upper case; an item with one is one piece.
+    pub serial: Option<String>,
     pub quantity: u32,
     pub amount: Fen,
     pub merchant_discount: Fen,
@@ -64,6 +66,10 @@ pub struct Candidate<'a> {
     /// Whether redeeming runs in the campaign, and whether the merchant is enrolled in it.
     pub running: bool,
     pub enrolled: bool,
+    /// Whether the voucher that it waits for has been used.
+    pub unlocked: bool,
+    /// Serial numbers of the receipt that other orders of the campaign use.
+    pub used_serials: Vec<&'a str>,
     pub limits: Vec<LimitFact<'a>>,
 }
 
@@ -77,7 +83,7 @@ pub struct Reason {
 type Rule = fn(&Payment, &Candidate) -> Result<(), Refusal>;
 
 /// All rules in order of precedence.
-pub const RULES: [Rule; 18] = [
+pub const RULES: [Rule; 21] = [
     campaign_runs,
     merchant_enrolled,
     category,
@@ -89,10 +95,13 @@ pub const RULES: [Rule; 18] = [
     hours,
     merchant_offer,
     items,
+    serial,
     eligible_items,
     unit_state,
     begun,
     not_ended,
+    unlocked,
+    unused_serial,
     // Before the minimum: who has used up a limit must not be told to buy more.
     limits,
     minimum,
@@ -209,10 +218,37 @@ fn merchant_offer(payment: &Payment, candidate: &Candidate) -> Result<(), Refusa
 
 fn items(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     let by_price = matches!(candidate.kind.face, Face::Percent { item_price_max: Some(_), .. });
-    if payment.items.is_empty() && (by_price || candidate.rules.iter().any(|rule| rule.require_items)) {
+    let by_piece = by_price || candidate.kind.has_unique_serial();
+    if payment.items.is_empty() && (by_piece || candidate.rules.iter().any(|rule| rule.require_items)) {
         return Err(Code::ItemsRequired.into());
     }
     Ok(())
+}
+
+fn serial(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
+    if !candidate.kind.has_unique_serial() || payment.items.iter().any(|item| item.serial.is_some()) {
+        return Ok(());
+    }
+    Err(Code::SerialRequired.into())
+}
+
+fn unused_serial(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
+    if candidate.used_serials.is_empty() {
+        return Ok(());
+    }
+    match serials(payment, candidate).into_iter().find(|serial| candidate.used_serials.contains(serial)) {
+        Some(serial) => Err(Refusal::new(Code::SerialUsed).with("serial", serial)),
+        None => Ok(()),
+    }
+}
+
+/// The serial numbers that a voucher uses up; none if it does not ask for any.
+pub fn serials<'a>(payment: &Payment<'a>, candidate: &Candidate) -> Vec<&'a str> {
+    if !candidate.kind.has_unique_serial() {
+        return Vec::new();
+    }
+    let goods = Goods::of(payment, candidate);
+    goods.of_receipt(payment.items).filter_map(|item| item.serial.as_deref()).collect()
 }
 
 /// What is on the list of goods must be something that the voucher is for.
@@ -247,6 +283,13 @@ fn not_ended(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(Code::VoucherExpired).with("available_end_time", candidate.zone.rfc3339(candidate.window.end)))
+}
+
+fn unlocked(_: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
+    if candidate.unlocked {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::VoucherLocked).with("after_kind", candidate.kind.after_kind.as_deref().unwrap_or_default()))
 }
 
 fn minimum(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {

@@ -43,6 +43,8 @@ impl Case {
             held_until: 0,
             running: true,
             enrolled: true,
+            unlocked: true,
+            used_serials: Vec::new(),
             limits: Vec::new(),
         }
     }
@@ -81,6 +83,7 @@ fn item(sku: &str, category: Option<&str>, amount: i64, offer: i64) -> Item {
     Item {
         sku: sku.into(),
         category: category.map(str::to_owned),
+        serial: None,
         quantity: 1,
         amount: Fen(amount),
         merchant_discount: Fen(offer),

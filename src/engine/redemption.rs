@@ -16,6 +16,7 @@ mod redeem;
 mod refund;
 mod reverse;
 mod seen;
+mod serial;
 mod sweep;
 mod transactions;
 
@@ -77,9 +78,11 @@ pub struct Ask {
     pub scene: Option<Scene>,
     pub items: Vec<Item>,
     pub capture: bool,
-    /// Store and terminal of the receipt, for the settlement.
+    /// Store and terminal of the receipt, for the settlement; cashier and number, for whoever looks the order up.
     pub store: String,
     pub terminal: String,
+    pub cashier: String,
+    pub receipt_no: String,
 }
 
 impl Ask {
@@ -210,7 +213,8 @@ impl Engine {
         let place = limits::place_of(till, ask);
         let caps = self.caps_seen(&payer, &seen, &till.merchant_id, &place, &[]).await?;
         let unlisted = self.unlisted(&payer.people, &till.merchant_id).await?;
-        let counter = plan::Counter { merchant: &merchant, place, enrolled: &enrolled, unlisted, caps };
+        let serials = self.serials_used(&payer, &seen, &ask.items, None).await?;
+        let counter = plan::Counter { merchant: &merchant, place, enrolled: &enrolled, unlisted, caps, serials };
         let basket = match plan::basket(&payer, &seen, &counter, ask, true) {
             Ok(basket) => basket,
             Err(refusal) => return Ok(self.nothing_quoted(&snapshot, ask, &refusal)),

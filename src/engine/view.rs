@@ -55,6 +55,8 @@ pub struct CampaignView {
     pub rounds: Vec<RoundView>,
     /// Units of each pack, in file order.
     pub units: Vec<Vec<Unit>>,
+    /// Whether any of its vouchers asks for serial numbers that are used once.
+    pub unique_serials: bool,
     pub(super) windows: Windows,
     pub(super) plans: Plans,
     pub pseudonym_key: MacKey,
@@ -69,6 +71,8 @@ impl CampaignView {
         let rounds =
             (0..campaign.rounds.len()).map(|index| RoundView::new(id, &campaign, &record, index, keys)).collect();
         let units: Vec<Vec<Unit>> = campaign.packs.iter().map(|pack| pack.units()).collect();
+        let kinds = || campaign.packs.iter().flat_map(|pack| &pack.vouchers);
+        let unique_serials = kinds().any(|kind| kind.has_unique_serial());
         let windows = Windows::new(&campaign, &units);
         let pseudonym_key = keys.campaign(id);
         Ok(CampaignView {
@@ -77,6 +81,7 @@ impl CampaignView {
             rev: record.rev,
             rounds,
             units,
+            unique_serials,
             zone,
             windows,
             plans: Plans::default(),

@@ -6,17 +6,17 @@ use sha2::{Digest, Sha256};
 use super::Engine;
 use super::resident::Resident;
 use super::view::{CampaignView, RoundView};
-use crate::domain::campaign::Unclaimed;
+use crate::domain::campaign::{Unclaimed, Unit};
 use crate::domain::money::Fen;
 use crate::domain::order::{OrderState, transaction_id};
 use crate::domain::paycode::{self, PayCode};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
-use crate::domain::voucher::{VoucherRef, WalletState};
+use crate::domain::voucher::{UnitState, VoucherRef, WalletState};
 use crate::store::keys::{self, Slot};
 use crate::store::ledger::{Item, LedgerReader, Line};
 use crate::store::orders::PayCodeRecord;
-use crate::store::record::PersonRecord;
+use crate::store::record::{Pack, PersonRecord};
 use crate::store::script::{self, Member, bytes};
 use crate::store::{StoreError, int};
 
@@ -165,11 +165,13 @@ impl Engine {
                 let Some(window) = window else { continue };
                 let hold = record.holds.iter().find(|hold| usize::from(hold.pack) == p && hold.unit == unit.unit);
                 let unit_state = pack.unit(unit.unit);
+                // What waits for another voucher cannot be used yet, as before its first hour.
+                let start = if unlocks(view, pack, unit) { window.start } else { Ms::MAX };
                 vouchers.push(WalletVoucher {
                     voucher_id: codec.id(&VoucherRef { c: view.number, shard, f: field, p: p as u8, u: unit.unit }),
                     voucher_kind: unit.voucher_kind.clone(),
                     campaign_id: view.id.clone(),
-                    state: WalletState::of(unit_state, hold.map(|hold| hold.until), window.start, window.end, now),
+                    state: WalletState::of(unit_state, hold.map(|hold| hold.until), start, window.end, now),
                     transaction_minimum: unit.transaction_minimum,
                     discount_amount: unit.discount_amount,
                     available_begin_time: view.zone.rfc3339(window.start),
@@ -268,6 +270,11 @@ impl Engine {
             .or_else(|| Zone::named("UTC"))
             .expect("the bundled zone database has UTC")
     }
+}
+
+fn unlocks(view: &CampaignView, pack: &Pack, unit: &Unit) -> bool {
+    let definition = &view.campaign.packs[usize::from(pack.pack)];
+    definition.unlocks(&definition.vouchers[unit.kind_index], |other| pack.unit(other) == UnitState::Used)
 }
 
 type Event = (&'static str, u16, [u8; 9], u8, u8, i64, Option<String>);

@@ -16,6 +16,7 @@
 //! | `{m000}:d:<bucket>` | hash | directory: order -> shard and attempt, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window |
 //! | `{r.<c>.<round>}:h` | hash | pool of a first-come round, by cell: packs out, and per shard its leases, returns, drained | campaign |
 //! | `{i000}:c<c>:r<round>:<bucket>` | hash | index of identity keys, field = digest of a phone, device or account, value = person and intent | campaign + retention |
+//! | `{i000}:c<c>:sn:<bucket>` | hash | index of serial numbers, field = 16 bytes of a digest, value = shard, order, attempt | campaign + refund window |
 //! | `{i000}:h`, `{i000}:l` | hash, stream | unused: an index slot has no counters and no ledger, the script shape names them | - |
 //! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, stream of changes | installation |
 //! | `{cfg}:list:<n>:<bucket>` | hash | merchants of the n-th uploaded list, field = merchant id | installation |
@@ -43,7 +44,7 @@ pub enum Slot {
     Shard(u8),
     /// Many merchants share one, so that the steps of their orders go in one script call.
     Merchant(u8),
-    /// Where the index names who holds a phone, device or account.
+    /// Where the index names who holds a phone, device or account, and which order a serial number.
     Identity(u8),
     /// The pool of stock of a round, by campaign and round.
     Pool(u16, u8),
@@ -105,6 +106,29 @@ pub fn identity_slot(digest: u64, slots: u8) -> u8 {
 pub fn identity_bucket(digest: u64, slots: u8, campaign: u16, round: u8, buckets: u32) -> String {
     let (slot, bucket) = (identity_slot(digest, slots), digest as u32 % buckets.max(1));
     format!("{{i{slot:03}}}:c{campaign}:r{round}:{bucket}")
+}
+
+/// Of a serial number, however it is written.
+pub type SerialDigest = [u8; 16];
+
+pub fn serial_digest(serial: &str) -> SerialDigest {
+    let digest = Sha256::digest(["serial", "\0", &serial.to_ascii_uppercase()].concat());
+    std::array::from_fn(|index| digest[index])
+}
+
+/// The number of a serial number's slot, of as many as there are shards.
+pub fn serial_slot(digest: &SerialDigest, slots: u8) -> u8 {
+    (number_at(digest, 0) % u32::from(slots.max(1))) as u8
+}
+
+/// The index of a campaign's serial numbers: as many buckets on a slot as a shard has of persons.
+pub fn serial_bucket(digest: &SerialDigest, slots: u8, campaign: u16, buckets: u32) -> String {
+    let (slot, bucket) = (serial_slot(digest, slots), number_at(digest, 4) % buckets.max(1));
+    format!("{{i{slot:03}}}:c{campaign}:sn:{bucket}")
+}
+
+fn number_at(digest: &SerialDigest, place: usize) -> u32 {
+    digest[place..place + 4].iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
 pub fn order_bucket(shard: u8, order_key: &[u8; 12]) -> String {
@@ -194,6 +218,9 @@ mod tests {
         assert_eq!(void_bucket(0, 7, 12), "{s000}:c7:v:12");
         assert_eq!(Slot::Identity(17).header(), "{i017}:h");
         assert_eq!(identity_bucket(0x0000_0105_0000_0123, 4, 7, 2, 256), "{i001}:c7:r2:35");
+        let serial = [0, 0, 1, 5, 0, 0, 1, 0x23, 9, 9, 9, 9, 9, 9, 9, 9];
+        assert_eq!(serial_bucket(&serial, 4, 7, 256), "{i001}:c7:sn:35");
+        assert_eq!(serial_digest("sn-1"), serial_digest("SN-1"));
         assert_eq!(order_bucket(1, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{s001}:o:4660");
         assert_eq!(directory_bucket(3, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{m003}:d:4660");
         assert_eq!(list_bucket(&Slot::Shard(3), 7, 12), "{s003}:list:7:12");

@@ -17,6 +17,7 @@ pub mod read;
 pub mod record;
 pub mod redemption;
 pub mod script;
+pub mod serial;
 pub mod snapshot;
 
 use std::sync::Arc;

@@ -93,7 +93,11 @@ impl Store {
     }
 
     /// Several fields of one slot, all read at one instant.
-    async fn read(&self, slot: &Slot, fields: &[(String, Vec<u8>)]) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
+    pub(super) async fn read(
+        &self,
+        slot: &Slot,
+        fields: &[(String, Vec<u8>)],
+    ) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
         let names = fields.iter().map(|(key, _)| key.clone()).collect();
         let wanted = fields.iter().fold(Vec::with_capacity(48), |mut out, (_, field)| {
             out.push(u8::try_from(field.len()).expect("names of fields are short"));
@@ -200,14 +204,16 @@ pub fn around_instant(order: &Order) -> [Vec<u8>; 2] {
     let extra = |list: Args| {
         let receipt = &order.receipt;
         let list = list.bytes(&receipt.store).bytes(&receipt.terminal);
-        if order.captured() && receipt.merchant_id.is_empty() {
+        let told = !(receipt.cashier.is_empty() && receipt.receipt_no.is_empty());
+        if order.captured() && receipt.merchant_id.is_empty() && !told {
             return list;
         }
         let list = list.bytes(&receipt.category).bytes(receipt.merchant);
-        if receipt.merchant_id.is_empty() {
+        if receipt.merchant_id.is_empty() && !told {
             return list;
         }
-        list.bytes(&receipt.key_terminal).bytes(&receipt.merchant_id)
+        let list = list.bytes(&receipt.key_terminal).bytes(&receipt.merchant_id);
+        if told { list.bytes(&receipt.cashier).bytes(&receipt.receipt_no) } else { list }
     };
     let tail = Args::with_capacity(96).int(0).int(order.hold_seconds).list(units).list(|none| none).list(extra);
     [head.bytes, tail.bytes]
@@ -236,7 +242,13 @@ fn order(mut bytes: &[u8]) -> Option<Order> {
         at: t0 + number(part(extra, 1)),
     });
     let receipt = match state {
-        OrderState::Reversed => Receipt::default(),
+        OrderState::Reversed => Receipt {
+            store: text(part(extra, 2)),
+            terminal: text(part(extra, 3)),
+            cashier: text(part(extra, 4)),
+            receipt_no: text(part(extra, 5)),
+            ..Receipt::default()
+        },
         _ => Receipt {
             store: text(part(extra, 0)),
             terminal: text(part(extra, 1)),
@@ -244,6 +256,8 @@ fn order(mut bytes: &[u8]) -> Option<Order> {
             merchant: raw(part(extra, 3)).try_into().unwrap_or_default(),
             key_terminal: text(part(extra, 4)),
             merchant_id: text(part(extra, 5)),
+            cashier: text(part(extra, 6)),
+            receipt_no: text(part(extra, 7)),
         },
     };
     Some(Order {
@@ -323,10 +337,12 @@ mod tests {
         let held = Receipt { category: "catering".into(), merchant: [9; 6], ..settled.clone() };
         let kept = Receipt { key_terminal: "k".into(), merchant_id: "m1".into(), ..held.clone() };
         for (state, hold_seconds, receipt) in [
-            (OrderState::Redeemed, 0, settled),
+            (OrderState::Redeemed, 0, settled.clone()),
             (OrderState::Held, 900, held),
             (OrderState::Redeemed, 0, kept.clone()),
-            (OrderState::Held, 120, kept),
+            (OrderState::Held, 120, kept.clone()),
+            (OrderState::Redeemed, 0, Receipt { receipt_no: "9".into(), ..settled }),
+            (OrderState::Held, 120, Receipt { cashier: "王".into(), receipt_no: "9".into(), ..kept }),
         ] {
             let order = Order {
                 state,

@@ -68,6 +68,7 @@ scripts! {
     PAY_CODE_PUT "pay_code_put",
     RESERVATION_ADD "reservation_add" after "record" "reservation" "reservation_enter",
     RESERVATION_REMOVE "reservation_remove" after "record" "reservation",
+    SERIAL_TAKE "serial_take",
     STOCK_ACCEPT "stock_accept",
     STOCK_APPLY "stock_apply",
     STOCK_LEASE "stock_lease",

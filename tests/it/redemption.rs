@@ -1,13 +1,16 @@
 //! At the till: pay codes, quotes, holds, confirm, cancel, reverse, refund, and the right words.
 
+mod kinds;
 mod limits;
 mod listed;
 mod magic;
 mod pay_code;
 mod platform;
 mod proven;
+mod receipt;
 mod refunds;
 mod refusals;
+mod serials;
 mod several;
 mod time;
 mod vectors;

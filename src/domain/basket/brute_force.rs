@@ -111,6 +111,8 @@ fn wallet<'a>(world: &'a World, chance: &mut Chance) -> Vec<Candidate<'a>> {
                 held_until: 0,
                 running: true,
                 enrolled: true,
+                unlocked: true,
+                used_serials: Vec::new(),
                 limits: if c == 2 { Vec::new() } else { vec![fact] },
             }
         })
@@ -124,6 +126,7 @@ fn receipt(chance: &mut Chance) -> Vec<Item> {
     let item = |chance: &mut Chance, sku: &str| Item {
         sku: sku.into(),
         category: None,
+        serial: None,
         quantity: 1,
         amount: Fen(1_000 * (1 + chance.below(12) as i64)),
         merchant_discount: Fen(chance.of(&[0, 0, 400])),
@@ -294,6 +297,8 @@ fn a_wallet_made_to_be_difficult_is_chosen_from_in_bounded_time() {
             held_until: 0,
             running: true,
             enrolled: true,
+            unlocked: true,
+            used_serials: Vec::new(),
             limits: Vec::new(),
         })
         .collect();

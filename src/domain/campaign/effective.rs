@@ -25,6 +25,23 @@ pub struct Unit {
 }
 
 impl Pack {
+    /// The kind of the n-th voucher.
+    pub fn kind_of(&self, unit: u8) -> Option<&VoucherKind> {
+        let mut before = 0;
+        self.vouchers.iter().find(|kind| {
+            before += kind.count;
+            u32::from(unit) < before
+        })
+    }
+
+    /// Whether a kind that waits for another may be used: one voucher of that other kind of the pack is used now. One that went back
+    /// to its person by a cancel, a refund or a reverse does not count any more.
+    pub fn unlocks(&self, kind: &VoucherKind, is_used: impl Fn(u8) -> bool) -> bool {
+        let Some(other) = &kind.after_kind else { return true };
+        let units = self.vouchers.iter().flat_map(|one| (0..one.count).map(move |_| &one.voucher_kind));
+        units.enumerate().any(|(unit, of)| of == other && is_used(unit as u8))
+    }
+
     /// The vouchers of one pack, expanded by count.
     pub fn units(&self) -> Vec<Unit> {
         let kinds =

@@ -87,7 +87,7 @@ pub struct VoucherKind {
     pub use_rule: Option<UseRule>,
     /// Replaces the round's or campaign's for this voucher alone.
     pub validity: Option<Validity>,
-    /// Unlocked when a voucher of this other kind of the pack has been used.
+    /// Locked until a voucher of this other kind of the same pack has been used.
     pub after_kind: Option<String>,
 }
 
@@ -108,6 +108,16 @@ pub enum Face {
 }
 
 impl VoucherKind {
+    /// Whether every piece that such a voucher pays for has a serial number that no other order of the campaign uses.
+    pub fn has_unique_serial(&self) -> bool {
+        matches!(self.face, Face::Percent { unique_serial: true, .. })
+    }
+
+    /// Whether a person uses such vouchers once in each category.
+    pub fn is_one_per_category(&self) -> bool {
+        matches!(self.face, Face::Percent { one_per_category: true, .. })
+    }
+
     /// The most one voucher of this kind can cost the city.
     pub fn discount_ceiling(&self) -> Fen {
         match self.face {

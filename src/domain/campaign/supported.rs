@@ -54,14 +54,9 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
 }
 
 fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
-    if let Face::Percent { unique_serial, one_per_category, .. } = kind.face {
-        row.unless(!unique_serial, format!("{at}/unique_serial"), "unique_serial");
-        row.unless(!one_per_category, format!("{at}/one_per_category"), "one_per_category");
-    }
     if let Some(rule) = &kind.use_rule {
         use_rule(row, rule, &format!("{at}/use_rule"));
     }
-    row.unless(kind.after_kind.is_none(), format!("{at}/after_kind"), "after_kind");
 }
 
 fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {

@@ -4,7 +4,7 @@ use super::limits::{keeps_place, place_of};
 use super::plan::{PersonAt, Planned, shown_terminal};
 use super::redeem::Call;
 use super::seen::{Seen, StoredRecord};
-use crate::domain::limit::{Keeper, Place, facts};
+use crate::domain::limit::{Keeper, Place, facts_of_voucher};
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderState, OrderUnit, Receipt};
 use crate::domain::time::Ms;
@@ -99,7 +99,7 @@ fn count_uses(
     place: &Place,
     now: Ms,
 ) -> Result<(), Failure> {
-    let of_person = facts(&view.campaign, &view.zone, unit.of_pack(), place, now);
+    let of_person = facts_of_voucher(&view.campaign, &view.zone, (unit.of_pack(), unit.u), place, now);
     for mut fact in of_person.into_iter().filter(|fact| fact.keeper == Keeper::Person) {
         let same = |used: &Usage| (used.limit, used.period) == (fact.number, fact.period) && used.entity == fact.entity;
         let known = record.usage.iter().find(|used| same(used));
@@ -140,7 +140,7 @@ fn line_of(call: &Call<'_>, order: &Order, unit: &OrderUnit) -> Line {
     }
 }
 
-/// Store and terminal stay with the order, so that what comes back is booked where it was redeemed; the rest where a hold or limits
+/// What the receipt said stays with the order, so that what comes back is booked where it was redeemed; the rest where a hold or limits
 /// need it.
 fn order_of(call: &Call<'_>, attempt: u32, plan: &Planned, place: &Place) -> Order {
     let (till, ask) = (call.till, call.ask);
@@ -148,6 +148,8 @@ fn order_of(call: &Call<'_>, attempt: u32, plan: &Planned, place: &Place) -> Ord
     let mut receipt = Receipt {
         store: ask.store.clone(),
         terminal: shown_terminal(till, &ask.terminal).to_owned(),
+        cashier: ask.cashier.clone(),
+        receipt_no: ask.receipt_no.clone(),
         ..Receipt::default()
     };
     let hold_seconds = if ask.capture { 0 } else { plan.hold_seconds };

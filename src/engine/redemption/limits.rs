@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::redeem::refused;
+use super::plan::Planned;
+use super::redeem::{Call, refused};
+use super::seen::Seen;
 use super::{Ask, Till};
-use crate::domain::campaign::schema::LimitMax;
-use crate::domain::limit::{Keeper, LimitFact, OfPack, Place, facts, needs_place};
+use crate::domain::campaign::schema::{LimitMax, VoucherKind};
+use crate::domain::limit::{Keeper, LimitFact, OfPack, Place, fact_of_kind, facts, needs_place};
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, Order, OrderKey, OrderUnit, limit_entity};
 use crate::domain::time::Ms;
@@ -14,7 +16,7 @@ use crate::engine::view::{CampaignView, Snapshot};
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
 use crate::store::keys;
-use crate::store::record::PersonRecord;
+use crate::store::record::{PersonRecord, Usage};
 use crate::store::script::{self, Args};
 
 /// What is used of each of a merchant's caps, by the name of its counter.
@@ -57,13 +59,7 @@ pub(super) fn facts_used<'a>(
     let mut facts = facts(&view.campaign, &view.zone, of, place, at);
     for fact in &mut facts {
         match fact.keeper {
-            Keeper::Person => {
-                let mine = record
-                    .usage
-                    .iter()
-                    .find(|used| used.limit == fact.number && used.entity == fact.entity && used.period == fact.period);
-                (fact.count, fact.amount) = mine.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();
-            }
+            Keeper::Person => use_of_person(fact, record),
             Keeper::Merchant => {
                 let used = caps.get(&cap_name(merchant_id, view, fact)).copied().unwrap_or_default();
                 match fact.limit.max {
@@ -75,6 +71,23 @@ pub(super) fn facts_used<'a>(
         }
     }
     facts
+}
+
+/// What the person has used of the limit that a kind of voucher brings.
+pub(super) fn fact_of_kind_used(
+    kind: &VoucherKind,
+    place: &Place,
+    record: &PersonRecord,
+) -> Option<LimitFact<'static>> {
+    let mut fact = fact_of_kind(kind, place)?;
+    use_of_person(&mut fact, record);
+    Some(fact)
+}
+
+fn use_of_person(fact: &mut LimitFact, record: &PersonRecord) {
+    let same = |used: &&Usage| used.limit == fact.number && used.entity == fact.entity && used.period == fact.period;
+    let mine = record.usage.iter().find(same);
+    (fact.count, fact.amount) = mine.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();
 }
 
 fn cap_name(merchant_id: &str, view: &CampaignView, fact: &LimitFact) -> String {
@@ -149,6 +162,25 @@ pub(super) enum Capped {
 }
 
 impl Engine {
+    /// What lies on other slots than the payer's is taken before the vouchers: serial numbers and the merchant's caps.
+    pub(super) async fn take_before(
+        &self,
+        call: &Call<'_>,
+        attempt: u32,
+        (plan, seen): &(Planned, Seen),
+        sent: &mut bool,
+    ) -> Result<Capped, Failure> {
+        let marked = self.take_serials(call, attempt, &plan.serials).await?;
+        let merchant_id = &call.till.merchant_id;
+        let caps = caps_of(call.snapshot, merchant_id, &plan.units, &place_of(call.till, call.ask), seen.now);
+        if caps.is_empty() || !matches!(marked, Capped::Held) {
+            return Ok(marked);
+        }
+        // From here on a refusal gives back what is held, so it closes the attempt first.
+        *sent = true;
+        self.take_caps(merchant_id, &call.key, attempt, &caps, false).await
+    }
+
     /// Takes an attempt's caps before its vouchers. Taking them twice holds them once; `again` is for a late confirm, whose caps were
     /// given back when the hold ran out.
     pub(super) async fn take_caps(

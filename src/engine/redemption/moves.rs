@@ -2,7 +2,7 @@
 //! of the campaigns that all this was computed with.
 
 use super::limits::{place_of_order, use_args};
-use crate::domain::limit::{Keeper, LimitFact, Place, facts};
+use crate::domain::limit::{Keeper, LimitFact, Place, facts_of_voucher};
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, Order, OrderKey, OrderUnit};
 use crate::domain::person::bucket_of;
@@ -106,7 +106,7 @@ impl Moves {
 
 /// Only what the person's record counts; the merchant's caps are taken on its own slot.
 fn add_uses<'a>(uses: &mut Vec<Use<'a>>, view: &'a CampaignView, unit: &OrderUnit, key: usize, place: &Place, at: Ms) {
-    let of_person = facts(&view.campaign, &view.zone, unit.of_pack(), place, at);
+    let of_person = facts_of_voucher(&view.campaign, &view.zone, (unit.of_pack(), unit.u), place, at);
     for fact in of_person.into_iter().filter(|fact| fact.keeper == Keeper::Person) {
         match uses.iter_mut().find(|known| known.key == key && known.field == unit.f && known.fact.same(&fact)) {
             Some(known) => {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::limits::{Caps, cap_names, facts_used};
+use super::limits::{Caps, cap_names, fact_of_kind_used, facts_used};
 use super::listed::Unlisted;
 use super::seen::Seen;
+use super::serial::{self, Serial};
 use super::{Ask, KnownPayer, Payer, Till};
 use crate::domain::basket::{self, Basket};
 use crate::domain::limit::{OfPack, Place};
@@ -15,7 +16,7 @@ use crate::domain::person::{Root, bucket_of};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{Candidate, Payment};
 use crate::domain::time::Ms;
-use crate::domain::voucher::{PersonField, VoucherIds, VoucherRef};
+use crate::domain::voucher::{PersonField, UnitState, VoucherIds, VoucherRef};
 use crate::engine::Engine;
 use crate::engine::merchant::MerchantView;
 use crate::engine::view::{CampaignView, Snapshot};
@@ -55,6 +56,8 @@ pub(super) struct Counter<'a> {
     pub unlisted: Unlisted,
     /// What is used of the merchant's caps.
     pub caps: Caps,
+    /// Serial numbers of the receipt that other orders use.
+    pub serials: Vec<Serial>,
 }
 
 /// What a payment takes and counts.
@@ -63,6 +66,8 @@ pub(super) struct Planned {
     pub units: Vec<OrderUnit>,
     /// Shortest hold of the taken vouchers.
     pub hold_seconds: i64,
+    /// Serial numbers that the taken vouchers use up.
+    pub serials: Vec<Serial>,
 }
 
 /// Where a payer can be looked for before anything is read; `None` when the till sent something that is not of ours.
@@ -228,6 +233,7 @@ pub(super) fn basket(
             units.push(unit);
         }
     }
+    serial::mark(&payment, &mut candidates, &counter.serials);
     let basket = match &payer.named {
         None if advise => basket::choose_and_advise(&payment, &candidates),
         None => basket::choose(&payment, &candidates),
@@ -243,7 +249,8 @@ pub(super) fn basket(
     let taken = basket.taken.iter().map(|one| OrderUnit { discount: one.discount, ..units[one.candidate] }).collect();
     let rules = basket.taken.iter().flat_map(|one| &candidates[one.candidate].rules);
     let hold_seconds = rules.map(|rule| i64::from(rule.hold_seconds)).min().unwrap_or(120);
-    Ok(Planned { units: taken, hold_seconds, basket })
+    let serials = serial::taken(&payment, basket.taken.iter().map(|one| &candidates[one.candidate]));
+    Ok(Planned { units: taken, hold_seconds, serials, basket })
 }
 
 /// Every voucher of one campaign's record.
@@ -272,6 +279,8 @@ fn candidates_of<'a>(
             let voucher = VoucherRef { c: view.number, shard: payer.shard, f: person.field, p: p as u8, u: unit.unit };
             let hold = record.holds.iter().find(|hold| usize::from(hold.pack) == p && hold.unit == unit.unit);
             let rules = view.campaign.use_rules_of(round, definition, kind);
+            let mut limits = facts.clone();
+            limits.extend(fact_of_kind_used(kind, &counter.place, record));
             let candidate = Candidate {
                 voucher,
                 campaign_id: &view.id,
@@ -283,7 +292,9 @@ fn candidates_of<'a>(
                 held_until: hold.map(|hold| hold.until).unwrap_or_default(),
                 running: !view.is_paused(Scope::Redeem),
                 enrolled: counter.enrolled.contains(&view.number) && counter.unlisted.admits(view.number, &rules),
-                limits: facts.clone(),
+                used_serials: Vec::new(),
+                unlocked: definition.unlocks(kind, |unit| pack.unit(unit) == UnitState::Used),
+                limits,
                 rules,
             };
             let order_unit = OrderUnit {

@@ -2,7 +2,7 @@
 
 use rmpv::Value;
 
-use super::limits::{Capped, caps_of, place_of};
+use super::limits::{Capped, place_of};
 use super::plan::{self, PayerView, shard_hint, usable};
 use super::seen::Seen;
 use super::{Answered, Ask, OrderView, TRIES, Till, contended};
@@ -232,21 +232,10 @@ impl Engine {
                 Err(_) if records_only => continue,
                 Err(refusal) => return self.refuse(call, opened, sent, refusal).await,
             };
-            let caps = caps_of(
-                call.snapshot,
-                &call.till.merchant_id,
-                &planned.0.units,
-                &place_of(call.till, call.ask),
-                planned.1.now,
-            );
-            if !caps.is_empty() {
-                // From here on a refusal gives back what is held, so it closes the attempt first.
-                sent = true;
-                match self.take_caps(&call.till.merchant_id, &call.key, opened.attempt, &caps, false).await? {
-                    Capped::Held => {}
-                    Capped::Full => continue,
-                    Capped::Void => return Ok(Step::Next),
-                }
+            match self.take_before(call, opened.attempt, &planned, &mut sent).await? {
+                Capped::Held => {}
+                Capped::Full => continue,
+                Capped::Void => return Ok(Step::Next),
             }
             let (reply, order) = self.apply(call, opened.attempt, &planned).await?;
             sent = true;
@@ -277,7 +266,9 @@ impl Engine {
         let place = place_of(call.till, call.ask);
         let caps = self.caps_seen(call.payer, &seen, &call.till.merchant_id, &place, &opened.held).await?;
         let unlisted = self.unlisted(&call.payer.people, &call.till.merchant_id).await?;
-        let counter = plan::Counter { merchant: call.merchant, place, enrolled: &opened.enrolled, unlisted, caps };
+        let serials = self.serials_used(call.payer, &seen, &call.ask.items, Some(&call.key)).await?;
+        let counter =
+            plan::Counter { merchant: call.merchant, place, enrolled: &opened.enrolled, unlisted, caps, serials };
         let planned = plan::basket(call.payer, &seen, &counter, call.ask, false)?;
         if planned.units.is_empty() {
             return Err(crate::domain::basket::nothing_fits(&planned.basket));
@@ -297,7 +288,7 @@ impl Engine {
     }
 
     /// Makes an attempt void, unless it has had its effect: then that is the answer.
-    async fn close(
+    pub(super) async fn close(
         &self,
         till: &Till,
         key: &OrderKey,

@@ -69,6 +69,8 @@ pub struct RedemptionRequest {
 pub struct ItemBody {
     sku: String,
     category: Option<String>,
+    /// The serial number of the one piece that the item is, where a voucher asks for it; the case of letters does not matter.
+    serial: Option<String>,
     #[serde(default = "one")]
     quantity: u32,
     amount: i64,
@@ -229,9 +231,12 @@ impl Parts {
         ] {
             text.iter().try_for_each(|text| short(pointer, text))?;
         }
-        let items = self.items.unwrap_or_default().into_iter().map(|item| rules::Item {
+        let items = self.items.unwrap_or_default();
+        serials::check(&items)?;
+        let items = items.into_iter().map(|item| rules::Item {
             sku: item.sku,
             category: item.category,
+            serial: item.serial.map(|serial| serial.to_ascii_uppercase()),
             quantity: item.quantity,
             amount: Fen(item.amount),
             merchant_discount: Fen(item.merchant_discount),
@@ -246,6 +251,8 @@ impl Parts {
             capture: self.capture,
             store: receipt.store.unwrap_or_default(),
             terminal: receipt.terminal.unwrap_or_default(),
+            cashier: receipt.cashier.unwrap_or_default(),
+            receipt_no: receipt.receipt_no.unwrap_or_default(),
         })
     }
 }
@@ -334,5 +341,6 @@ impl From<Quote> for QuoteBody {
 
 mod orders;
 mod payer;
+mod serials;
 pub use orders::{Cancelled, OrderBody, Redeemed, RefundBody, ReverseBody, TransactionsBody};
 use payer::{AccountBody, payer};

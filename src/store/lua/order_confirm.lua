@@ -32,6 +32,13 @@ local function unexpire(unit)
   line({ 'E', unit[2], unit[7], unit[8], unit[9], hour, -unit[6] })
 end
 
+-- What a receipt said without what only the hold needed; an order of a campaign with limits by place keeps all of it.
+local function without_hold(receipt)
+  if receipt[6] and receipt[6] ~= '' then return receipt end
+  if not receipt[7] then return { receipt[1], receipt[2] } end
+  return { receipt[1], receipt[2], '', '', '', '', receipt[7], receipt[8] }
+end
+
 local function judge(m)
   local ok, units, uses, grace, till = m[2], m[4], m[5], m[6], m[7]
   local raw = get(m[1][1], ok)
@@ -55,7 +62,7 @@ local function judge(m)
       order[5], till[6] })
   end
   order[2], order[9] = REDEEMED, now - order[8]
-  if #order[13] == 4 then order[13] = { order[13][1], order[13][2] } end
+  order[13] = without_hold(order[13])
   unlist(m, ok)
   return { 'ok', put_order(m, ok, order) }
 end

@@ -35,7 +35,9 @@ local function judge(m)
   elseif order[2] == REDEEMED then
     give_back(m, order, units, till)
   end
+  local receipt = order[13]
   order[2], order[13] = REVERSED, { was, now - order[8] }
+  if receipt[7] then order[13] = { was, now - order[8], receipt[1], receipt[2], receipt[7], receipt[8] } end
   return { 'ok', put_order(m, ok, order) }
 end
 

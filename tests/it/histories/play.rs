@@ -243,6 +243,8 @@ impl Play<'_> {
             capture,
             store: String::new(),
             terminal: String::new(),
+            cashier: String::new(),
+            receipt_no: String::new(),
         }
     }
 

@@ -132,11 +132,11 @@ pub async fn node(redis: &OwnRedis, clock: &Clock, shards: u8) -> Arc<Engine> {
     Engine::new(store, KeyRing::of_master([7; 32]), settings).await.expect("a node")
 }
 
-fn till(number: usize) -> Till {
+pub fn till(number: usize) -> Till {
     Till { program: PROGRAM.into(), merchant_id: format!("m{number}"), terminal_id: "t1".into() }
 }
 
-fn draft(merchant_id: &str) -> Draft {
+pub fn draft(merchant_id: &str) -> Draft {
     let name = Name::One("小馆".into());
     Draft {
         merchant_id: Some(merchant_id.into()),

@@ -52,6 +52,20 @@ const PROVEN: &[(&str, &[&str])] = &[
         "F6 15 per cent up to a maximum, the price of a piece",
         &["f6_trade_in_takes_15_per_cent_of_each_price_up_to_a_maximum_and_the_books_balance"],
     ),
+    (
+        "F6 one per category and person",
+        &[
+            "f6_a_person_uses_one_voucher_in_each_category_and_gets_the_category_back_with_it",
+            "f6_a_refund_that_consumes_keeps_the_category_used_where_limits_do_not_come_back",
+        ],
+    ),
+    (
+        "F6 a serial number is used once",
+        &[
+            "f6_a_serial_number_is_used_once_by_whomever_and_wherever",
+            "of_many_orders_for_one_piece_at_the_same_instant_one_takes_it",
+        ],
+    ),
     ("F6 a refund consumes", &["a_consumed_voucher_never_comes_back_and_its_money_goes_to_the_issuer"]),
     // Redemption at checkout.
     ("preview without side effect", &["a_quote_names_the_best_voucher_what_was_not_taken_and_what_would_be_better"]),

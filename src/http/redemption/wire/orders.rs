@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{OrderView, RefundView, ReversedView, TransactionPage, VoucherBody, WordsBody};
 use crate::domain::cashier;
-use crate::domain::order::OrderState;
+use crate::domain::order::{OrderState, Receipt};
 use crate::engine::redemption::Transaction;
 
 /// A hold (`hold_id`, `expires_at`) or a redemption (`redeemed_at`, `settlement_date`).
@@ -207,8 +207,36 @@ pub struct OrderBody {
     refunded_total: i64,
     refundable_amount: i64,
     vouchers: Vec<VoucherBody>,
+    /// What the till said of its receipt; the terminal is that of its key where it named none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<OrderReceiptBody>,
     refunds: Vec<OrderRefundBody>,
     history: Vec<HistoryBody>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct OrderReceiptBody {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    store: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    terminal: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    cashier: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    receipt_no: String,
+}
+
+impl OrderReceiptBody {
+    fn of(receipt: &Receipt) -> Option<OrderReceiptBody> {
+        let body = OrderReceiptBody {
+            store: receipt.store.clone(),
+            terminal: receipt.terminal.clone(),
+            cashier: receipt.cashier.clone(),
+            receipt_no: receipt.receipt_no.clone(),
+        };
+        let empty = [&body.store, &body.terminal, &body.cashier, &body.receipt_no].iter().all(|text| text.is_empty());
+        (!empty).then_some(body)
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -250,6 +278,7 @@ impl From<&OrderView> for OrderBody {
             refunded_total: order.refunded_total().0,
             refundable_amount: refundable,
             vouchers: view.vouchers.iter().map(VoucherBody::from).collect(),
+            receipt: OrderReceiptBody::of(&order.receipt),
             refunds: refunds.collect(),
             history: order
                 .history()
