@@ -8,6 +8,7 @@ mod platform;
 mod proven;
 mod refunds;
 mod refusals;
+mod retention;
 mod several;
 mod time;
 mod vectors;

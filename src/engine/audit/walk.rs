@@ -6,10 +6,10 @@ use super::Finding;
 use super::counters::Counters;
 use super::facts::Facts;
 use super::fold::Fold;
-use super::order::Order;
+use super::order::{Order, RedeemedOrder};
 use super::person::{self, Difference, Person, PersonKey};
 use super::resolve::{Symptoms, resolve};
-use crate::store::ledger::{Bytes, Gap, Item, OrderKey};
+use crate::store::ledger::{Bytes, Gap, Item};
 use crate::store::record::PersonRecord;
 use crate::store::snapshot::{Bucket, Header};
 
@@ -21,7 +21,7 @@ pub struct ShardWalk<'a> {
     strays: BTreeMap<PersonKey, (u32, Person)>,
     /// The header's seq, until the header was compared: a line behind it is not one that the header and the records know of.
     counted: Option<u64>,
-    redeemed: Vec<OrderKey>,
+    redeemed: Vec<RedeemedOrder>,
 }
 
 /// What a shard's audit hands on.
@@ -29,7 +29,7 @@ pub struct Walked {
     pub findings: Vec<Finding>,
     pub counters: Counters,
     /// Orders redeemed on this shard, for the comparison of shards.
-    pub redeemed: Vec<OrderKey>,
+    pub redeemed: Vec<RedeemedOrder>,
     pub lines: u64,
 }
 
@@ -140,7 +140,8 @@ impl<'a> ShardWalk<'a> {
             let difference = Difference { found, ..Difference::default() };
             self.symptoms.persons.entry((c, f)).or_insert((subject, difference));
         }
-        for (ok, expected) in orders {
+        // An order whose time is over is gone by right, and as long as it is there it was compared like any other.
+        for (ok, expected) in orders.into_iter().filter(|(_, order)| self.facts.order_gone_at(order).is_none()) {
             self.symptoms.orders.insert(ok, (Some(expected), None));
         }
         for c in self.fold.unknown_campaigns() {
