@@ -1,5 +1,6 @@
 //! At the till: pay codes, quotes, holds, confirm, cancel, reverse, refund, and the right words.
 
+mod equal;
 mod limits;
 mod listed;
 mod magic;
