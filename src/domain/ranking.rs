@@ -20,6 +20,17 @@ pub fn order(a: &Ranked, b: &Ranked, exact: &impl Fn(u32) -> (Score, Pseudonym))
         .then_with(|| if a.index == b.index { Ordering::Equal } else { exact(a.index).cmp(&exact(b.index)) })
 }
 
+/// First bytes of a score above which, among so many entries, none of the `winners` lowest is: scores are uniform, so about
+/// `winners` of them lie below `winners / entries` of the range, give or take the root of that number; eight times the root is room
+/// enough for any list.
+pub fn bound(winners: u64, entries: u64) -> u64 {
+    if winners >= entries {
+        return u64::MAX;
+    }
+    let kept = u128::from(winners) + 8 * u128::from(winners.isqrt()) + 64;
+    u64::try_from((kept << 64) / u128::from(entries)).unwrap_or(u64::MAX)
+}
+
 /// Brings the `winners` lowest to the front and answers them, the last winner last.
 pub fn lowest<'a>(
     ranked: &'a mut [Ranked],
@@ -95,6 +106,21 @@ pub fn shares(winners: u64, packs: &[(u8, u64)]) -> Vec<(u8, u64)> {
 mod tests {
     use super::*;
     use crate::domain::draw::{Entry, Inputs, Seed};
+
+    #[test]
+    fn the_bound_leaves_room_for_all_winners_and_lets_most_others_go() {
+        assert_eq!(bound(5, 5), u64::MAX);
+        assert_eq!(bound(0, 1_000) >> 54, 65);
+        assert_eq!(bound(2_000_000, 15_000_000), ((2_000_000u128 + 8 * 1_414 + 64 << 64) / 15_000_000) as u64);
+        assert_eq!(bound(999, 1_000), u64::MAX);
+        for root in 0..20 {
+            let seed = seed(root);
+            let exact = |n: u32| score(&seed, n, "wechat", "");
+            let people = all(20_000, &exact);
+            let kept = people.iter().filter(|one| one.high <= bound(2_000, 20_000)).count();
+            assert!((2_000..2_800).contains(&kept), "{kept} are kept of seed {root}");
+        }
+    }
     use crate::domain::person::mac;
 
     fn person(n: u32) -> Pseudonym {

@@ -188,6 +188,7 @@ refusals! {
     DocumentInvalid "document_invalid" 422 false "证件号码有误。" "The document number is not valid.";
     NotEligible "not_eligible" 403 false "不符合参加条件，见 reasons。" "Not eligible; see reasons.";
     AlreadyReserved "already_reserved" 409 false "已有预约且选择不同。" "A reservation with another choice exists; change it with PUT.";
+    IdentityInUse "identity_in_use" 409 false "名单上已有他人使用同一手机号、设备或账号，见 identity_key。" "Another person is on the list with the same phone, device or account; see identity_key.";
     ReservationFull "reservation_full" 409 false "预约名额已满。" "The list is full.";
     ReservationNotFound "reservation_not_found" 404 false "没有您的预约。" "You have no reservation here.";
     WithdrawalClosed "withdrawal_closed" 409 false "已过撤回期限。" "The time for withdrawal is over.";

@@ -3,14 +3,16 @@
 //! Per shard: (a) one snapshot of header and ledger end; the ledger up to there is folded and compared with the counters. (b) Records
 //! are read in batches, each with the ledger's end at the same instant; the fold moves on to exactly there and the batch is compared.
 //! Nothing is stopped and nothing is compared with another moment. Over all shards: supply, budget, one redemption per order.
-//! Causes and their consequences are told apart in `resolve`: one fault of the store is one finding.
+//! Causes and their consequences are told apart in `resolve`: one fault of the store is one finding. Nor do two persons hold a phone,
+//! device or account that refuses at once.
 //!
-//! Not looked at: merchant slots (caps, directories), uploaded lists, pay codes, limits used (`usage`), times inside records.
+//! Not looked at: merchant slots (caps, directories), the index of identity keys, uploaded lists, pay codes, limits used (`usage`), times inside records.
 
 mod conservation;
 mod counters;
 mod facts;
 mod fold;
+mod held;
 mod money_lines;
 mod order;
 mod person;
@@ -63,7 +65,7 @@ pub struct Report {
 /// Audits all shards, one after the other; `conclude` then compares them with each other.
 pub async fn audit(store: &Store, facts: &Facts) -> Result<Report, StoreError> {
     let mut report = Report::default();
-    let mut redeemed = Vec::new();
+    let (mut redeemed, mut keys) = (Vec::new(), Vec::new());
     for shard in 0..store.shards() {
         let (walked, epoch, seq) = audit_shard(store, shard, facts).await?;
         report.findings.extend(walked.findings);
@@ -72,7 +74,9 @@ pub async fn audit(store: &Store, facts: &Facts) -> Result<Report, StoreError> {
         report.epoch = report.epoch.max(epoch);
         report.seq += seq;
         redeemed.extend(walked.redeemed);
+        keys.extend(walked.keys);
     }
+    report.findings.extend(held::held_twice(store, facts, keys).await?);
     report.findings.extend(conservation::redeemed_twice(redeemed));
     Ok(report)
 }

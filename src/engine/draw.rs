@@ -124,14 +124,12 @@ pub(super) struct Decider<'a> {
 
 impl Decider<'_> {
     pub fn decide(&self, contests: &[Contest]) -> Decision {
-        let mut scored = self.score();
         let exact = |index: u32| self.exact(index);
-        let contest_of = |index: u32| {
-            let entry = &self.list[index as usize];
-            contests.iter().position(|contest| contest.takes(entry.channel, entry.choice))
-        };
+        let contest = |entry: &ListEntry| contests.iter().position(|one| one.takes(entry.channel, entry.choice));
+        let contest_of = |index: u32| contest(&self.list[index as usize]);
         let mut decision = Decision::default();
         if self.round.capped {
+            let mut scored = self.score(&[u64::MAX], |_| Some(0)).swap_remove(0);
             let mut open: Vec<Open> =
                 contests.iter().map(|contest| Open { left: contest.supply(), winners: Vec::new() }).collect();
             let most = self.round.round.max_packs_per_person;
@@ -142,31 +140,56 @@ impl Decider<'_> {
             }
             return decision;
         }
-        let mut rest = scored.as_mut_slice();
-        for (n, contest) in contests.iter().enumerate() {
-            let own = to_front(rest, |ranked| contest_of(ranked.index) == Some(n));
-            let (own, others) = rest.split_at_mut(own);
-            self.note(&mut decision, contest, ranking::lowest(own, contest.supply(), &exact));
-            rest = others;
+        for (one, own) in contests.iter().zip(&mut self.candidates(contests, contest)) {
+            self.note(&mut decision, one, ranking::lowest(own, one.supply(), &exact));
         }
         decision
     }
 
-    /// Every entry that has not won yet, with the first bytes of its lowest score.
-    fn score(&self) -> Vec<Ranked> {
+    /// For each contest its entries, at least as many as can win: of a first draw only those whose score is so low that they may. What is
+    /// let go early needs neither space nor sorting.
+    fn candidates(
+        &self,
+        contests: &[Contest],
+        contest: impl Fn(&ListEntry) -> Option<usize> + Sync,
+    ) -> Vec<Vec<Ranked>> {
+        if self.drawn.is_some() {
+            return self.score(&vec![u64::MAX; contests.len()], contest);
+        }
+        let counts = on_all_cores(self.list, LEAST, |_, entries| {
+            let mut counts = vec![0u64; contests.len()];
+            entries.iter().filter_map(&contest).for_each(|index| counts[index] += 1);
+            counts
+        });
+        let entries = |index: usize| counts.iter().map(|part| part[index]).sum::<u64>();
+        let bounds: Vec<u64> =
+            contests.iter().enumerate().map(|(index, one)| ranking::bound(one.supply(), entries(index))).collect();
+        let found = self.score(&bounds, &contest);
+        let enough =
+            |(index, own): (usize, &Vec<Ranked>)| own.len() as u64 >= contests[index].supply().min(entries(index));
+        if found.iter().enumerate().all(enough) {
+            return found;
+        }
+        // Once in more lists than there will ever be.
+        self.score(&vec![u64::MAX; contests.len()], contest)
+    }
+
+    /// Every entry that has not won yet and whose lowest score is within the bound of its group, with the first bytes of that score.
+    fn score(&self, bounds: &[u64], group: impl Fn(&ListEntry) -> Option<usize> + Sync) -> Vec<Vec<Ranked>> {
         let parts = on_all_cores(self.list, LEAST, |first, entries| {
-            let mut ranked = Vec::with_capacity(entries.len());
+            let mut ranked: Vec<Vec<Ranked>> = vec![Vec::new(); bounds.len()];
             for (index, entry) in (first as u32..).zip(entries) {
+                let Some(group) = group(entry) else { continue };
                 let (score, _) = self.best(entry);
-                if !self.has_passed(entry, score) {
-                    ranked.push(Ranked { high: score.high(), index });
+                if score.high() <= bounds[group] && !self.has_passed(entry, score) {
+                    ranked[group].push(Ranked { high: score.high(), index });
                 }
             }
             ranked
         });
-        let mut scored = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+        let mut scored: Vec<Vec<Ranked>> = vec![Vec::new(); bounds.len()];
         // Each part is let go as soon as it is copied, or the largest draws would need the space twice.
-        parts.into_iter().for_each(|part| scored.extend(part));
+        parts.into_iter().for_each(|part| scored.iter_mut().zip(part).for_each(|(all, own)| all.extend(own)));
         scored
     }
 
@@ -253,18 +276,6 @@ impl Decider<'_> {
         }
         Allowance { channel: contest.channel, pack, per_shard }
     }
-}
-
-/// Brings what belongs to the front and answers how many they are.
-fn to_front(ranked: &mut [Ranked], belongs: impl Fn(&Ranked) -> bool) -> usize {
-    let mut front = 0;
-    for at in 0..ranked.len() {
-        if belongs(&ranked[at]) {
-            ranked.swap(front, at);
-            front += 1;
-        }
-    }
-    front
 }
 
 #[cfg(test)]

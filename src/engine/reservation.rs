@@ -1,5 +1,6 @@
 //! Reservation: a place on a round's list for each person (or each channel of a person), judged once, proved by a pass and a receipt.
 
+mod identity;
 mod terms;
 
 use base64::Engine as _;
@@ -61,6 +62,30 @@ pub struct Reserved {
     pub replayed: bool,
 }
 
+/// A wish that passed all rules on static facts, in the words of the store.
+struct Wanted {
+    person: Person,
+    channel: u8,
+    choice: u8,
+    coming: Coming,
+    /// Eight bytes for each identity key but the person.
+    digests: Vec<u8>,
+}
+
+impl Wanted {
+    /// Whole seconds since the epoch at which a channel took it down, 0 = now.
+    fn taken_down(&self) -> i64 {
+        if let Coming::TakenDown(at) = self.coming { at.div_euclid(SECOND) } else { 0 }
+    }
+
+    /// As the scripts read it.
+    fn bytes(&self) -> Vec<u8> {
+        let change = u8::from(self.coming == Coming::Change);
+        let taken_down = (self.taken_down() as u32).to_be_bytes();
+        [&self.person.pseudonym.0[..], &[self.channel, self.choice, change], &taken_down, &self.digests].concat()
+    }
+}
+
 /// What the store has now, and what became of the wish.
 pub(super) struct Entered {
     pub channel: u8,
@@ -109,13 +134,14 @@ impl Engine {
         self.require_eligible(view, round, resident, occasion).await?;
         let person = self.person(view, resident);
         terms::on_its_day(view, reservation, resident, &person, now)?;
-        let taken_down = if let Coming::TakenDown(at) = coming { at.div_euclid(SECOND) } else { 0 };
-        let change = u8::from(coming == Coming::Change);
-        let wish = [&person.pseudonym.0[..], &[channel, choice, change], &(taken_down as u32).to_be_bytes(), &digests];
+        let wanted = Wanted { person, channel, choice, coming, digests };
         let terms = terms::shared(view, round, reservation, now);
-        let member =
-            Member::flat(vec![person.bucket_key.clone()], wish.concat()).sharing(terms).view(view.number, view.rev);
-        let reply = self.store.call(&script::RESERVATION_ADD, &person.slot(), member).await?;
+        if round.keys_are_indexed() {
+            return self.enter_with_keys(view, round, reservation, &wanted, terms).await;
+        }
+        let keys = vec![wanted.person.bucket_key.clone()];
+        let member = Member::flat(keys, wanted.bytes()).sharing(terms).view(view.number, view.rev);
+        let reply = self.store.call(&script::RESERVATION_ADD, &wanted.person.slot(), member).await?;
         Ok(entered(view, round, channel, choice, &reply)?)
     }
 
@@ -157,7 +183,12 @@ impl Engine {
                 text(keys::round_counters(view.number, round.index)),
                 terms::uses(&view, round, entry.at * SECOND),
             ];
-            let member = Member::new(vec![person.bucket_key.clone()], args).view(view.number, view.rev);
+            let keys = if round.keys_are_indexed() {
+                identity::who(&person).keys(identity::list(&view, round))
+            } else {
+                vec![person.bucket_key.clone()]
+            };
+            let member = Member::new(keys, args).view(view.number, view.rev);
             let reply = self.store.call(&script::RESERVATION_REMOVE, &person.slot(), member).await?;
             match reply.refused() {
                 Some(_) => Err(Code::ReservationNotFound.into()),
@@ -270,12 +301,7 @@ pub(super) fn require_running(view: &CampaignView) -> Result<(), Refusal> {
 
 fn entered(view: &CampaignView, round: &RoundView, channel: u8, choice: u8, reply: &Reply) -> Result<Entered, Refusal> {
     match reply.refused() {
-        Some("already_reserved") => {
-            let held_channel = view.channel_name(reply.int(1) as u8).to_owned();
-            let refusal = Refusal::new(Code::AlreadyReserved).with("channel", held_channel);
-            let held_choice = reply.int(2) as u8;
-            Err(if held_choice == NO_CHOICE { refusal } else { refusal.with("pack_id", view.pack_id(held_choice)) })
-        }
+        Some("already_reserved") => Err(already_reserved(view, reply.int(1) as u8, reply.int(2) as u8)),
         Some("limit_reached") => {
             let limit = reserve_limit::limit_of(&view.campaign, round.index, reply.int(1) as u8);
             Err(Refusal::new(Code::LimitReached).with("limit", serde_json::to_value(limit).unwrap_or_default()))
@@ -289,6 +315,12 @@ fn entered(view: &CampaignView, round: &RoundView, channel: u8, choice: u8, repl
             Ok(Entered { channel, choice, at, replayed: reply.is("replay"), replaced })
         }
     }
+}
+
+/// An entry with another choice, or of another channel, stands.
+fn already_reserved(view: &CampaignView, channel: u8, choice: u8) -> Refusal {
+    let refusal = Refusal::new(Code::AlreadyReserved).with("channel", view.channel_name(channel));
+    if choice == NO_CHOICE { refusal } else { refusal.with("pack_id", view.pack_id(choice)) }
 }
 
 /// Why a round's list takes no entry at an instant.

@@ -175,6 +175,7 @@ pub(super) fn facts_of(view: &CampaignView) -> CampaignFacts {
         funded: round.record.funded,
         returned: round.record.returned,
         returns: campaign.carry_over_sources.contains(&CarryOverSource::Unissued),
+        keys_refuse: round.keys_are_indexed(),
     });
     let packs = campaign.packs.iter().map(|pack| PackFacts {
         pack_id: pack.pack_id.clone(),

@@ -1,14 +1,14 @@
 //! Who is taken off a list when it closes: winners of excluded rounds, and later holders of a phone, device or account that an earlier
 //! entry came with. The entries stay in their records, marked, so that the list is read the same however often.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::lists::blocking;
 use super::resident::Person;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
-use crate::domain::campaign::schema::{Duplicates, IdentityKey, OnePer};
+use crate::domain::campaign::schema::{Duplicates, OnePer};
 use crate::domain::person::Pseudonym;
 use crate::domain::time::{Ms, SECOND};
 use crate::store::keys::Slot;
@@ -129,7 +129,7 @@ struct Arrivals {
 impl Arrivals {
     fn of(round: &RoundView) -> Arrivals {
         let Some(terms) = &round.reservation else { return Arrivals::default() };
-        let keys = terms.identity_keys.iter().filter(|key| **key != IdentityKey::Person).count();
+        let keys = terms.more_keys().count();
         let one_per_person = !terms.one_per.contains(&OnePer::Channel);
         // An import may tell of an earlier arrival than the window, so the count starts well before it.
         let opens = terms.opens_at / SECOND - (1 << 30);
@@ -148,22 +148,24 @@ impl Arrivals {
         }
     }
 
-    /// Walks by (time, pseudonym) and accepts who holds nothing that is taken; answers the others.
+    /// Walks by (time, pseudonym) and accepts who holds nothing that somebody else has taken; answers the others. Where each channel has an
+    /// entry of its own, what a person has taken through one channel stays that person's through the next.
     fn late(self) -> Vec<Struck> {
         let mut order: Vec<u32> = (0..self.who.len() as u32).collect();
         order.sort_unstable_by_key(|index| (self.at[*index as usize], self.who[*index as usize]));
-        let mut taken = HashSet::new();
+        let mut taken: HashMap<u64, u32> = HashMap::new();
         let mut late = Vec::new();
         for index in order {
             let own = &self.digests[index as usize * self.width..][..self.width];
             let known = || own.iter().zip(0_u64..).filter(|(digest, _)| **digest != 0);
             // The same digest of a phone and of a device is no clash.
             let apart = |(digest, key): (&u64, u64)| digest.wrapping_add(key.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            if known().any(|digest| taken.contains(&apart(digest))) {
-                let (pseudonym, shard, channel) = self.who[index as usize];
+            let (pseudonym, shard, channel) = self.who[index as usize];
+            let of_another = |holder: &u32| self.one_per_person || self.who[*holder as usize].0 != pseudonym;
+            if known().any(|digest| taken.get(&apart(digest)).is_some_and(of_another)) {
                 late.push(Struck { pseudonym, shard, channel });
             } else {
-                taken.extend(known().map(apart));
+                taken.extend(known().map(|digest| (apart(digest), index)));
             }
         }
         late
@@ -216,6 +218,13 @@ mod tests {
         let entries: [(u8, u8, i64, &[u64]); 2] = [(1, 0, 600, &[]), (1, 2, 599, &[])];
         assert_eq!(arrivals(0, true, &entries), [(1, 0)]);
         assert_eq!(arrivals(0, false, &entries), []);
+    }
+
+    #[test]
+    fn one_person_may_bring_one_phone_through_every_channel_that_counts_and_nobody_else_may() {
+        let entries: [(u8, u8, i64, &[u64]); 3] = [(1, 0, 600, &[7]), (1, 2, 601, &[7]), (2, 0, 602, &[7])];
+        assert_eq!(arrivals(1, false, &entries), [(2, 0)]);
+        assert_eq!(arrivals(1, true, &entries), [(1, 2), (2, 0)]);
     }
 
     #[test]

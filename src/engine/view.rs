@@ -10,7 +10,7 @@ use super::issuance::judge::ClaimWindow;
 use super::issuance::plans::Plans;
 use super::validity::Windows;
 use crate::domain::campaign::schema::LocationAt;
-use crate::domain::campaign::{Campaign, Eligibility, LostAt, Mode, Reservation, Round, Unit};
+use crate::domain::campaign::{Campaign, Duplicates, Eligibility, LostAt, Mode, Reservation, Round, Unit};
 use crate::domain::deal::Deal;
 use crate::domain::money::Fen;
 use crate::domain::person::MacKey;
@@ -197,6 +197,15 @@ impl RoundView {
 
     pub fn list_is_open(&self) -> bool {
         matches!(self.record.list, ListState::Open)
+    }
+
+    /// Whether a phone, device or account on the list refuses everybody else at once. Otherwise the closing list settles who is earliest,
+    /// which a round without a draw does not wait for.
+    pub fn keys_are_indexed(&self) -> bool {
+        let drawn = matches!(self.round.mode, Mode::Ballot | Mode::Rain);
+        self.reservation.as_ref().is_some_and(|terms| {
+            terms.more_keys().next().is_some() && (terms.duplicates == Duplicates::Reject || !drawn)
+        })
     }
 
     /// After this instant nothing can be claimed: the claim window's end, or the crediting of a ballot without one.

@@ -198,7 +198,7 @@ impl Engine {
             let Some((_, view)) = own.get(&c).filter(|(field, _)| *field == f) else { return };
             transactions.push(WalletTransaction {
                 kind,
-                transaction_id: transaction_id,
+                transaction_id,
                 voucher_id: codec.id(&VoucherRef { c, shard: resident.shard, f, p, u }),
                 campaign_id: view.id.clone(),
                 discount_amount: Fen(discount),

@@ -5,6 +5,7 @@
 //! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` allowances, `cur:…` cursors, `lap:…` what holds left that ran out | installation |
 //! | `{s000}:l` | stream | the shard's ledger, id = first seq | until archived |
 //! | `{s000}:c<c>:p:<bucket>` | hash | person records of a campaign, field = 9 bytes of the pseudonym | campaign + retention |
+//! | `{s000}:c<c>:v:<bucket>` | hash | void intents of persons who withdrew or whose identity key was taken over, field as above | campaign + retention |
 //! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; void ones stay |
 //! | `{s000}:x` | hash | lapsing holds, field = order key, value = until | while held |
 //! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
@@ -14,6 +15,8 @@
 //! | `{m000}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
 //! | `{m000}:d:<bucket>` | hash | directory: order -> shard and attempt, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; without an effect it stays |
 //! | `{r.<c>.<round>}:h` | hash | pool of a first-come round, by cell: packs out, and per shard its leases, returns, drained | campaign |
+//! | `{i000}:c<c>:r<round>:<bucket>` | hash | index of identity keys, field = digest of a phone, device or account, value = person and intent | campaign + retention |
+//! | `{i000}:h`, `{i000}:l` | hash, stream | unused: an index slot has no counters and no ledger, the script shape names them | - |
 //! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, stream of changes | installation |
 //! | `{cfg}:list:<n>:<bucket>` | hash | merchants of the n-th uploaded list, field = merchant id | installation |
 //! | `{cfg}:<kind>`, `{cfg}:<kind>:v` | hash | configuration records and their versions | installation |
@@ -40,6 +43,8 @@ pub enum Slot {
     Shard(u8),
     /// Many merchants share one, so that the steps of their orders go in one script call.
     Merchant(u8),
+    /// Where the index names who holds a phone, device or account.
+    Identity(u8),
     /// The pool of stock of a round, by campaign and round.
     Pool(u16, u8),
     Config,
@@ -50,6 +55,7 @@ impl Slot {
         match self {
             Slot::Shard(shard) => format!("{{s{shard:03}}}"),
             Slot::Merchant(slot) => format!("{{m{slot:03}}}"),
+            Slot::Identity(slot) => format!("{{i{slot:03}}}"),
             Slot::Pool(campaign, round) => format!("{{r.{campaign}.{round}}}"),
             Slot::Config => "{cfg}".to_owned(),
         }
@@ -83,6 +89,22 @@ pub fn cap_counter(merchant: &str, campaign: u16, limit: u8, entity: &[u8], peri
 
 pub fn person_bucket(shard: u8, campaign: u16, bucket: u32) -> String {
     format!("{{s{shard:03}}}:c{campaign}:p:{bucket}")
+}
+
+/// Void intents of the persons of a bucket.
+pub fn void_bucket(shard: u8, campaign: u16, bucket: u32) -> String {
+    format!("{{s{shard:03}}}:c{campaign}:v:{bucket}")
+}
+
+/// The number of an identity key's slot, of as many as there are shards.
+pub fn identity_slot(digest: u64, slots: u8) -> u8 {
+    ((digest >> 32) % u64::from(slots.max(1))) as u8
+}
+
+/// The index of a round's identity keys: as many buckets on a slot as a shard has of persons.
+pub fn identity_bucket(digest: u64, slots: u8, campaign: u16, round: u8, buckets: u32) -> String {
+    let (slot, bucket) = (identity_slot(digest, slots), digest as u32 % buckets.max(1));
+    format!("{{i{slot:03}}}:c{campaign}:r{round}:{bucket}")
 }
 
 pub fn order_bucket(shard: u8, order_key: &[u8; 12]) -> String {
@@ -177,6 +199,9 @@ mod tests {
         assert_eq!(merchant_field("m1"), "m:m1");
         assert_eq!(cap_counter("m1", 7, 2, &[1, 255], 18_000), "u:7:2:01ff:18000:m1");
         assert_eq!(person_bucket(0, 7, 12), "{s000}:c7:p:12");
+        assert_eq!(void_bucket(0, 7, 12), "{s000}:c7:v:12");
+        assert_eq!(Slot::Identity(17).header(), "{i017}:h");
+        assert_eq!(identity_bucket(0x0000_0105_0000_0123, 4, 7, 2, 256), "{i001}:c7:r2:35");
         assert_eq!(order_bucket(1, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{s001}:o:4660");
         assert_eq!(directory_bucket(3, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{m003}:d:4660");
         assert_eq!(list_bucket(&Slot::Shard(3), 7, 12), "{s003}:list:7:12");

@@ -20,7 +20,7 @@ thread_local! {
 
 pub(super) struct Lane {
     pub(super) wire: Arc<Wire>,
-    /// One per shard, then one per merchant slot.
+    /// One per shard, then one per merchant slot, then one per slot of the index.
     queues: Vec<Queue>,
     shards: u8,
 }
@@ -35,7 +35,7 @@ pub(super) struct Wire {
 }
 
 impl Lane {
-    /// Connects on the runtime that calls, and starts a batcher for each shard and merchant slot there.
+    /// Connects on the runtime that calls, and starts a batcher for each shard, merchant slot and index slot there.
     pub(super) async fn open(
         client: &redis::Client,
         options: &Options,
@@ -60,18 +60,21 @@ impl Lane {
             clock_guard: options.clock_guard,
         });
         let shards = options.shards;
-        let slots = (0..shards).map(Slot::Shard).chain((0..shards).map(Slot::Merchant));
+        let slots = [Slot::Shard, Slot::Merchant, Slot::Identity].into_iter();
+        let slots = slots.flat_map(|kind| (0..shards).map(kind));
         let queues = slots.map(|slot| batch::start(wire.clone(), slot, options.queue)).collect();
         Ok(Lane { wire, queues, shards })
     }
 
     /// Where the hot calls of a slot wait for each other; the others go one by one.
     pub(super) fn queue(&self, slot: &Slot) -> Option<&Queue> {
-        match slot {
-            Slot::Shard(shard) => self.queues.get(usize::from(*shard)),
-            Slot::Merchant(merchant) => self.queues.get(usize::from(self.shards) + usize::from(*merchant)),
-            Slot::Pool(..) | Slot::Config => None,
-        }
+        let (kind, number) = match slot {
+            Slot::Shard(shard) => (0, shard),
+            Slot::Merchant(merchant) => (1, merchant),
+            Slot::Identity(index) => (2, index),
+            Slot::Pool(..) | Slot::Config => return None,
+        };
+        self.queues.get(kind * usize::from(self.shards) + usize::from(*number))
     }
 
     /// The lane of this thread, if it has opened one.

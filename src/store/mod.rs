@@ -5,6 +5,7 @@ mod batch;
 pub mod campaign;
 pub mod config;
 pub mod embedded;
+pub mod identity;
 pub mod keys;
 mod lane;
 pub mod ledger;

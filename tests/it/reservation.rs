@@ -1,5 +1,7 @@
 //! Getting on the list: the window, who may, once per person, leaving again.
 
+mod identity;
+mod search;
 mod terms;
 
 use serde_json::{Value, json};

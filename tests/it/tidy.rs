@@ -13,7 +13,7 @@ const FILE_BYTES: u64 = 512 * 1024;
 
 /// Refusals that a script gives to the node itself: the engine acts on them and nobody sees them.
 const TO_THE_NODE: &[&str] =
-    &["attempt_void", "empty", "excluded", "hold_runs", "max_packs", "pay_code_taken", "plan_stale"];
+    &["attempt_void", "empty", "excluded", "hold_runs", "intent_void", "max_packs", "pay_code_taken", "plan_stale"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -279,7 +279,7 @@ fn no_script_reads_a_clock_or_rolls_dice_beyond_the_shared_guard() {
 
 #[test]
 fn keys_of_the_store_are_named_in_one_file() {
-    let tags = ["{{s{", "{{m{", "\"{cfg}", "'{cfg}", "'{s", "'{m"];
+    let tags = ["{{s{", "{{m{", "{{i{", "\"{cfg}", "'{cfg}", "'{s", "'{m", "'{i"];
     let mut found = Vec::new();
     let all = below("src/", ".rs").into_iter().chain(below("src/", ".lua"));
     for file in all.filter(|file| file.path != "src/store/keys.rs") {

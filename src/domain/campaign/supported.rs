@@ -46,7 +46,7 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     for (i, limit) in campaign.limits.iter().enumerate() {
         one_limit(row, limit, &format!("/limits/{i}"));
     }
-    terms(row, campaign.reservation.as_ref(), campaign.eligibility.as_ref(), "");
+    eligibility(row, campaign.eligibility.as_ref(), "");
     if let Some(rule) = &campaign.use_rule {
         use_rule(row, rule, "/use_rule");
     }
@@ -68,14 +68,6 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     let drawn = matches!(round.mode, Mode::Ballot | Mode::Rain);
     let walk_in = drawn && campaign.reservation_of(round).is_none();
     row.unless(!walk_in, format!("{at}/reservation"), "rounds without reservation");
-    let more_keys = campaign
-        .reservation_of(round)
-        .is_some_and(|terms| terms.identity_keys.iter().any(|key| *key != IdentityKey::Person));
-    row.unless(
-        drawn || !more_keys,
-        format!("{at}/reservation"),
-        "identity_keys phone, device, account where no list is closed",
-    );
     let at_claim =
         |terms: &Eligibility| terms.location.as_ref().is_some_and(|place| place.at.contains(&LocationAt::Claim));
     let untapped = round.mode != Mode::FirstCome && (round.opens_at.is_none() || round.unclaimed == Unclaimed::Credit);
@@ -90,24 +82,14 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
 }
 
 fn own_terms(row: &mut Missing, round: &Round, at: &str) {
-    let own = if let RoundReservation::Own(own) = &round.reservation { Some(own.as_ref()) } else { None };
-    terms(row, own, round.eligibility.as_ref(), at);
+    eligibility(row, round.eligibility.as_ref(), at);
     if let Some(rule) = &round.use_rule {
         use_rule(row, rule, &format!("{at}/use_rule"));
     }
 }
 
-fn terms(row: &mut Missing, reservation: Option<&Reservation>, eligibility: Option<&Eligibility>, at: &str) {
-    if let Some(terms) = reservation {
-        let at = format!("{at}/reservation");
-        let more_keys = terms.identity_keys.iter().any(|key| *key != IdentityKey::Person);
-        row.unless(
-            !more_keys || terms.duplicates == Duplicates::Earliest,
-            format!("{at}/identity_keys"),
-            "identity_keys phone, device, account together with duplicates reject",
-        );
-    }
-    if let Some(terms) = eligibility {
+fn eligibility(row: &mut Missing, terms: Option<&Eligibility>, at: &str) {
+    if let Some(terms) = terms {
         let at = format!("{at}/eligibility");
         let recheck = terms.health_pass_unknown == HealthPassUnknown::RecheckBeforeDraw;
         row.unless(!recheck, format!("{at}/health_pass_unknown"), "recheck_before_draw");

@@ -30,6 +30,11 @@ impl Reservation {
     pub fn per_channel(&self) -> bool {
         self.one_per.contains(&OnePer::Channel)
     }
+
+    /// The identity keys besides the person, in the order of the file.
+    pub fn more_keys(&self) -> impl Iterator<Item = IdentityKey> {
+        self.identity_keys.iter().copied().filter(|key| *key != IdentityKey::Person)
+    }
 }
 
 /// Spreads the rush: `days[i]` lists the digits (0 to 9) that may reserve on day i of the window.

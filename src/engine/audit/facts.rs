@@ -50,6 +50,8 @@ pub struct RoundFacts {
     pub returned: Option<i64>,
     /// Whether what nobody gets goes to the pool at all.
     pub returns: bool,
+    /// Whether a phone, device or account stands for one person only at every instant.
+    pub keys_refuse: bool,
 }
 
 pub struct PackFacts {

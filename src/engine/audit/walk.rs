@@ -6,6 +6,7 @@ use super::Finding;
 use super::counters::Counters;
 use super::facts::Facts;
 use super::fold::Fold;
+use super::held::{Held, held};
 use super::order::{Order, RedeemedOrder};
 use super::person::{self, Difference, Person, PersonKey};
 use super::resolve::{Symptoms, resolve};
@@ -22,6 +23,7 @@ pub struct ShardWalk<'a> {
     /// The header's seq, until the header was compared: a line behind it is not one that the header and the records know of.
     counted: Option<u64>,
     redeemed: Vec<RedeemedOrder>,
+    keys: Vec<Held>,
 }
 
 /// What a shard's audit hands on.
@@ -30,6 +32,8 @@ pub struct Walked {
     pub counters: Counters,
     /// Orders redeemed on this shard, for the comparison of shards.
     pub redeemed: Vec<RedeemedOrder>,
+    /// Identity keys that refuse at once and who holds them, likewise.
+    pub keys: Vec<Held>,
     pub lines: u64,
 }
 
@@ -37,8 +41,8 @@ impl<'a> ShardWalk<'a> {
     /// Begins with the seq that the header had at the snapshot.
     pub fn new(shard: u8, facts: &'a Facts, seq: u64) -> ShardWalk<'a> {
         let symptoms = Symptoms { shard, ..Symptoms::default() };
-        let (strays, redeemed) = (BTreeMap::new(), Vec::new());
-        ShardWalk { facts, fold: Fold::new(facts), symptoms, strays, counted: Some(seq), redeemed }
+        let (strays, redeemed, keys) = (BTreeMap::new(), Vec::new(), Vec::new());
+        ShardWalk { facts, fold: Fold::new(facts), symptoms, strays, counted: Some(seq), redeemed, keys }
     }
 
     pub fn ledger(&mut self, item: Item) {
@@ -69,15 +73,17 @@ impl<'a> ShardWalk<'a> {
                 self.unreadable(subject, "a field of 9 bytes");
                 continue;
             };
-            let Ok(found) = PersonRecord::decode(value).map(|record| Person::of_record(&record)) else {
+            let Ok(record) = PersonRecord::decode(value) else {
                 self.fold.take_person(&(c, f));
                 self.unreadable(subject, "a readable record");
                 continue;
             };
+            let found = Person::of_record(&record);
             if self.facts.bucket(c, &f) != bucket {
                 self.strays.insert((c, f), (bucket, found));
                 continue;
             }
+            self.keys.extend(held(self.facts, self.symptoms.shard, c, f, &record));
             let expected = self.fold.take_person(&(c, f));
             if let Some(difference) = person::compare(c, &expected, &found, self.facts) {
                 self.symptoms.persons.insert((c, f), (subject, difference));
@@ -158,6 +164,12 @@ impl<'a> ShardWalk<'a> {
         self.symptoms.gaps = std::mem::take(&mut self.fold.gaps);
         self.symptoms.faults = std::mem::take(&mut self.fold.faults);
         let counters = self.symptoms.header.clone();
-        Walked { counters, redeemed: self.redeemed, lines: self.fold.lines, findings: resolve(self.symptoms) }
+        Walked {
+            counters,
+            redeemed: self.redeemed,
+            keys: self.keys,
+            lines: self.fold.lines,
+            findings: resolve(self.symptoms),
+        }
     }
 }

@@ -56,9 +56,9 @@ impl Town {
     pub async fn open() -> Town {
         let redis = OwnRedis::in_memory();
         let clock = Clock::sandbox(Some(0));
-        let first = node(&redis, &clock).await;
+        let first = node(&redis, &clock, 1).await;
         let town = Town {
-            nodes: [first.clone(), node(&redis, &clock).await],
+            nodes: [first.clone(), node(&redis, &clock, 1).await],
             tills: (0..MERCHANTS).map(till).collect(),
             clock,
             reader: Mutex::new(LedgerReader::open(&first.store, 0).await.expect("a reader")),
@@ -119,8 +119,8 @@ impl Town {
     }
 }
 
-async fn node(redis: &OwnRedis, clock: &Clock) -> Arc<Engine> {
-    let options = Options { clock_guard: false, ..Options::new(&redis.url) };
+pub async fn node(redis: &OwnRedis, clock: &Clock, shards: u8) -> Arc<Engine> {
+    let options = Options { clock_guard: false, shards, ..Options::new(&redis.url) };
     let store = Store::open(options, clock.clone()).await.expect("a store");
     let settings = Settings {
         four_eyes: false,

@@ -24,13 +24,13 @@ fn born(year: u32) -> Resident {
     Resident { number, ..Resident::new() }
 }
 
-fn row(person: &Resident, registered_at: &str) -> Value {
+pub fn row(person: &Resident, registered_at: &str) -> Value {
     json!({"channel": person.channel, "document_type": "cn_id", "document_number": person.number, "health_pass": "green",
         "consent_version": CONSENT, "registered_at": format!("{registered_at}+08:00")})
 }
 
 #[track_caller]
-fn bring(server: &Server, campaign: &str, rows: &[Value]) -> Reply {
+pub fn bring(server: &Server, campaign: &str, rows: &[Value]) -> Reply {
     let path = format!("/v1/campaigns/{campaign}/reservations/import");
     let mut request = Request::new("POST", &path).bearer(&server.admin_key);
     request.body = rows.iter().map(|row| format!("{row}\n")).collect::<String>().into_bytes();
@@ -38,7 +38,7 @@ fn bring(server: &Server, campaign: &str, rows: &[Value]) -> Reply {
 }
 
 /// What became of each row: its result, or the code of its refusal.
-fn results(reply: &Reply) -> Vec<String> {
+pub fn results(reply: &Reply) -> Vec<String> {
     let told = |row: &Value| row["refusal"]["code"].as_str().or(row["result"].as_str()).unwrap_or("").to_string();
     reply["rows"].as_array().expect("rows").iter().map(told).collect()
 }
