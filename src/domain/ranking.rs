@@ -111,7 +111,7 @@ mod tests {
     fn the_bound_leaves_room_for_all_winners_and_lets_most_others_go() {
         assert_eq!(bound(5, 5), u64::MAX);
         assert_eq!(bound(0, 1_000) >> 54, 65);
-        assert_eq!(bound(2_000_000, 15_000_000), ((2_000_000u128 + 8 * 1_414 + 64 << 64) / 15_000_000) as u64);
+        assert_eq!(bound(2_000_000, 15_000_000), (((2_000_000u128 + 8 * 1_414 + 64) << 64) / 15_000_000) as u64);
         assert_eq!(bound(999, 1_000), u64::MAX);
         for root in 0..20 {
             let seed = seed(root);

@@ -52,6 +52,7 @@ pub(super) fn draft(number: u16, key: &ApiKey, file: &[u8], parsed: &Parsed) -> 
         areas: Default::default(),
         published_file: None,
         amendments: Vec::new(),
+        orders_over_at: None,
     }
 }
 

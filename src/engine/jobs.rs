@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::lists::undecided;
+use super::retention::RetentionWalk;
 use super::upkeep::Upkeep;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
@@ -48,13 +49,19 @@ pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
             let _ = engine.step_stock().await.inspect_err(|failure| tell("stock", failure));
         }
     };
+    let retention = async {
+        let (mut turns, mut walk) = (turns(STEP), RetentionWalk::default());
+        while turns.next().await {
+            let _ = walk.step(&engine).await.inspect_err(|error| tell("retention", &error.clone().into()));
+        }
+    };
     let upkeep = async {
         let (mut turns, mut upkeep) = (turns(UPKEEP), Upkeep::default());
         while engine.settings.compacts_store && turns.next().await {
             let _ = upkeep.step(&engine).await.inspect_err(|error| tell("upkeep", &error.clone().into()));
         }
     };
-    tokio::join!(follow, sweep, campaigns, stock, upkeep);
+    tokio::join!(follow, sweep, campaigns, stock, retention, upkeep);
 }
 
 /// The turns of one job, until it is told to stop.
@@ -150,7 +157,7 @@ impl Engine {
             return Ok(true);
         }
         self.move_money(&view, now, false).await?;
-        Ok(false)
+        self.end_orders(&view, now).await
     }
 
     /// Nodes that share a store share the sandbox's clock.

@@ -174,6 +174,7 @@ mod tests {
             unallocated: 500,
             rounds: vec![RoundFacts { round_id: "r1".into(), own: 10_000, counted: true, ..RoundFacts::default() }],
             has_pool: false,
+            orders_over_at: None,
             channels: vec!["alipay".into(), "wechat".into()],
             packs: vec![pack("a", 100), pack("b", 200)],
             supply: vec![supply(Some(0), 0, 20), supply(Some(1), 0, 20), supply(None, 1, 30)],

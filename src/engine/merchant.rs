@@ -15,6 +15,7 @@ use crate::domain::campaign::schema::MerchantKind;
 use crate::domain::merchant::{Draft, EnrolState, Merchant, Store};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
+use crate::store::StoreError;
 use crate::store::config::{Kind, PutError, Versioned};
 use crate::store::merchant::{CodeClaim, FreezeRecord, MerchantRecord};
 
@@ -57,13 +58,20 @@ impl Engine {
         if let Some(view) = self.merchants.get(merchant_id, revision) {
             return Ok(view);
         }
-        let held = self.store.record::<MerchantRecord>(Kind::Merchant, merchant_id).await?;
+        let held = self.look_for_merchant(merchant_id).await?;
         let record = held.ok_or_else(|| Refusal::new(Code::NotFound))?.value;
         // A change whose second half was lost is finished here.
         self.store.put_merchant_view(merchant_id, &record).await?;
         let view = Arc::new(MerchantView::new(record));
         self.merchants.put(merchant_id, revision, view.clone());
         Ok(view)
+    }
+
+    pub(super) async fn look_for_merchant(
+        &self,
+        merchant_id: &str,
+    ) -> Result<Option<Versioned<MerchantRecord>>, StoreError> {
+        self.store.record::<MerchantRecord>(Kind::Merchant, merchant_id).await
     }
 
     /// Registers a merchant; the same registration again is the same merchant, another one under its code or id is refused.

@@ -32,6 +32,7 @@ pub mod redemption;
 pub mod reservation;
 pub mod reservation_import;
 pub mod resident;
+mod retention;
 pub mod sandbox;
 pub mod selftest;
 pub mod settlement;

@@ -12,6 +12,7 @@ use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
 use crate::domain::campaign::schema::{CarryOver, CarryOverSource, ExpiredRefundTo, Mode, Unclaimed};
 use crate::domain::money::Fen;
+use crate::domain::order::LATE_CONFIRM;
 use crate::domain::time::{HOUR, MINUTE, Ms};
 use crate::store::campaign::{CampaignRecord, ListState};
 use crate::store::keys::{self, Slot};
@@ -46,6 +47,18 @@ impl CampaignView {
         let units = self.units.get(usize::from(pack)).map(Vec::as_slice).unwrap_or_default();
         let end = |unit: u8| self.campaign.unit_window(usize::from(round), usize::from(pack), unit, received);
         units.iter().all(|unit| end(unit.unit).is_some_and(|window| window.end <= now))
+    }
+}
+
+impl RoundView {
+    /// Whether everybody who was to be credited has been: after the last window nothing more is issued.
+    pub(super) fn has_credited(&self) -> bool {
+        let credits = self.round.opens_at.is_none() || self.round.unclaimed == Unclaimed::Credit;
+        match self.round.mode {
+            Mode::FirstCome => true,
+            Mode::Grant => !credits || self.record.credited_at.is_some(),
+            Mode::Ballot | Mode::Rain => self.record.draw.is_some() && (!credits || self.record.credited_at.is_some()),
+        }
     }
 }
 
@@ -117,15 +130,9 @@ impl Engine {
 
     /// Over for good: the last window has closed for every call that is on its way, and who was to be credited has been.
     fn return_is_due(&self, view: &CampaignView, round: &RoundView, now: Ms) -> bool {
-        let record = &round.record;
-        let credits = round.round.opens_at.is_none() || round.round.unclaimed == Unclaimed::Credit;
-        let settled = match round.round.mode {
-            Mode::FirstCome => true,
-            Mode::Grant => !credits || record.credited_at.is_some(),
-            Mode::Ballot | Mode::Rain => record.draw.is_some() && (!credits || record.credited_at.is_some()),
-        };
         let closed = round.last_close() <= self.arrived(now);
-        view.hands_on(round.index) && record.returned.is_none() && closed && settled && !view.awaits_supply(round)
+        let open = round.record.returned.is_none() && round.has_credited() && !view.awaits_supply(round);
+        view.hands_on(round.index) && closed && open
     }
 
     /// First every shard learns that the round is over; what it has not issued then it never will.
@@ -180,7 +187,7 @@ impl Engine {
             let counters = counters_of_header(&self.store.header(&Slot::Shard(shard)).await?);
             let ended = counters.iter().filter_map(|((cell, what), left)| match what {
                 What::Outstanding(ends) if cell.c == view.number && left != 0 && ends <= hour => {
-                    Some(member(cell, int(ends)))
+                    Some(member(cell, &[int(ends)]))
                 }
                 _ => None,
             });
@@ -204,7 +211,7 @@ impl Engine {
                     What::Late if view.campaign.expired_refund_to == ExpiredRefundTo::Pool => "late",
                     _ => return None,
                 };
-                Some(member(cell, text(from)))
+                Some(member(cell, &[text(from), int(LATE_CONFIRM)]))
             });
             self.each(&script::MONEY_CARRY, shard, members.collect()).await?;
         }
@@ -230,10 +237,10 @@ pub(super) struct Looked {
 }
 
 /// What the money scripts are asked for one cell.
-fn member(cell: Cell, last: Value) -> Member {
+fn member(cell: Cell, last: &[Value]) -> Member {
     let prefix = keys::cell(cell.c, cell.round, cell.channel, cell.pack);
-    let args = vec![int(cell.c), int(cell.round), int(cell.channel), int(cell.pack), text(prefix), last];
-    Member::new(vec![], args)
+    let of_cell = [int(cell.c), int(cell.round), int(cell.channel), int(cell.pack), text(prefix)];
+    Member::new(vec![], [&of_cell[..], last].concat())
 }
 
 /// What a campaign's record says of its pool: what rounds returned, less what rounds took.

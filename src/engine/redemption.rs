@@ -261,7 +261,12 @@ impl Engine {
     /// The till's merchant, who belongs to the key's program; anybody else's does not exist.
     async fn merchant_of(&self, till: &Till) -> Result<Arc<MerchantView>, Refusal> {
         let merchant = self.merchant(&till.merchant_id).await?;
-        if merchant.program == till.program { Ok(merchant) } else { Err(Code::NotFound.into()) }
+        if merchant.program == till.program {
+            return Ok(merchant);
+        }
+        // One that nobody has is looked for in the store each time.
+        self.look_for_merchant(&till.merchant_id).await?;
+        Err(Code::NotFound.into())
     }
 
     /// Where an order stands, with its history; an order that has had no effect so far is not found.

@@ -10,6 +10,9 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::store::config::Kind;
 use crate::store::merchant::{TillKeyRecord, TillKind};
 
+/// Keys per page.
+const PAGE: usize = 100;
+
 /// What a new key is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyScope {
@@ -44,6 +47,17 @@ impl Engine {
         Ok(body)
     }
 
+    /// The keys of merchants and platforms of the caller's program, by their ids; those of terminals are with their merchants.
+    pub async fn list_till_keys(&self, key: &ApiKey, after: Option<&str>) -> Result<Value, Refusal> {
+        let mut own = self.store.records::<TillKeyRecord>(Kind::TillKey).await?;
+        own.retain(|(key_id, record)| is_own(key, record) && after.is_none_or(|after| key_id.as_str() > after));
+        own.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let next_cursor = (own.len() > PAGE).then(|| own[PAGE - 1].0.clone());
+        own.truncate(PAGE);
+        let items: Vec<Value> = own.iter().map(|(key_id, record)| body(key_id, record)).collect();
+        Ok(json!({"items": items, "next_cursor": next_cursor}))
+    }
+
     pub async fn get_till_key(&self, key: &ApiKey, key_id: &str) -> Result<Value, Refusal> {
         Ok(body(key_id, &self.own_till_key(key, key_id).await?))
     }
@@ -74,9 +88,12 @@ impl Engine {
     /// A key of the caller's program. A terminal's is reached through its merchant, whose record names it.
     async fn own_till_key(&self, key: &ApiKey, key_id: &str) -> Result<TillKeyRecord, Refusal> {
         let held = self.store.record::<TillKeyRecord>(Kind::TillKey, key_id).await?.map(|held| held.value);
-        let own = |record: &TillKeyRecord| record.program == key.program && record.kind != TillKind::Terminal;
-        held.filter(own).ok_or_else(|| Code::NotFound.into())
+        held.filter(|record| is_own(key, record)).ok_or_else(|| Code::NotFound.into())
     }
+}
+
+fn is_own(key: &ApiKey, record: &TillKeyRecord) -> bool {
+    record.program == key.program && record.kind != TillKind::Terminal
 }
 
 fn body(key_id: &str, record: &TillKeyRecord) -> Value {

@@ -3,13 +3,13 @@
 use actix_web::web::{Data, Path};
 use actix_web::{get, post};
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
 use super::auth::Officer;
-use super::body::{Body, MaybeBody};
+use super::body::{Body, MaybeBody, Params};
 use super::merchant::{RotationBody, WhyBody, why};
 use crate::domain::ids::caller_id;
 use crate::domain::refusal::{Code, Refusal};
@@ -20,7 +20,12 @@ use crate::engine::till_key::KeyScope;
 const MOST_CHANNELS: usize = 5;
 
 pub fn configure(config: &mut ServiceConfig) {
-    config.service(create_till_key).service(get_till_key).service(rotate_till_key).service(revoke_till_key);
+    config
+        .service(create_till_key)
+        .service(list_till_keys)
+        .service(get_till_key)
+        .service(rotate_till_key)
+        .service(revoke_till_key);
 }
 
 /// A merchant's key signs for all its terminals, a platform's for all merchants of the program.
@@ -62,6 +67,21 @@ pub async fn create_till_key(state: Data<State>, officer: Officer, body: Body<Ti
     let key = officer.require(may::WRITE)?;
     let body = state.engine.create_till_key(key, body.0.scope()?).await?;
     Ok(Answer::created(&body).effect(&state.engine.settings.durability, false))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// The program's keys of merchants and platforms, without their secrets.
+#[utoipa::path(tag = "office", params(ListQuery), responses((status = 200, description = "items, next_cursor")))]
+#[get("/v1/till-keys")]
+pub async fn list_till_keys(state: Data<State>, officer: Officer, query: Params<ListQuery>) -> answer::Result {
+    let key = officer.require(may::READ)?;
+    Ok(Answer::ok(&state.engine.list_till_keys(key, query.0.cursor.as_deref()).await?))
 }
 
 /// A key of a merchant or platform, without its secret.

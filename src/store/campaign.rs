@@ -44,6 +44,9 @@ pub struct CampaignRecord {
     pub published_file: Option<String>,
     #[serde(default)]
     pub amendments: Vec<AmendmentRecord>,
+    /// From when on its orders may be forgotten: its vouchers, and every window in which an order of theirs could change, are over.
+    #[serde(default)]
+    pub orders_over_at: Option<Ms>,
 }
 
 impl CampaignRecord {

@@ -2,18 +2,18 @@
 //!
 //! | key | type | what | lifetime |
 //! |---|---|---|---|
-//! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` allowances, `cur:…` cursors | installation |
+//! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` allowances, `cur:…` cursors, `lap:…` what holds left that ran out | installation |
 //! | `{s000}:l` | stream | the shard's ledger, id = first seq | until archived |
 //! | `{s000}:c<c>:p:<bucket>` | hash | person records of a campaign, field = 9 bytes of the pseudonym | campaign + retention |
 //! | `{s000}:c<c>:v:<bucket>` | hash | void intents of persons who withdrew or whose identity key was taken over, field as above | campaign + retention |
-//! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window |
+//! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; void ones stay |
 //! | `{s000}:x` | hash | lapsing holds, field = order key, value = until | while held |
 //! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
 //! | `{s000}:ac:<bucket>` | hash | accounts of channels, field = 16 bytes of their keyed digest, value = root pseudonym | until unlinked |
 //! | `{s000}:list:<n>:<bucket>` | hash | persons of the n-th uploaded list, field = root pseudonym | installation |
 //! | `{m000}:h` | hash | header of a merchant slot: `m:<merchant>` state and enrolments, `u:…` caps used | installation |
 //! | `{m000}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
-//! | `{m000}:d:<bucket>` | hash | directory: order -> shard and attempt, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window |
+//! | `{m000}:d:<bucket>` | hash | directory: order -> shard and attempt, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; without an effect it stays |
 //! | `{r.<c>.<round>}:h` | hash | pool of a first-come round, by cell: packs out, and per shard its leases, returns, drained | campaign |
 //! | `{i000}:c<c>:r<round>:<bucket>` | hash | index of identity keys, field = digest of a phone, device or account, value = person and intent | campaign + retention |
 //! | `{i000}:c<c>:sn:<bucket>` | hash | index of serial numbers, field = 16 bytes of a digest, value = shard, order, attempt | campaign + refund window |
@@ -162,6 +162,14 @@ pub fn list_bucket(slot: &Slot, list: u64, bucket: u32) -> String {
 pub fn directory_bucket(slot: u8, order_key: &[u8; 12]) -> String {
     format!("{{m{slot:03}}}:d:{}", u16::from_be_bytes([order_key[0], order_key[1]]) % ORDER_BUCKETS)
 }
+
+/// The n-th directory bucket of a merchant slot, for walks over all of them.
+pub fn directory_bucket_at(slot: u8, bucket: u16) -> String {
+    format!("{{m{slot:03}}}:d:{bucket}")
+}
+
+/// Header field that holds how far the walk that forgets orders has come.
+pub const ORDERS_CURSOR: &str = "cur:o";
 
 /// Configuration records of a kind, such as `campaigns`, and the hash of their versions.
 pub fn config(kind: &str) -> [String; 2] {

@@ -16,6 +16,7 @@ pub mod probe;
 pub mod read;
 pub mod record;
 pub mod redemption;
+pub mod retention;
 pub mod script;
 pub mod serial;
 pub mod snapshot;

@@ -222,7 +222,7 @@ pub fn around_instant(order: &Order) -> [Vec<u8>; 2] {
 /// Parts of an order's record.
 const ORDER_PARTS: u32 = 13;
 
-fn directory_entry(mut bytes: &[u8]) -> Option<DirectoryEntry> {
+pub(super) fn directory_entry(mut bytes: &[u8]) -> Option<DirectoryEntry> {
     let value = rmpv::decode::read_value(&mut bytes).ok()?;
     let reversed = (number(part(&value, 0)) == 2).then(|| Reversal {
         at: number(part(&value, 5)),

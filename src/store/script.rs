@@ -57,6 +57,7 @@ scripts! {
     ORDER_CLOSE "order_close" after "record" "order",
     ORDER_CONFIRM "order_confirm" after "record" "order",
     ORDER_EXPIRE "order_expire" after "record" "order",
+    ORDER_FORGET "order_forget",
     ORDER_OPEN "order_open",
     ORDER_REDEEM "order_redeem" after "record" "order",
     ORDER_REFUND "order_refund" after "record" "order",

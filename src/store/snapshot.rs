@@ -42,7 +42,8 @@ impl Store {
         campaign: u16,
         range: std::ops::Range<u32>,
     ) -> Result<(u64, Vec<Bucket>), StoreError> {
-        self.buckets(shard, range.map(|bucket| keys::person_bucket(shard, campaign, bucket)).collect()).await
+        self.buckets(&Slot::Shard(shard), range.map(|bucket| keys::person_bucket(shard, campaign, bucket)).collect())
+            .await
     }
 
     /// Buckets of orders, and the id of the ledger's last entry at the same instant.
@@ -51,12 +52,18 @@ impl Store {
         shard: u8,
         range: std::ops::Range<u16>,
     ) -> Result<(u64, Vec<Bucket>), StoreError> {
-        self.buckets(shard, range.map(|bucket| keys::order_bucket_at(shard, bucket)).collect()).await
+        self.buckets(&Slot::Shard(shard), range.map(|bucket| keys::order_bucket_at(shard, bucket)).collect()).await
     }
 
-    async fn buckets(&self, shard: u8, keys: Vec<String>) -> Result<(u64, Vec<Bucket>), StoreError> {
+    /// Entries of some directory buckets of a merchant slot.
+    pub async fn snapshot_directory(&self, slot: u8, range: std::ops::Range<u16>) -> Result<Bucket, StoreError> {
+        let keys = range.map(|bucket| keys::directory_bucket_at(slot, bucket)).collect();
+        Ok(self.buckets(&Slot::Merchant(slot), keys).await?.1.into_iter().flatten().collect())
+    }
+
+    async fn buckets(&self, slot: &Slot, keys: Vec<String>) -> Result<(u64, Vec<Bucket>), StoreError> {
         let mut command = redis::cmd("EVAL");
-        command.arg(BUCKETS).arg(1 + keys.len()).arg(Slot::Shard(shard).ledger()).arg(keys);
+        command.arg(BUCKETS).arg(1 + keys.len()).arg(slot.ledger()).arg(keys);
         let reply: Vec<Value> = self.query(&command).await?;
         let broken = |error: redis::ParsingError| StoreError::Broken(error.to_string());
         let mut parts = reply.into_iter();

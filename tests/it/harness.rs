@@ -52,6 +52,8 @@ pub struct Options {
     /// Shards of the installation; processes on one Redis have the same number.
     pub shards: u8,
     pub pay_code_seconds: Option<u32>,
+    /// Without it the server is live: its clock is the store's, and nobody moves it.
+    pub sandbox: bool,
 }
 
 impl Options {
@@ -63,6 +65,7 @@ impl Options {
             keys_from: None,
             shards: 1,
             pay_code_seconds: None,
+            sandbox: true,
         }
     }
 }
@@ -98,7 +101,9 @@ impl Server {
             _scratch: scratch,
         };
         server.wait_ready();
-        server.set_clock_text(&options.clock);
+        if options.sandbox {
+            server.set_clock_text(&options.clock);
+        }
         server
     }
 
@@ -183,8 +188,10 @@ pub fn program() -> &'static str {
 fn spawn(options: &Options, data: &Path, log: &Path) -> Child {
     let file = File::create(log).expect("the log can be written");
     let mut command = Command::new(program());
-    command.args(["serve", "--sandbox", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-    command.args(["--clock", &options.clock]);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    if options.sandbox {
+        command.args(["--sandbox", "--clock", &options.clock]);
+    }
     if options.four_eyes {
         command.arg("--four-eyes");
     }

@@ -2,6 +2,7 @@
 
 mod chance;
 mod cities;
+mod late;
 
 use std::path::Path;
 

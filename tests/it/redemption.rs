@@ -1,5 +1,6 @@
 //! At the till: pay codes, quotes, holds, confirm, cancel, reverse, refund, and the right words.
 
+mod equal;
 mod kinds;
 mod limits;
 mod listed;
@@ -10,6 +11,7 @@ mod proven;
 mod receipt;
 mod refunds;
 mod refusals;
+mod retention;
 mod serials;
 mod several;
 mod time;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Finding;
 use super::counters::{Cell, Counters, What};
 use super::facts::{CampaignFacts, Facts, Supply};
+use super::order::RedeemedOrder;
 use crate::store::ledger::OrderKey;
 
 /// Checks sums that no single shard can see. A cell that is in a finding already is not told again.
@@ -118,9 +119,10 @@ fn returned_otherwise(campaign: &CampaignFacts, counters: &Counters) -> Vec<Find
 }
 
 /// An order is redeemed on one shard at most, whatever was planned in between.
-pub fn redeemed_twice(mut orders: Vec<OrderKey>) -> Vec<Finding> {
+pub fn redeemed_twice(mut orders: Vec<RedeemedOrder>) -> Vec<Finding> {
     orders.sort_unstable();
-    let twice: BTreeSet<OrderKey> = orders.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    let same = |pair: &&[RedeemedOrder]| pair[0].key == pair[1].key && pair[1].at < pair[0].gone_at;
+    let twice: BTreeSet<OrderKey> = orders.windows(2).filter(same).map(|pair| pair[0].key).collect();
     let finding = |key| {
         let explanation = "two shards have redeemed vouchers for one order".to_owned();
         Finding::new("order_applied_twice", format!("order {key}"), "one shard".into(), "several".into(), explanation)

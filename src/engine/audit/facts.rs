@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::counters::{Cell, Counters, What};
+use super::order::{Order, Unit};
 use crate::domain::time::Ms;
 use crate::store::ledger::PersonField;
 
@@ -29,6 +30,8 @@ pub struct CampaignFacts {
     pub supply: Vec<Supply>,
     /// What is left of a round goes to the pool, from which later rounds take; without it nothing moves between rounds.
     pub has_pool: bool,
+    /// From when on its orders may be gone.
+    pub orders_over_at: Option<Ms>,
     /// (round, pack, unit, instant of the credit) -> hour since the epoch, rounded up, at which the unit expires.
     pub expiry_hour: Box<dyn Fn(u8, u8, u8, Ms) -> i64 + Send + Sync>,
 }
@@ -129,6 +132,27 @@ impl Facts {
         let [a, b, c0, d, ..] = f.0;
         let buckets = self.campaigns.get(&c).map_or(1, |campaign| campaign.buckets.max(1));
         u32::from_be_bytes([a, b, c0, d]) % buckets
+    }
+
+    /// From when on an order with these vouchers may be gone: the last of its campaigns decides.
+    pub fn order_gone_at(&self, order: &Order) -> Option<Ms> {
+        let over = |unit: &Unit| self.campaigns.get(&unit.person.0).and_then(|campaign| campaign.orders_over_at);
+        let over: Option<Vec<Ms>> = order.units.iter().map(over).collect();
+        over.and_then(|over| over.into_iter().max())
+    }
+
+    /// Whether an order was forgotten by then, so that another may bear its name.
+    pub fn name_is_free(&self, order: &Order, at: Ms) -> bool {
+        self.order_gone_at(order).is_some_and(|gone_at| gone_at <= at)
+    }
+
+    /// Campaigns whose orders may be gone.
+    pub fn orders_over(&self) -> Vec<u16> {
+        self.campaigns
+            .values()
+            .filter(|campaign| campaign.orders_over_at.is_some())
+            .map(|campaign| campaign.c)
+            .collect()
     }
 
     pub fn discount(&self, c: u16, pack: u8, unit: u8) -> Option<i64> {

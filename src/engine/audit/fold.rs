@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::counters::{Cell, Counters, What};
 use super::facts::Facts;
-use super::order::{self, Order, Unit};
+use super::order::{self, Order, RedeemedOrder, Unit};
 use super::person::{self, AVAILABLE, Entry, HELD, Mark, Pack, Person, PersonKey, USED};
 use super::posting::{carry, posting, reservation};
 use crate::domain::time::{Ms, SECOND};
@@ -105,8 +105,10 @@ impl<'a> Fold<'a> {
     }
 
     /// Orders redeemed on this shard, for the check that none is redeemed on two.
-    pub fn redeemed_orders(&self) -> Vec<OrderKey> {
-        self.orders.iter().filter(|(_, order)| order.state == order::REDEEMED).map(|(key, _)| *key).collect()
+    pub fn redeemed_orders(&self) -> Vec<RedeemedOrder> {
+        let redeemed = self.orders.iter().filter(|(_, order)| order.state == order::REDEEMED);
+        let kept = |order: &Order| self.facts.order_gone_at(order).unwrap_or(Ms::MAX);
+        redeemed.map(|(key, order)| RedeemedOrder { key: *key, at: order.at, gone_at: kept(order) }).collect()
     }
 
     fn apply(&mut self, entry: &LedgerEntry) {
@@ -291,7 +293,7 @@ impl<'a> Fold<'a> {
         let hour = facts.expiry_hour(go.person.0, pack.round, pack.pack, go.u, pack.at);
         let delta = posting(&entry.line, cell, hour, discount);
         let redeems = matches!(entry.line, Line::Confirmed { .. } | Line::Redeemed { .. });
-        let order_state = self.orders.get(&go.ok);
+        let order_state = self.orders.get(&go.ok).filter(|order| !self.facts.name_is_free(order, entry.at));
         let applied = redeems
             && order_state.is_some_and(|order| order.state == order::REDEEMED && order.last_entry != entry.first_seq);
         if applied || !from.contains(&(byte & 3)) {
@@ -337,7 +339,10 @@ impl<'a> Fold<'a> {
         if !self.orders.contains_key(&go.ok) && !matches!(go.entry.line, Line::Held { .. } | Line::Redeemed { .. }) {
             return;
         }
-        let order = self.orders.entry(go.ok).or_default();
+        if self.orders.get(&go.ok).is_some_and(|order| self.facts.name_is_free(order, go.entry.at)) {
+            self.orders.remove(&go.ok);
+        }
+        let order = self.orders.entry(go.ok).or_insert_with(|| Order { at: go.entry.at, ..Order::default() });
         let discount = of_unit.map_or(go.discount, |(_, discount)| discount);
         let unit = Unit { person: go.person, p: go.p, u: go.u, discount, cell: of_unit.map(|(cell, _)| cell) };
         match &go.entry.line {

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::counters::{Cell, Counters, What};
 use super::person::PersonKey;
+use crate::domain::time::Ms;
 use crate::store::ledger::{Bytes, OrderKey, PersonField};
 use crate::store::script::raw;
 
@@ -30,6 +31,17 @@ pub struct Order {
     pub refunded: i64,
     /// Stream entry of the last line: lines of one entry belong to one call.
     pub last_entry: u64,
+    /// When it was first held or redeemed; known from the ledger only.
+    pub at: Ms,
+}
+
+/// An order that was redeemed on a shard, for as long as it has to be remembered there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RedeemedOrder {
+    pub key: OrderKey,
+    pub at: Ms,
+    /// From then on the same name may be another order's.
+    pub gone_at: Ms,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +63,7 @@ impl Order {
         let list = |index: usize| record.get(index).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let units: Option<Vec<Unit>> = list(10).iter().map(unit).collect();
         let refunded = list(11).iter().map(|refund| number(refund, 2).unwrap_or_default()).sum();
-        Some(Order { state: record.get(1)?.as_u64()?.try_into().ok()?, units: units?, refunded, last_entry: 0 })
+        Some(Order { state: record.get(1)?.as_u64()?.try_into().ok()?, units: units?, refunded, last_entry: 0, at: 0 })
     }
 
     /// Orders that moved no voucher leave no line: a void or reversed order never seen, or one without any discount.

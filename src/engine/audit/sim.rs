@@ -23,6 +23,7 @@ pub fn facts() -> Facts {
         unallocated: 50,
         rounds: vec![RoundFacts { round_id: "rain".into(), own: 100 * 4000, counted: true, ..RoundFacts::default() }],
         has_pool: true,
+        orders_over_at: None,
         channels: vec!["wechat".into()],
         packs: vec![PackFacts { pack_id: "standard".into(), units: UNITS.to_vec(), shares: vec![] }],
         supply: vec![Supply { round: 0, channel: None, pack: 0, count: 100 }],

@@ -1,5 +1,6 @@
 //! Clean histories have no finding; each planted fault has exactly one.
 
+use super::order::RedeemedOrder;
 use super::sim::{self, Sim, facts, field, order_key, out, place, redeemed_line};
 use super::walk::ShardWalk;
 use super::*;
@@ -308,8 +309,12 @@ fn a_round_takes_and_gives_only_what_the_pool_and_its_packs_have() {
 
 #[test]
 fn one_order_on_two_shards_is_one_finding() {
-    let orders = vec![order_key("A"), order_key("B"), order_key("A")];
-    assert_eq!(conservation::redeemed_twice(orders).len(), 1);
+    let order = |key, at, gone_at| RedeemedOrder { key: order_key(key), at, gone_at };
+    let twice = |second| {
+        let orders = vec![order("A", second, i64::MAX), order("B", 1, i64::MAX), order("A", 2, 9)];
+        conservation::redeemed_twice(orders).len()
+    };
+    assert_eq!([twice(2), twice(8), twice(9)], [1, 1, 0], "from 9 on the first is forgotten and its name is free");
 }
 
 #[test]

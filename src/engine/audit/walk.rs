@@ -7,10 +7,10 @@ use super::counters::Counters;
 use super::facts::Facts;
 use super::fold::Fold;
 use super::held::{Held, held};
-use super::order::Order;
+use super::order::{Order, RedeemedOrder};
 use super::person::{self, Difference, Person, PersonKey};
 use super::resolve::{Symptoms, resolve};
-use crate::store::ledger::{Bytes, Gap, Item, OrderKey};
+use crate::store::ledger::{Bytes, Gap, Item};
 use crate::store::record::PersonRecord;
 use crate::store::snapshot::{Bucket, Header};
 
@@ -22,7 +22,7 @@ pub struct ShardWalk<'a> {
     strays: BTreeMap<PersonKey, (u32, Person)>,
     /// The header's seq, until the header was compared: a line behind it is not one that the header and the records know of.
     counted: Option<u64>,
-    redeemed: Vec<OrderKey>,
+    redeemed: Vec<RedeemedOrder>,
     keys: Vec<Held>,
 }
 
@@ -31,7 +31,7 @@ pub struct Walked {
     pub findings: Vec<Finding>,
     pub counters: Counters,
     /// Orders redeemed on this shard, for the comparison of shards.
-    pub redeemed: Vec<OrderKey>,
+    pub redeemed: Vec<RedeemedOrder>,
     /// Identity keys that refuse at once and who holds them, likewise.
     pub keys: Vec<Held>,
     pub lines: u64,
@@ -146,7 +146,8 @@ impl<'a> ShardWalk<'a> {
             let difference = Difference { found, ..Difference::default() };
             self.symptoms.persons.entry((c, f)).or_insert((subject, difference));
         }
-        for (ok, expected) in orders {
+        // An order whose time is over is gone by right, and as long as it is there it was compared like any other.
+        for (ok, expected) in orders.into_iter().filter(|(_, order)| self.facts.order_gone_at(order).is_none()) {
             self.symptoms.orders.insert(ok, (Some(expected), None));
         }
         for c in self.fold.unknown_campaigns() {

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::plan::{PayerView, payer_of_code};
+use super::plan::{PayerView, payer_of_code, usable};
 use super::seen::Seen;
 use super::{Ask, Payer};
 use crate::domain::order::OrderKey;
 use crate::domain::paycode::PayCode;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Engine;
 use crate::engine::merchant::MerchantView;
 use crate::engine::view::Snapshot;
@@ -56,6 +56,14 @@ impl Engine {
             Payer::PayCode(text) => PayCode::parse(text),
             _ => None,
         };
+        let has_campaigns = snapshot.by_number.values().any(|view| usable(view, merchant));
+        if matches!(ask.payer, Payer::PayCode(_)) && !has_campaigns {
+            // Where nobody can have a voucher every code is unknown, and one that lives costs the same read.
+            if let Some(code) = &code {
+                self.pay_code_record(code).await?;
+            }
+            return Err(Code::PayCodeUnknown.into());
+        }
         if let Some((known, code)) = code.and_then(|code| Some((self.codes.get(&code)?, code))) {
             let payer = payer_of_code(snapshot, merchant, code.clone(), &known);
             if order.is_some() {

@@ -71,10 +71,19 @@ pub(super) struct Planned {
 }
 
 /// Where a payer can be looked for before anything is read; `None` when the till sent something that is not of ours.
-pub(super) fn shard_hint(ids: &VoucherIds, ask: &Ask, shards: u8) -> Option<u8> {
+pub(super) fn shard_hint(
+    ids: &VoucherIds,
+    snapshot: &Snapshot,
+    merchant: &MerchantView,
+    ask: &Ask,
+    shards: u8,
+) -> Option<u8> {
     let shard = match &ask.payer {
         Payer::PayCode(text) => PayCode::parse(text)?.shard(),
-        Payer::Vouchers(list) => ids.voucher(list.first()?)?.shard,
+        Payer::Vouchers(list) => {
+            let voucher = ids.voucher(list.first()?)?;
+            snapshot.by_number.get(&voucher.c).filter(|view| usable(view, merchant)).map(|_| voucher.shard)?
+        }
         Payer::Account(_) => return None,
         Payer::Person(known) => known.root.shard(shards),
     };

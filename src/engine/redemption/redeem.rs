@@ -69,7 +69,7 @@ impl Engine {
         let snapshot = self.view();
         let key = order_key(&till.merchant_id, order_id);
         let fingerprint = ask.binding().fingerprint();
-        let Some(shard) = shard_hint(self.voucher_ids(), ask, self.store.shards()) else {
+        let Some(shard) = shard_hint(self.voucher_ids(), &snapshot, &merchant, ask, self.store.shards()) else {
             return self.redeem_of_nobody(till, order_id, ask, &key).await;
         };
         let opening = self.open(&till.merchant_id, &key, &fingerprint, shard, &merchant, &snapshot);

@@ -2,7 +2,7 @@
 
 use super::moves::Moves;
 use super::redeem::refused;
-use crate::domain::order::{OrderKey, OrderState};
+use crate::domain::order::{LATE_CONFIRM, OrderKey, OrderState};
 use crate::domain::refusal::Refusal;
 use crate::engine::{Engine, Failure};
 use crate::store::keys::Slot;
@@ -36,7 +36,7 @@ impl Engine {
                 return Ok(Some(stored));
             }
             let moves = Moves::of_order(&self.view(), shard, key, &stored.order, stored.order.receipt.merchant)?;
-            let member = moves.into_member(key, &stored.bytes, |args| args);
+            let member = moves.into_member(key, &stored.bytes, |args| args.int(LATE_CONFIRM));
             let reply = self.store.call(&script::ORDER_EXPIRE, &Slot::Shard(shard), member).await?;
             match reply.refused() {
                 Some("hold_runs") => return Ok(Some(stored)),

@@ -107,6 +107,8 @@ impl Engine {
         let approver = ApiKey { name: "sandbox-approver".into(), ..office.clone() };
         let _ = self.approve_campaign(&approver, &campaign_id).await;
         let published = self.publish_campaign(&approver, &campaign_id).await;
+        // Who was second is refused because it is published, maybe a moment before this node has read so.
+        self.refresh().await?;
         match (self.published(&campaign_id), published) {
             (Ok(_), _) => Ok(campaign_id),
             (Err(_), Err(refusal)) => Err(refusal),

@@ -4,19 +4,23 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use crate::harness::Server;
 use crate::harness::client::Reply;
 use crate::harness::fixture::{EVE, merchant, new_merchant_id, new_order};
 use crate::harness::manners::both_languages;
 use crate::harness::till::{Till, assert_signed};
+use crate::harness::{Options, Server, together};
 
 /// A sandbox with shops and nothing else: no campaign, no people.
 static SANDBOX: LazyLock<Server> = LazyLock::new(|| Server::at(EVE));
 
 fn till() -> Till {
+    new_till_at(&SANDBOX)
+}
+
+fn new_till_at(server: &Server) -> Till {
     let id = new_merchant_id();
-    SANDBOX.create_merchant(&merchant(&id)).ok();
-    SANDBOX.create_terminal(&id, "t1")
+    server.create_merchant(&merchant(&id)).ok();
+    server.create_terminal(&id, "t1")
 }
 
 /// The pay code as deploy/pos-clients/README.md prints it.
@@ -162,4 +166,38 @@ fn a_code_that_is_almost_magic_is_an_unknown_code() {
         body["pay_code"] = json!(if code == pay_code(1) { format!("{}9", &code[..17]) } else { code });
         SANDBOX.redeem(&till, &body).refused(404, "pay_code_unknown");
     }
+}
+
+#[test]
+fn tills_that_meet_a_fresh_sandbox_at_once_are_all_served() {
+    for _ in 0..3 {
+        let server = Server::at(EVE);
+        let tills: Vec<Till> = (0..4).map(|_| new_till_at(&server)).collect();
+        together(12, |index| server.redeem(&tills[index % 4], &sale(1, 6000, true)).ok());
+        server.assert_audit_clean();
+    }
+}
+
+#[test]
+fn a_live_server_knows_no_magic_code() {
+    let server = Server::start(Options { sandbox: false, ..Options::at(EVE) });
+    let till = new_till_at(&server);
+    assert!(till.key_id.starts_with("live_"), "{}", till.key_id);
+    for outcome in [1, 2, 5, 8, 9] {
+        let asked = [
+            (sale(outcome, 6000, true), json!({"pay_code": "970000000000000004"}), "pay_code_unknown"),
+            (printed(outcome), json!({"voucher_ids": ["7ZZZZZZZZZZZZZZZZZZZZZZZZZ"]}), "voucher_unknown"),
+        ];
+        for (magic, other, code) in asked {
+            let mut unknown = magic.clone();
+            other.as_object().expect("members").iter().for_each(|(name, value)| unknown[name] = value.clone());
+            let said = |body: &Value| {
+                let mut reply = server.redeem(&till, body).refused(404, code).json;
+                reply.as_object_mut().expect("a problem").remove("request_id");
+                reply
+            };
+            assert_eq!(said(&magic), said(&unknown), "outcome {outcome}");
+        }
+    }
+    server.assert_audit_clean();
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::MARKET;
-use crate::harness::client::Reply;
+use crate::harness::client::{Reply, Request};
 use crate::harness::fixture::new_order;
 use crate::harness::identity::Resident;
 use crate::harness::manners::both_languages;
@@ -178,4 +178,30 @@ fn a_terminals_key_is_rotated_and_revoked_through_its_merchant() {
     server.office("POST", &path("revoke"), Some(json!({}))).ok();
     ask(&new).refused(401, "key_revoked");
     server.office("GET", &format!("/v1/till-keys/{}", old.key_id), None).refused(404, "not_found");
+}
+
+#[test]
+fn the_office_lists_its_keys_without_their_secrets_and_no_others() {
+    let server = MARKET.server();
+    let [officer, other] = ["listing-city", "listed-elsewhere"].map(|city| server.create_key("officer", city));
+    let make = |key: &str, channels: Value| {
+        let scope = json!({"kind": "platform", "channels": channels});
+        server.office_as(key, "POST", "/v1/till-keys", Some(scope)).ok().str("key_id").to_string()
+    };
+    let mut made: Vec<String> = (0..101).map(|_| make(&officer, json!(["wechat"]))).collect();
+    made.sort_unstable();
+    make(&other, json!([]));
+    server.office_as(&officer, "POST", &format!("/v1/till-keys/{}/revoke", made[0]), None).ok();
+    let page = |path: &str| server.office_as(&officer, "GET", path, None).ok();
+    let first = page("/v1/till-keys");
+    assert!(!first.text().contains("secret"), "{}", first.text());
+    let ids = |reply: &Reply| -> Vec<String> {
+        let items = reply["items"].as_array().expect("a list");
+        items.iter().map(|one| one["key_id"].as_str().expect("an id").to_string()).collect()
+    };
+    assert_eq!((ids(&first).len(), &first["items"][0]["revoked"]), (100, &json!(true)));
+    let rest = page(&format!("/v1/till-keys?cursor={}", first.str("next_cursor")));
+    assert_eq!([ids(&first), ids(&rest)].concat(), made);
+    assert_eq!(rest["next_cursor"], Value::Null);
+    server.send(&Request::new("GET", "/v1/till-keys")).refused(401, "unauthenticated");
 }

@@ -1,0 +1,82 @@
+//! Orders as the job sees them that forgets those whose time is over: buckets whole, and each record removed only as it was read.
+
+use std::ops::Range;
+
+use super::keys::{self, Slot};
+use super::orders::{DirectoryEntry, StoredOrder};
+use super::script::{self, Args, Member};
+use super::{Store, StoreError, orders};
+use crate::domain::order::OrderKey;
+
+/// Header field of shard 0 that holds how far the walk over the order buckets has come.
+const SHARD_OF_CURSOR: Slot = Slot::Shard(0);
+
+/// An order of a shard.
+pub struct KeptOrder {
+    pub shard: u8,
+    pub key: OrderKey,
+    pub stored: StoredOrder,
+}
+
+/// An entry of a merchant slot's directory.
+pub struct KeptEntry {
+    pub slot: u8,
+    pub key: OrderKey,
+    pub entry: DirectoryEntry,
+    pub bytes: Vec<u8>,
+}
+
+impl Store {
+    /// The entries of some buckets of all directories. What cannot be read is the audit's to tell, and stays.
+    pub async fn directory_entries(&self, buckets: Range<u16>) -> Result<Vec<KeptEntry>, StoreError> {
+        let mut entries = Vec::new();
+        for slot in 0..self.shards() {
+            for (key, bytes) in self.snapshot_directory(slot, buckets.clone()).await? {
+                let (Ok(key), Some(entry)) = (OrderKey::try_from(key), orders::directory_entry(&bytes)) else {
+                    continue;
+                };
+                entries.push(KeptEntry { slot, key, entry, bytes });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The orders of some buckets of all shards, likewise.
+    pub async fn kept_orders(&self, buckets: Range<u16>) -> Result<Vec<KeptOrder>, StoreError> {
+        let mut kept = Vec::new();
+        for shard in 0..self.shards() {
+            let (_, read) = self.snapshot_orders(shard, buckets.clone()).await?;
+            for (key, bytes) in read.into_iter().flatten() {
+                let (Ok(key), Ok(stored)) = (OrderKey::try_from(key), StoredOrder::decode(&bytes)) else { continue };
+                kept.push(KeptOrder { shard, key, stored });
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Removes an entry of a directory; false when it has changed meanwhile.
+    pub async fn forget_entry(&self, one: &KeptEntry) -> Result<bool, StoreError> {
+        self.forget(&Slot::Merchant(one.slot), keys::directory_bucket(one.slot, &one.key), &one.key, &one.bytes).await
+    }
+
+    /// Removes an order's record; false when it has changed meanwhile.
+    pub async fn forget_order(&self, one: &KeptOrder) -> Result<bool, StoreError> {
+        let bucket = keys::order_bucket(one.shard, &one.key);
+        self.forget(&Slot::Shard(one.shard), bucket, &one.key, &one.stored.bytes).await
+    }
+
+    async fn forget(&self, slot: &Slot, bucket: String, key: &OrderKey, bytes: &[u8]) -> Result<bool, StoreError> {
+        let member = Member::packed(vec![bucket], Args::default().bytes(key).bytes(bytes));
+        Ok(self.call(&script::ORDER_FORGET, slot, member).await?.is("ok"))
+    }
+
+    /// How far the walk has come, over all its passes.
+    pub async fn orders_walked(&self) -> Result<i64, StoreError> {
+        Ok(self.header_numbers(&SHARD_OF_CURSOR, &[keys::ORDERS_CURSOR.to_owned()]).await?[0])
+    }
+
+    pub async fn set_orders_walked(&self, walked: i64) -> Result<(), StoreError> {
+        let member = Member::packed(vec![], Args::default().bytes(keys::ORDERS_CURSOR).int(walked));
+        self.call(&script::CURSOR_PUT, &SHARD_OF_CURSOR, member).await.map(|_| ())
+    }
+}
