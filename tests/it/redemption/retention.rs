@@ -11,6 +11,8 @@ use crate::harness::till::Till;
 use crate::harness::{Server, wait_until};
 
 const EVE: &str = "2020-07-12T12:00:00+08:00";
+/// Order buckets of a shard.
+const BUCKETS: u16 = 16_384;
 /// Thirty days of refunds and a day of reverses after the last hold, which may be confirmed late.
 const KEPT: i64 = 31 * DAY + 25 * MINUTE;
 
@@ -75,6 +77,43 @@ fn an_order_is_remembered_to_the_end_of_campaign_and_refund_window_and_then_forg
     assert_eq!(server.ledger(market.campaign())["total"], books);
     server.assert_audit_clean();
     other.assert_audit_clean();
+}
+
+/// Where an order lies: its bucket, and its field there.
+fn place_of(till: &Till, order: &str) -> (u16, [u8; 12]) {
+    let digest = Sha256::new().chain_update(&till.merchant_id).chain_update([0]).chain_update(order).finalize();
+    let field: [u8; 12] = std::array::from_fn(|at| digest[at]);
+    (u16::from_be_bytes([field[0], field[1]]) % BUCKETS, field)
+}
+
+#[test]
+fn a_walk_goes_on_where_another_stopped_and_the_next_takes_what_was_left() {
+    const END: &str = "2020-09-07T00:00:00";
+    let redis = OwnRedis::start();
+    let mut store = connected(&redis);
+    let market = Market::open_on(redis.node(EVE, 1, None), campaign("walk", 4, END), 4);
+    let (server, till) = (market.server(), market.till());
+    let mut orders = Vec::new();
+    for person in (0..4).map(|_| market.shopper()) {
+        for amount in [3_000, 6_000] {
+            orders.push(new_order());
+            let body = sale(&orders[orders.len() - 1], &server.pay_code(&person), amount, true);
+            server.redeem(&till, &body).ok();
+        }
+    }
+    let known = || -> Vec<&String> { orders.iter().filter(|order| server.order(&till, order).status == 200).collect() };
+    // The first walk over the buckets has done their first half.
+    store.hset::<_, _, _, ()>("{s000}:h", "cur:o", i64::from(BUCKETS + BUCKETS / 2)).expect("the store answers");
+    let passed: Vec<&String> = orders.iter().filter(|order| place_of(&till, order).0 < BUCKETS / 2).collect();
+    server.set_clock(at(END) + KEPT);
+    let walked = |store: &mut redis::Connection| -> i64 { store.hget("{s000}:h", "cur:o").expect("the cursor") };
+    wait_until("the walk is over", || (walked(&mut store) == 2 * i64::from(BUCKETS)).then_some(()));
+    assert_eq!(known(), passed);
+    server.assert_audit_clean();
+    server.set_clock(at(END) + KEPT + 30 * DAY);
+    wait_until("the next walk is over", || (walked(&mut store) == 3 * i64::from(BUCKETS)).then_some(()));
+    assert_eq!((known().len(), remembered(&mut store)), (0, [0, 0]));
+    server.assert_audit_clean();
 }
 
 /// Two campaigns of one server, whose people have a pack of each; the second goes on to the end of the year.
@@ -153,17 +192,14 @@ fn the_last_campaign_of_an_order_decides_and_the_audit_finds_one_that_is_missing
     pair.sell(&short, &[pair.voucher(&pair.longer, "30-10")]).ok();
     assert_eq!(pair.findings(), [json!(null); 0]);
 
-    let key = Sha256::new().chain_update(&till.merchant_id).chain_update([0]).chain_update(&both).finalize();
-    let bucket = format!("{{s000}}:o:{}", u16::from_be_bytes([key[0], key[1]]) % 16_384);
-    let record: Vec<u8> = store.hget(&bucket, &key[..12]).expect("the record");
-    assert_eq!(store.hdel::<_, _, usize>(&bucket, &key[..12]).expect("the store answers"), 1);
+    let (bucket, field) = place_of(till, &both);
+    let bucket = format!("{{s000}}:o:{bucket}");
+    let record: Vec<u8> = store.hget(&bucket, &field).expect("the record");
+    assert_eq!(store.hdel::<_, _, usize>(&bucket, &field).expect("the store answers"), 1);
     let found = pair.findings();
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(
-        found[0]["subject"].as_str().is_some_and(|subject| subject.contains(&hex::encode(&key[..12]))),
-        "{found:?}"
-    );
-    store.hset::<_, _, _, ()>(&bucket, &key[..12], record).expect("the store answers");
+    assert!(found[0]["subject"].as_str().is_some_and(|subject| subject.contains(&hex::encode(field))), "{found:?}");
+    store.hset::<_, _, _, ()>(&bucket, &field, record).expect("the store answers");
 
     server.set_clock(at("2021-01-01T00:00:00") + KEPT);
     wait_until("all are forgotten", || (remembered(&mut store) == [0, 0]).then_some(()));
