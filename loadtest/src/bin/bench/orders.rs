@@ -1,7 +1,7 @@
 //! The two scripts of a redemption alone with the store, until it holds as many orders as a city makes: what an order takes of memory
 //! depends on how many there are, and a row of two seconds makes too few.
 //!
-//! Like [`super::script`], this file knows how the store is laid out; [`Order`] holds what it knows.
+//! Like `script.rs`, this file knows how the store is laid out; [`Order`] holds what it knows.
 
 use redis::{Cmd, Pipeline, Value, cmd};
 

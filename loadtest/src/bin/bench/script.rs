@@ -1,6 +1,6 @@
 //! The script that issues packs, alone with the store: batches as the service sends them, over as many persons as a city has.
 //!
-//! This file and [`super::orders`] are the only places of the bench that know how the store is laid out; [`Layout`] holds what is known of
+//! This file and `orders.rs` are the only places of the bench that know how the store is laid out; [`Layout`] holds what is known of
 //! persons.
 
 use redis::{Cmd, Pipeline, Value, cmd};
