@@ -18,6 +18,11 @@ pub struct Location {
     pub latitude: f64,
 }
 
+/// How a pay code names an area of use: campaigns pin versions of their own, so the same id may mean two areas.
+pub fn name_of_use(campaign: u16, area_id: &str) -> String {
+    format!("{campaign}/{area_id}")
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Area {
     /// Each an outer ring and the rings of its holes.

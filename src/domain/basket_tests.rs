@@ -59,6 +59,7 @@ fn payment(amount: i64, merchant_discount: i64) -> Payment<'static> {
         scene: None,
         items: &[],
         channel: Some("wechat"),
+        areas: &[],
         district: "510104",
         industry_code: "6210",
         now: NOW,

@@ -228,6 +228,8 @@ refusals! {
         pos "本店所在区域不能用券。" "Vouchers cannot be used in this district.";
     ChannelNotAllowed "channel_not_allowed" 422 false "该券须在领取渠道使用，见 channel。" "The voucher is used through the channel it was credited to; see channel."
         pos "请顾客打开领券的平台付款码。" "Ask the customer for the code of the app that gave the voucher.";
+    OutsideArea "outside_area" 422 false "须在活动区域 area_id 内开启定位并重新出示付款码。" "The voucher is for use inside area_id: show a new pay code there, with location on."
+        pos "请顾客开启定位，在活动区域内重新出示付款码。" "Ask the customer to turn location on and show a new code inside the area.";
     SceneNotAllowed "scene_not_allowed" 422 false "该消费场景不能用券，见 allowed。" "The voucher is not for this scene; see allowed."
         pos "该消费方式不能用券。" "Vouchers cannot be used for this kind of sale.";
     OutsideHours "outside_hours" 409 true "不在可用时段。" "The vouchers cannot be used at this hour."

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use crate::domain::area::name_of_use;
 use crate::domain::campaign::schema::{Face, VoucherKind};
 use crate::domain::campaign::terms::{Scene, UseChannels, UseRule};
 use crate::domain::goods::Goods;
@@ -23,6 +24,8 @@ pub struct Payment<'a> {
     pub items: &'a [Item],
     /// The channel of the payer's wallet; a printed voucher code has none.
     pub channel: Option<&'a str>,
+    /// Areas of use in which the payer asked for the pay code, see [`name_of_use`].
+    pub areas: &'a [String],
     /// Where the merchant operates (GB/T 2260) and its industry (GB/T 4754).
     pub district: &'a str,
     pub industry_code: &'a str,
@@ -83,13 +86,14 @@ pub struct Reason {
 type Rule = fn(&Payment, &Candidate) -> Result<(), Refusal>;
 
 /// All rules in order of precedence.
-pub const RULES: [Rule; 21] = [
+pub const RULES: [Rule; 22] = [
     campaign_runs,
     merchant_enrolled,
     category,
     industry,
     district,
     channel,
+    location,
     scene,
     date,
     hours,
@@ -169,6 +173,17 @@ fn channel(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(Code::ChannelNotAllowed).with("channel", candidate.channel))
+}
+
+/// The phone says where it is when it asks for the pay code, a minute before it is used; nothing else says where a payer is.
+fn location(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
+    for place in candidate.rules.iter().filter_map(|rule| rule.location.as_ref()) {
+        let name = name_of_use(candidate.voucher.c, &place.area_id);
+        if !payment.areas.contains(&name) {
+            return Err(Refusal::new(Code::OutsideArea).with("area_id", place.area_id.as_str()));
+        }
+    }
+    Ok(())
 }
 
 fn scene(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {

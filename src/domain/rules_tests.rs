@@ -69,6 +69,7 @@ fn sale(amount: i64) -> Payment<'static> {
         scene: Some(Scene::Offline),
         items: &[],
         channel: Some("wechat"),
+        areas: &[],
         district: "510104",
         industry_code: "6210",
         now: noon("2020-07-25T12:00:00"),
@@ -115,6 +116,20 @@ fn categories_are_words_and_their_industry_codes_are_the_merchants() {
     let by_codes = Case::of(r#"{"category_codes":{"catering":["62"]}}"#);
     assert_eq!(by_codes.says(&sale(6_000)), "ok");
     assert_eq!(by_codes.says(&Payment { category: "fuel", ..sale(6_000) }), "category_not_allowed");
+}
+
+#[test]
+fn an_area_of_one_campaign_is_not_that_of_another() {
+    let case = Case::of(r#"{"location":{"area_id":"inner"}}"#);
+    let says = |areas: &[&str]| {
+        let areas: Vec<String> = areas.iter().map(|area| area.to_string()).collect();
+        case.says(&Payment { areas: &areas, ..sale(6_000) })
+    };
+    let own = name_of_use(1, "inner");
+    assert_eq!(says(&["999/inner", &own]), "ok");
+    for elsewhere in [&[][..], &["999/inner"], &["inner"], &[&format!("{own}-city")]] {
+        assert_eq!(says(elsewhere), "outside_area", "{elsewhere:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Areas of a program: put as versions, pinned by campaigns when they are published, and kept in memory where they are judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::access::{ApiKey, Role};
 use super::campaign_file::faults;
 use super::person_list::check_list_id;
 use super::view::CampaignView;
-use crate::domain::area::Area;
+use crate::domain::area::{Area, Location, name_of_use};
 use crate::domain::campaign::Fault;
 use crate::domain::campaign::schema::{Campaign, Eligibility, UseRule};
 use crate::domain::refusal::{Code, Refusal};
@@ -93,6 +93,20 @@ impl Engine {
         Ok(area)
     }
 
+    /// The areas of published campaigns' rules of use in which a place is, as `campaign number/area_id`.
+    pub(super) async fn areas_of_use(&self, place: Location) -> Result<Vec<String>, StoreError> {
+        let snapshot = self.view();
+        let mut inside = Vec::new();
+        for view in snapshot.by_number.values().filter(|view| view.is_published()) {
+            for area_id in of_use(&view.campaign) {
+                if self.area(view, area_id).await?.contains(place) {
+                    inside.push(name_of_use(view.number, area_id));
+                }
+            }
+        }
+        Ok(inside)
+    }
+
     /// The newest version of every area that a campaign names.
     pub(super) async fn pin_areas(&self, program: &str, campaign: &Campaign) -> Result<BTreeMap<String, u32>, Refusal> {
         let mut pinned = BTreeMap::new();
@@ -126,6 +140,17 @@ fn status(area_id: &str, record: &AreaRecord, created: bool) -> Result<AreaStatu
 
 fn record_id(program: &str, area_id: &str) -> String {
     format!("{program}/{area_id}")
+}
+
+/// The areas in which vouchers of a campaign may be used, each once.
+fn of_use(campaign: &Campaign) -> BTreeSet<&str> {
+    let of_packs = campaign
+        .packs
+        .iter()
+        .flat_map(|pack| std::iter::once(&pack.use_rule).chain(pack.vouchers.iter().map(|kind| &kind.use_rule)));
+    let of_rounds = campaign.rounds.iter().map(|round| &round.use_rule);
+    let all = std::iter::once(&campaign.use_rule).chain(of_packs).chain(of_rounds);
+    all.flatten().filter_map(|rule| rule.location.as_ref()).map(|place| place.area_id.as_str()).collect()
 }
 
 /// Every place of a campaign file that names an area.

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::Engine;
 use super::resident::Resident;
 use super::view::{CampaignView, RoundView};
+use crate::domain::area::Location;
 use crate::domain::campaign::{Unclaimed, Unit};
 use crate::domain::money::Fen;
 use crate::domain::order::{OrderState, transaction_id};
@@ -213,13 +214,18 @@ impl Engine {
     }
 
     /// A code for the next step (a minute, unless set otherwise). It lives on the person's shard, so it cannot pay at two tills.
-    pub async fn new_pay_code(&self, resident: &Resident) -> Result<ShownCode, Refusal> {
+    /// Of the place where it is asked for it only keeps in which areas of use that is.
+    pub async fn new_pay_code(&self, resident: &Resident, place: Option<Location>) -> Result<ShownCode, Refusal> {
         let zone = self.resident_zone();
+        let areas = match place {
+            Some(place) => self.areas_of_use(place).await?,
+            None => Vec::new(),
+        };
         for _ in 0..4 {
             let code = PayCode::new(resident.shard, rand::rng().random());
             let expires = self.now() + self.settings.pay_code_step;
             let channel = resident.channel.clone();
-            let record = PayCodeRecord { root: resident.root, channel, expires, order: None };
+            let record = PayCodeRecord { root: resident.root, channel, expires, areas: areas.clone(), order: None };
             let args = vec![bytes(&record.encode()), int(paycode::KEPT)];
             let member = Member::new(vec![keys::pay_code(resident.shard, code.as_str())], args);
             let reply = self.store.call(&script::PAY_CODE_PUT, &Slot::Shard(resident.shard), member).await?;

@@ -8,6 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
+use super::area::LocationBody;
 use super::auth_resident::TokenHolder;
 use super::body::{MaybeBody, Params};
 use crate::domain::refusal::{Code, Refusal};
@@ -65,10 +66,12 @@ pub struct WalletTransactionBody {
     at: String,
 }
 
-/// The request has no members yet.
+/// Vouchers whose rule of use names an area need the place; it is judged and not kept.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PayCodeRequest {}
+pub struct PayCodeRequest {
+    location: Option<LocationBody>,
+}
 
 #[derive(Serialize, ToSchema)]
 pub struct PayCodeBody {
@@ -158,9 +161,10 @@ pub async fn wallet_transactions(state: Data<State>, token: TokenHolder) -> answ
 /// A code to show at a till for the next minute.
 #[utoipa::path(tag = "resident", request_body(content = Option<PayCodeRequest>), responses((status = 201, body = PayCodeBody)))]
 #[post("/v1/pay-codes")]
-pub async fn new_pay_code(state: Data<State>, token: TokenHolder, _: MaybeBody<PayCodeRequest>) -> answer::Result {
+pub async fn new_pay_code(state: Data<State>, token: TokenHolder, body: MaybeBody<PayCodeRequest>) -> answer::Result {
     let resident = state.engine.resident(&token.0.identity())?;
-    let code = state.engine.new_pay_code(&resident).await?;
+    let place = body.0.and_then(|body| body.location).map(LocationBody::location).transpose()?;
+    let code = state.engine.new_pay_code(&resident, place).await?;
     Ok(Answer::created(&PayCodeBody::from(code)).effect(&state.engine.settings.durability, false))
 }
 

@@ -31,12 +31,14 @@ pub struct DirectoryEntry {
 /// Shard of an order that was never on one.
 pub const NO_SHARD: u8 = 255;
 
-/// Bytes in the store: 12 of the order or zeros, root pseudonym 32, expires u64, channel.
+/// Bytes in the store: 12 of the order or zeros, root pseudonym 32, expires u64, channel, and after a line feed each the areas.
 #[derive(Clone, PartialEq)]
 pub struct PayCodeRecord {
     pub root: Root,
     pub channel: String,
     pub expires: Ms,
+    /// Areas of use in which the code was asked for, as `campaign number/area_id`.
+    pub areas: Vec<String>,
     /// The order that it paid.
     pub order: Option<OrderKey>,
 }
@@ -56,15 +58,21 @@ impl PayCodeRecord {
     fn read(bytes: &[u8]) -> Option<PayCodeRecord> {
         let (order, rest) = bytes.split_first_chunk::<12>()?;
         let (root, rest) = rest.split_first_chunk::<32>()?;
-        let (expires, channel) = rest.split_first_chunk::<8>()?;
+        let (expires, names) = rest.split_first_chunk::<8>()?;
+        let mut names = std::str::from_utf8(names).ok()?.split('\n').map(str::to_owned);
         let order = Some(*order).filter(|key| *key != OrderKey::default());
-        let channel = std::str::from_utf8(channel).ok()?.to_owned();
-        Some(PayCodeRecord { root: Root(*root), channel, expires: Ms::from_be_bytes(*expires), order })
+        let (channel, expires) = (names.next()?, Ms::from_be_bytes(*expires));
+        Some(PayCodeRecord { root: Root(*root), channel, expires, areas: names.collect(), order })
     }
 
     /// All that is behind the order: it never changes while the code lives.
     pub fn whose(&self) -> Vec<u8> {
-        [&self.root.0[..], &self.expires.to_be_bytes(), self.channel.as_bytes()].concat()
+        let mut bytes = [&self.root.0[..], &self.expires.to_be_bytes(), self.channel.as_bytes()].concat();
+        for area in &self.areas {
+            bytes.push(b'\n');
+            bytes.extend_from_slice(area.as_bytes());
+        }
+        bytes
     }
 
     pub fn encode(&self) -> Vec<u8> {

@@ -59,7 +59,7 @@ scripts! {
     ORDER_EXPIRE "order_expire" after "record" "order",
     ORDER_FORGET "order_forget",
     ORDER_OPEN "order_open",
-    ORDER_REDEEM "order_redeem" after "record" "order",
+    ORDER_REDEEM "order_redeem",
     ORDER_REFUND "order_refund" after "record" "order",
     ORDER_RELEASE "order_release",
     ORDER_REPLAN "order_replan",

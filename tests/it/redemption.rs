@@ -6,6 +6,7 @@ mod limits;
 mod listed;
 mod magic;
 mod pay_code;
+mod place;
 mod platform;
 mod proven;
 mod receipt;

@@ -146,6 +146,7 @@ fn payment<'a>(items: &'a [Item], chance: &mut Chance) -> Payment<'a> {
         scene: None,
         items,
         channel: Some("wechat"),
+        areas: &[],
         district: "510104",
         industry_code: "6210",
         now: NOW,

@@ -27,15 +27,6 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     let row = &mut missing;
     row.unless(campaign.max_amount_by_day.is_none(), "/max_amount_by_day".into(), "max_amount_by_day");
     row.unless(campaign.funding.is_empty(), "/funding".into(), "funding");
-    for (i, pack) in campaign.packs.iter().enumerate() {
-        let at = format!("/packs/{i}");
-        if let Some(rule) = &pack.use_rule {
-            use_rule(row, rule, &format!("{at}/use_rule"));
-        }
-        for (j, kind) in pack.vouchers.iter().enumerate() {
-            voucher(row, kind, &format!("{at}/vouchers/{j}"));
-        }
-    }
     for (i, round) in campaign.rounds.iter().enumerate() {
         let at = format!("/rounds/{i}");
         one_round(row, campaign, round, &at);
@@ -47,16 +38,7 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
         one_limit(row, limit, &format!("/limits/{i}"));
     }
     eligibility(row, campaign.eligibility.as_ref(), "");
-    if let Some(rule) = &campaign.use_rule {
-        use_rule(row, rule, "/use_rule");
-    }
     missing.0
-}
-
-fn voucher(row: &mut Missing, kind: &VoucherKind, at: &str) {
-    if let Some(rule) = &kind.use_rule {
-        use_rule(row, rule, &format!("{at}/use_rule"));
-    }
 }
 
 fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
@@ -78,9 +60,6 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
 
 fn own_terms(row: &mut Missing, round: &Round, at: &str) {
     eligibility(row, round.eligibility.as_ref(), at);
-    if let Some(rule) = &round.use_rule {
-        use_rule(row, rule, &format!("{at}/use_rule"));
-    }
 }
 
 fn eligibility(row: &mut Missing, terms: Option<&Eligibility>, at: &str) {
@@ -89,10 +68,6 @@ fn eligibility(row: &mut Missing, terms: Option<&Eligibility>, at: &str) {
         let recheck = terms.health_pass_unknown == HealthPassUnknown::RecheckBeforeDraw;
         row.unless(!recheck, format!("{at}/health_pass_unknown"), "recheck_before_draw");
     }
-}
-
-fn use_rule(row: &mut Missing, rule: &UseRule, at: &str) {
-    row.unless(rule.location.is_none(), format!("{at}/location"), "location");
 }
 
 fn one_limit(row: &mut Missing, limit: &Limit, at: &str) {

@@ -92,7 +92,13 @@ mod tests {
     fn codes_that_were_met_are_known_until_twice_as_many_newer_ones_came() {
         let codes = Codes::default();
         let code = |n: usize| PayCode::new(3, n as u64);
-        let payer = |n: u8| PayCodeRecord { root: Root([n; 32]), channel: "wechat".into(), expires: 1, order: None };
+        let payer = |n: u8| PayCodeRecord {
+            root: Root([n; 32]),
+            channel: "wechat".into(),
+            expires: 1,
+            areas: Vec::new(),
+            order: None,
+        };
         codes.put(&code(0), payer(7));
         assert!(codes.get(&code(0)).is_some_and(|known| known.root == Root([7; 32]) && known.channel == "wechat"));
         assert!(codes.get(&code(1)).is_none());

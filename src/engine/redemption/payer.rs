@@ -16,6 +16,8 @@ use crate::engine::view::{CampaignView, Snapshot};
 pub struct KnownPayer {
     pub root: Root,
     pub channel: String,
+    /// Areas of use in which the pay code was asked for; an account does not say where its person is.
+    pub areas: Vec<String>,
 }
 
 /// A root pseudonym is not for logs.
@@ -41,6 +43,7 @@ impl KnownPayer {
             root: Some(self.root),
             people: views.into_iter().map(|view| PersonAt::new(view, shard, field(view))).collect(),
             channel: Some(self.channel.clone()),
+            areas: self.areas.clone(),
             code: None,
             named: None,
         }
@@ -62,7 +65,7 @@ impl Engine {
         }
         let Payer::Account(account) = &ask.payer else { return Ok(Cow::Borrowed(ask)) };
         let Some(root) = self.person_of(account).await? else { return Ok(Cow::Borrowed(ask)) };
-        let payer = Payer::Person(KnownPayer { root, channel: account.channel.clone() });
+        let payer = Payer::Person(KnownPayer { root, channel: account.channel.clone(), areas: Vec::new() });
         Ok(Cow::Owned(Ask { payer, ..ask.clone() }))
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct PayerView {
     pub root: Option<Root>,
     /// The channel of the payer's wallet, known with a pay code only.
     pub channel: Option<String>,
+    /// Areas of use in which the payer is, known with a pay code only.
+    pub areas: Vec<String>,
     pub people: Vec<PersonAt>,
     /// The vouchers that the till named.
     pub named: Option<Vec<VoucherRef>>,
@@ -167,7 +169,7 @@ impl Engine {
             named.push(voucher);
         }
         let shard = named.first().ok_or(Code::VoucherUnknown)?.shard;
-        Ok(PayerView { shard, code: None, root: None, channel: None, people, named: Some(named) })
+        Ok(PayerView { shard, code: None, root: None, channel: None, areas: Vec::new(), people, named: Some(named) })
     }
 
     /// What is used of the merchant's caps that these vouchers may meet, without what the order itself holds already.
@@ -200,7 +202,7 @@ pub(super) fn payer_of_code(
     record: &PayCodeRecord,
 ) -> PayerView {
     let shard = code.shard();
-    let known = KnownPayer { root: record.root, channel: record.channel.clone() };
+    let known = KnownPayer { root: record.root, channel: record.channel.clone(), areas: record.areas.clone() };
     PayerView { code: Some(code), ..known.wallet_on(snapshot, merchant, shard) }
 }
 
@@ -230,6 +232,7 @@ pub(super) fn basket(
         scene: ask.scene,
         items: &ask.items,
         channel: payer.channel.as_deref(),
+        areas: &payer.areas,
         district: &merchant.operating_district,
         industry_code: &merchant.industry_code,
         now: seen.now,

@@ -211,7 +211,7 @@ impl<'a> Play<'a> {
     }
 
     async fn ask(&self, plan: &Plan) -> Ask {
-        let code = self.town.nodes[0].new_pay_code(&self.people[plan.person]).await.expect("a pay code");
+        let code = self.town.nodes[0].new_pay_code(&self.people[plan.person], None).await.expect("a pay code");
         let item = Item {
             sku: "x".into(),
             category: None,

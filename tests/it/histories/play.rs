@@ -229,7 +229,7 @@ impl Play<'_> {
         let payer = match &self.plans[order].named {
             Some(ids) => Payer::Vouchers(ids.clone()),
             None => {
-                let code = self.town.nodes[0].new_pay_code(&self.resident).await.expect("a pay code");
+                let code = self.town.nodes[0].new_pay_code(&self.resident, None).await.expect("a pay code");
                 Payer::PayCode(code.pay_code)
             }
         };
