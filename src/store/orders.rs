@@ -1,4 +1,5 @@
-//! Stored forms of the till: orders, the merchant's directory of them, lapsing holds and pay codes; written by the scripts, read here.
+//! Stored forms of the till: orders, the merchant's directory of them, lapsing holds and pay codes. New orders and codes are written here,
+//! what becomes of them by the scripts; all of it is read here.
 
 use std::sync::Arc;
 
