@@ -13,6 +13,7 @@ pub mod list;
 pub mod merchant;
 pub mod orders;
 pub mod probe;
+pub mod quota;
 pub mod read;
 pub mod record;
 pub mod redemption;

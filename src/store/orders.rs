@@ -27,6 +27,8 @@ pub struct DirectoryEntry {
     /// 255 when an order was reversed before it was ever seen.
     pub shard: u8,
     pub reversed: Option<Reversal>,
+    /// Its attempt may hold, or may have held, quotas.
+    pub quotas: bool,
 }
 
 /// Shard of an order that was never on one.
@@ -206,7 +208,8 @@ pub fn around_instant(order: &Order) -> [Vec<u8>; 2] {
         order.units.iter().fold(list, |list, unit| {
             list.list(|args| {
                 let args = args.int(unit.c).bytes(unit.f).int(unit.p).int(unit.u).int(unit.discount.0);
-                args.int(unit.round).int(unit.channel).int(unit.pack).int(unit.received_s)
+                let args = args.int(unit.round).int(unit.channel).int(unit.pack).int(unit.received_s);
+                if unit.contacts == [0; 3] { args } else { args.bytes(unit.contacts.map(u64::to_be_bytes).concat()) }
             })
         })
     };
@@ -237,7 +240,9 @@ pub(super) fn directory_entry(mut bytes: &[u8]) -> Option<DirectoryEntry> {
         at: number(part(&value, 5)),
         was: Was::named(part(&value, 6).as_str().unwrap_or_default()),
     });
-    Some(DirectoryEntry { attempt: number(part(&value, 1)) as u32, shard: number(part(&value, 2)) as u8, reversed })
+    let quotas = part(&value, if reversed.is_some() { 7 } else { 6 }).is_array();
+    let (attempt, shard) = (number(part(&value, 1)) as u32, number(part(&value, 2)) as u8);
+    Some(DirectoryEntry { attempt, shard, reversed, quotas })
 }
 
 fn order(mut bytes: &[u8]) -> Option<Order> {
@@ -297,7 +302,12 @@ fn unit(value: &Value) -> OrderUnit {
         channel: number(part(value, 6)) as u8,
         pack: number(part(value, 7)) as u8,
         received_s: number(part(value, 8)),
+        contacts: std::array::from_fn(|one| contact(raw(part(value, 9)), one)),
     }
+}
+
+fn contact(digests: &[u8], place: usize) -> u64 {
+    digests.as_chunks().0.get(place).map_or(0, |digest| u64::from_be_bytes(*digest))
 }
 
 fn refunded(value: &Value, t0: Ms) -> Refunded {
@@ -341,6 +351,7 @@ mod tests {
             channel: 1,
             pack: 4,
             received_s: 1_595_584_800,
+            contacts: [0; 3],
         };
         let settled = Receipt { store: "s".into(), terminal: "t".into(), ..Receipt::default() };
         let held = Receipt { category: "catering".into(), merchant: [9; 6], ..settled.clone() };
@@ -363,7 +374,7 @@ mod tests {
                 t0: 1_595_671_200_123,
                 t1: 1_595_671_200_123,
                 hold_seconds,
-                units: vec![unit, OrderUnit { u: 4, ..unit }],
+                units: vec![unit, OrderUnit { u: 4, contacts: [7, 0, u64::MAX], ..unit }],
                 refunds: Vec::new(),
                 receipt,
                 reversal: None,

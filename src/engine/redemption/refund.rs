@@ -1,22 +1,16 @@
 //! Refunds: goods come back, wholly or in part, once or in several steps.
 
-use super::limits::{place_of_order, use_args};
 use super::moves::Moves;
 use super::redeem::refused;
 use super::reverse::campaign_of;
 use super::{Answered, OrderView, TRIES, Till, broken, contended};
-use crate::domain::campaign::schema::LimitAction;
-use crate::domain::limit::{Keeper, LimitFact, facts_on};
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::order::{Order, OrderKey, OrderState, limit_entity, order_key};
-use crate::domain::person::bucket_of;
 use crate::domain::refund;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::time::{DAY, Ms};
-use crate::domain::voucher::PersonField;
-use crate::engine::view::Snapshot;
+use crate::domain::time::DAY;
 use crate::engine::{Engine, Failure};
-use crate::store::keys::{self, Slot};
+use crate::store::keys::Slot;
 use crate::store::orders::StoredOrder;
 use crate::store::script::{self, Args};
 
@@ -56,6 +50,7 @@ impl Engine {
                 let (shard, stored) = self.found(till, &key).await?;
                 let order = &stored.order;
                 if let Some(index) = known_refund(order, refund_id, amount)? {
+                    self.give_back_refunded(till, &key, order).await?;
                     let value = self.refund_view(till, order_id, shard, order, index)?;
                     return Ok(Answered { value, replayed: true });
                 }
@@ -111,24 +106,22 @@ impl Engine {
         if !limits_restored {
             moves = moves.without_uses();
         }
-        let on_refund = refund_limits(&snapshot, shard, &moves, order, &till.merchant_id, &by_voucher, self.now())?;
+        let limits = self.limit_refund(&moves, (shard, key, order), &till.merchant_id, &by_voucher).await?;
         let named = [&till.merchant_id, order_id, "", &till.terminal_id];
         let more = |args: Args| {
             let args = args.bytes(refund_id).int(amount.0);
             let args = args.list(|list| by_voucher.iter().fold(list, |list, share| list.int(share.0)));
             let args = args.int(u8::from(restore)).int(campaign.max_restores_per_voucher.min(63));
             let args = args.list(|list| named.iter().fold(list, |list, name| list.bytes(name)));
-            args.list(|list| on_refund.iter().fold(list, |list, one| one.write(list)))
+            args.list(|list| limits.write(list))
         };
         let member = moves.into_member(key, &stored.bytes, more);
         let reply = self.store.call(&script::ORDER_REFUND, &Slot::Shard(shard), member).await?;
         match reply.refused() {
-            Some("limit_reached") => {
-                let reached = usize::try_from(reply.int(1) - 1).ok().and_then(|place| on_refund.get(place));
-                Err(reached.map_or(Code::LimitReached.into(), |one| one.fact.reached()).into())
-            }
+            Some("limit_reached") => Err(limits.reached(reply.int(1)).into()),
             Some(code) => Err(refused(code)),
             None if reply.is("ok") => {
+                self.settle_refund(&limits).await;
                 if limits_restored {
                     self.release_ended(&till.merchant_id, key, order, None).await?;
                 }
@@ -152,48 +145,6 @@ impl Engine {
         let after = self.order_view(&till.merchant_id, order_id, shard, order.after_refund(index))?;
         Ok(RefundView { refund_id, to_payer, to_issuer, at, after })
     }
-}
-
-/// What a refund takes of a limit on refunds: one, and the issuer's share.
-struct RefundUse<'a> {
-    /// Place of the person's bucket among the keys of the member.
-    key: usize,
-    field: PersonField,
-    fact: LimitFact<'a>,
-    amount: Fen,
-}
-
-impl RefundUse<'_> {
-    fn write(&self, list: Args) -> Args {
-        use_args(list, self.key, &self.field, &self.fact, 1, self.amount)
-    }
-}
-
-/// The limits on refunds that the vouchers of an order meet now.
-fn refund_limits<'a>(
-    snapshot: &'a Snapshot,
-    shard: u8,
-    moves: &Moves,
-    order: &Order,
-    merchant_id: &str,
-    shares: &[Fen],
-    now: Ms,
-) -> Result<Vec<RefundUse<'a>>, Refusal> {
-    let place = place_of_order(order, limit_entity(merchant_id));
-    let mut uses: Vec<RefundUse> = Vec::new();
-    for (unit, share) in order.units.iter().zip(shares) {
-        let view = snapshot.by_number.get(&unit.c).ok_or_else(|| broken("an order's campaign is gone"))?;
-        let bucket = keys::person_bucket(shard, unit.c, bucket_of(&unit.f, view.record.buckets));
-        let key = moves.place_of(&bucket).ok_or_else(|| broken("a unit has no bucket"))?;
-        let facts = facts_on(LimitAction::Refund, &view.campaign, &view.zone, unit.of_pack(), &place, now);
-        for fact in facts.into_iter().filter(|fact| fact.keeper == Keeper::Person) {
-            match uses.iter_mut().find(|known| known.key == key && known.field == unit.f && known.fact.same(&fact)) {
-                Some(known) => known.amount = known.amount + *share,
-                None => uses.push(RefundUse { key, field: unit.f, fact, amount: *share }),
-            }
-        }
-    }
-    Ok(uses)
 }
 
 /// The place of a refund that was booked before; the same number with another amount is a conflict.
