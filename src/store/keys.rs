@@ -230,6 +230,11 @@ pub fn outstanding_counter(cell: &str, hour: i64) -> String {
     format!("{cell}:out:{hour}")
 }
 
+/// Header fields of what holds left in a cell that ran out: one for every other stretch of the length of a late confirm.
+pub fn lapsed_field(cell: &str) -> String {
+    format!("lap:{cell}")
+}
+
 /// Prefix of the counters of a round, by channel and choice.
 pub fn round_counters(campaign: u16, round: u8) -> String {
     format!("n:{campaign}:{round}")

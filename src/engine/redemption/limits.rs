@@ -127,7 +127,7 @@ pub(super) fn fact_of_kind_used(
     Some(fact)
 }
 
-fn use_of_person(fact: &mut LimitFact, record: &PersonRecord) {
+pub(super) fn use_of_person(fact: &mut LimitFact, record: &PersonRecord) {
     let same = |used: &&Usage| used.limit == fact.number && used.entity == fact.entity && used.period == fact.period;
     let mine = record.usage.iter().find(same);
     (fact.count, fact.amount) = mine.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();

@@ -10,7 +10,7 @@ use super::{Ask, KnownPayer, Payer, Till};
 use crate::domain::basket::{self, Basket};
 use crate::domain::limit::{Keeper, Place};
 use crate::domain::merchant::EnrolState;
-use crate::domain::order::{OrderKey, OrderUnit, Receipt};
+use crate::domain::order::{OrderKey, OrderUnit};
 use crate::domain::paycode::PayCode;
 use crate::domain::person::{Root, bucket_of};
 use crate::domain::refusal::{Code, Refusal};
@@ -24,7 +24,6 @@ use crate::store::campaign::Scope;
 use crate::store::keys;
 use crate::store::orders::PayCodeRecord;
 use crate::store::record::PersonRecord;
-use crate::store::script::Args;
 
 /// A payer's places in the store.
 pub(super) struct PayerView {
@@ -328,18 +327,6 @@ fn candidates_of<'a>(
         }
     }
     found
-}
-
-/// The parts of a ledger line that name the till.
-pub(super) fn till_args<'a>(
-    till: &'a Till,
-    order_id: &'a str,
-    attempt: u32,
-    receipt: &'a Receipt,
-) -> impl FnOnce(Args) -> Args + 'a {
-    let terminal = shown_terminal(till, &receipt.terminal);
-    let order = move |list: Args| list.bytes(&till.merchant_id).bytes(order_id).int(attempt);
-    move |list| order(list).bytes(&receipt.store).bytes(terminal).bytes(&receipt.category)
 }
 
 /// The terminal that a receipt names, else that of the till's key.

@@ -2,6 +2,8 @@
 
 use rmpv::Value;
 
+use super::apply::Applied;
+use super::found::Met;
 use super::limits::{Capped, Held, place_of};
 use super::plan::{self, PayerView, shard_hint, usable};
 use super::seen::Seen;
@@ -14,7 +16,8 @@ use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
 use crate::store::keys;
-use crate::store::orders::{NO_SHARD, StoredOrder};
+use crate::store::order::StoredOrder;
+use crate::store::orders::NO_SHARD;
 use crate::store::script::{self, Args, Shared};
 
 /// How often a plan is made again because a voucher was taken meanwhile.
@@ -241,19 +244,23 @@ impl Engine {
                 Capped::Full => continue,
                 Capped::Void => return Ok(Step::Next),
             }
-            let (reply, order) = self.apply(call, opened.attempt, &planned).await?;
+            let applied = self.apply(call, opened.attempt, &planned).await?;
             held.sent = true;
-            match (&*reply.word, reply.refused()) {
-                ("ok", _) => {
+            match applied {
+                Applied::Order(order) => {
+                    self.orders.put(call.key, Met::new(call.payer.shard, &order));
                     self.settle_quotas(call, opened.attempt, &planned, &held).await;
-                    let order = Order { t0: reply.int(0), t1: reply.int(0), ..order };
-                    return Ok(Step::Done(Box::new(self.answer(call, order, false)?)));
+                    return Ok(Step::Done(Box::new(self.answer(call, *order, false)?)));
                 }
-                ("replay", _) => return self.stands(call, StoredOrder::decode(reply.bytes(0))?).await,
-                (_, Some("plan_stale")) => {}
-                (_, Some("attempt_void")) => return Ok(Step::Next),
-                (_, Some("order_conflict")) => return self.stands(call, StoredOrder::decode(reply.bytes(1))?).await,
-                (_, code) => return Err(refused(code.unwrap_or_default())),
+                Applied::Another(raw) if !raw.is_empty() => {
+                    let stored = StoredOrder::decode(&raw)?;
+                    match stored.order.state {
+                        OrderState::Void if stored.order.attempt >= opened.attempt => return Ok(Step::Next),
+                        OrderState::Void => {}
+                        _ => return self.stands(call, stored).await,
+                    }
+                }
+                Applied::Another(_) | Applied::Stale => {}
             }
         }
         self.refuse(call, opened, held.sent, contended()).await

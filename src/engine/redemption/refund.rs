@@ -11,7 +11,7 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::DAY;
 use crate::engine::{Engine, Failure};
 use crate::store::keys::Slot;
-use crate::store::orders::StoredOrder;
+use crate::store::order::StoredOrder;
 use crate::store::script::{self, Args};
 
 /// Refunds of one order, so that its record stays small (payment platforms take 50 as well).
@@ -47,7 +47,8 @@ impl Engine {
         let key = order_key(&till.merchant_id, order_id);
         self.with_view(|| async move {
             for _ in 0..TRIES {
-                let (shard, stored) = self.found(till, &key).await?;
+                let found = self.found(till, &key).await?;
+                let (shard, stored) = (found.shard(), &found.stored);
                 let order = &stored.order;
                 if let Some(index) = known_refund(order, refund_id, amount)? {
                     self.give_back_refunded(till, &key, order).await?;
@@ -55,8 +56,7 @@ impl Engine {
                     return Ok(Answered { value, replayed: true });
                 }
                 self.require_refundable(order, amount)?;
-                if let Some(order) = self.refund_stored(till, order_id, &key, shard, &stored, refund_id, amount).await?
-                {
+                if let Some(order) = self.refund_stored(till, order_id, &key, shard, stored, refund_id, amount).await? {
                     let value = self.refund_view(till, order_id, shard, &order, order.refunds.len() - 1)?;
                     return Ok(Answered { value, replayed: false });
                 }

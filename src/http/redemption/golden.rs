@@ -6,7 +6,7 @@ use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderState, OrderUnit, Receipt, Refunded, Reversal, Was};
 use crate::domain::time::{Zone, parse_rfc3339};
 use crate::engine::redemption::{OrderView, RefundView, ReversedView, VoucherView};
-use crate::store::orders::StoredOrder;
+use crate::store::order::StoredOrder;
 
 fn noon() -> i64 {
     parse_rfc3339("2020-07-25T12:00:00+08:00").unwrap()
