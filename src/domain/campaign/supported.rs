@@ -25,7 +25,6 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     let mut missing = Missing(Vec::new());
     let row = &mut missing;
     row.unless(campaign.max_amount_by_day.is_none(), "/max_amount_by_day".into(), "max_amount_by_day");
-    row.unless(campaign.funding.is_empty(), "/funding".into(), "funding");
     for (i, round) in campaign.rounds.iter().enumerate() {
         let at = format!("/rounds/{i}");
         one_round(row, campaign, round, &at);
