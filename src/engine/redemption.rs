@@ -29,6 +29,7 @@ use super::view::{CampaignView, Snapshot};
 use super::{Engine, Failure};
 use crate::domain::account::Account;
 use crate::domain::basket::{self, Basket, Better};
+use crate::domain::bought::Bought;
 use crate::domain::campaign::terms::Scene;
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::order::{Binding, Order, OrderKey, OrderState, hold_id, order_key, transaction_id};
@@ -168,6 +169,8 @@ pub struct OrderView {
     pub hold_id: String,
     pub order: Order,
     pub vouchers: Vec<VoucherView>,
+    /// Only where somebody asks for the order or refunds it, and if its till has said what was bought.
+    pub bought: Option<Bought>,
     pub zone: Zone,
 }
 
@@ -274,8 +277,9 @@ impl Engine {
         self.merchant_of(till).await?;
         let key = order_key(&till.merchant_id, order_id);
         let entry = self.store.directory_entry(&till.merchant_id, &key).await?.ok_or(Code::OrderNotFound)?;
-        let stored = if entry.shard == NO_SHARD { None } else { self.store.order(entry.shard, &key).await? };
-        match (stored, entry.reversed) {
+        let (stored, bought) =
+            if entry.shard == NO_SHARD { (None, None) } else { self.store.order_with_goods(entry.shard, &key).await? };
+        let view = match (stored, entry.reversed) {
             (Some(stored), _) if stored.order.state == OrderState::Held && self.now() >= stored.order.until() => {
                 let ended = self.with_view(|| self.expire_order(entry.shard, &key)).await?.unwrap_or(stored);
                 self.order_view(&till.merchant_id, order_id, entry.shard, ended.order)
@@ -287,7 +291,8 @@ impl Engine {
                 self.order_view(&till.merchant_id, order_id, entry.shard, reverse::never_seen(reversal))
             }
             _ => Err(Code::OrderNotFound.into()),
-        }
+        };
+        Ok(OrderView { bought: bought.map(|stored| stored.bought), ..view? })
     }
 
     /// Adds the names that the record leaves out because they follow from it.
@@ -306,6 +311,7 @@ impl Engine {
             transaction_id: transaction_id(merchant_id, order_id, order.attempt),
             hold_id: hold_id(merchant_id, order_id, order.attempt),
             vouchers,
+            bought: None,
             zone: zone.or_else(|| any_zone(&snapshot)).ok_or_else(|| broken("no campaign"))?,
             order,
         })
@@ -333,17 +339,24 @@ impl Engine {
 
     /// The order behind a till's id and the shard it lives on, for the steps that follow a redemption.
     async fn found(&self, till: &Till, key: &OrderKey) -> Result<(u8, StoredOrder), Failure> {
+        let shard = self.order_shard(till, key).await?;
+        Ok((shard, in_effect(self.store.order(shard, key).await?)?))
+    }
+
+    async fn order_shard(&self, till: &Till, key: &OrderKey) -> Result<u8, Failure> {
         self.merchant_of(till).await?;
         let entry = self.store.directory_entry(&till.merchant_id, key).await?.ok_or(Code::OrderNotFound)?;
-        if entry.reversed.is_some() {
-            return Err(Code::OrderReversed.into());
-        }
-        let stored = self.store.order(entry.shard, key).await?.ok_or(Code::OrderNotFound)?;
-        match stored.order.state {
-            OrderState::Reversed => Err(Code::OrderReversed.into()),
-            OrderState::Void => Err(Code::OrderNotFound.into()),
-            _ => Ok((entry.shard, stored)),
-        }
+        if entry.reversed.is_some() { Err(Code::OrderReversed.into()) } else { Ok(entry.shard) }
+    }
+}
+
+/// An order that has had its effect and was not undone.
+fn in_effect(stored: Option<StoredOrder>) -> Result<StoredOrder, Refusal> {
+    let stored = stored.ok_or(Code::OrderNotFound)?;
+    match stored.order.state {
+        OrderState::Reversed => Err(Code::OrderReversed.into()),
+        OrderState::Void => Err(Code::OrderNotFound.into()),
+        _ => Ok(stored),
     }
 }
 

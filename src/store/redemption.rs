@@ -21,6 +21,8 @@ pub struct Redemption<'a> {
     pub records: Vec<RecordChange>,
     pub code: Option<(&'a PayCode, &'a PayCodeRecord)>,
     pub lines: &'a [Line],
+    /// What is bought, if the till has said so, as `store/bought.rs` writes it.
+    pub bought: Option<Vec<u8>>,
 }
 
 /// A person's record as it was read, and what it becomes.
@@ -38,6 +40,7 @@ impl Redemption<'_> {
         let bytes = self.bytes();
         let mut keys = vec![keys::order_bucket(self.shard, self.key)];
         keys.extend(self.records.into_iter().map(|record| record.bucket_key));
+        keys.extend(self.bought.map(|_| keys::bought_bucket(self.shard, self.key)));
         keys.extend(self.code.map(|(code, _)| keys::pay_code(self.shard, code.as_str())));
         if !self.order.captured() {
             keys.push(keys::lapsing_holds(self.shard));
@@ -71,6 +74,7 @@ impl Redemption<'_> {
         short(&mut out, &tail);
         out.push(self.lines.len() as u8);
         self.lines.iter().for_each(|line| short(&mut out, &encode_line(line)));
+        out.extend_from_slice(self.bought.as_deref().unwrap_or_default());
         out
     }
 }

@@ -11,6 +11,7 @@ use crate::domain::time::Ms;
 use crate::domain::voucher::{UnitByte, UnitState};
 use crate::engine::view::CampaignView;
 use crate::engine::{Engine, Failure};
+use crate::store::bought;
 use crate::store::ledger::{Bytes, Line};
 use crate::store::record::{Hold, PersonRecord, Usage, WITH_THE_CALL};
 use crate::store::redemption::{RecordChange, Redemption};
@@ -40,8 +41,16 @@ impl Engine {
         let records = taken.iter().map(change).collect::<Result<_, _>>()?;
         let lines: Vec<Line> = order.units.iter().map(|unit| line_of(call, &order, unit)).collect();
         let valid_until = ends.iter().copied().chain(code_ends).min().unwrap_or_default();
-        let redemption =
-            Redemption { shard: payer.shard, key: &call.key, order: &order, valid_until, records, code, lines: &lines };
+        let redemption = Redemption {
+            shard: payer.shard,
+            key: &call.key,
+            order: &order,
+            valid_until,
+            records,
+            code,
+            lines: &lines,
+            bought: plan.bought.as_ref().map(bought::encode),
+        };
         let member = redemption.member(&ends);
         let member = taken.iter().fold(member, |member, (at, _)| member.view(at.view.number, at.view.rev));
         let reply = self.store.call(&script::ORDER_REDEEM, &Slot::Shard(payer.shard), member).await?;

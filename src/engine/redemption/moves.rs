@@ -81,6 +81,13 @@ impl Moves {
         Moves::new(snapshot, shard, key, &order.units, &place_of_order(order, merchant), order.t0)
     }
 
+    /// With one key more, and its place.
+    pub(super) fn with_key(mut self, key: String) -> (Moves, usize) {
+        self.keys.push(key);
+        let place = self.keys.len();
+        (self, place)
+    }
+
     /// The place of a key among the member's keys.
     pub(super) fn place_of(&self, key: &str) -> Option<usize> {
         self.keys.iter().position(|known| known == key).map(|index| index + 1)

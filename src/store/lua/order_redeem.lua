@@ -1,6 +1,6 @@
 -- Holds or redeems the planned vouchers for an order, all or none; a repeat answers the order that is there. The node has planned on
 -- the very records that are here, and says what becomes of them; if one has changed meanwhile, it plans again.
--- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, person buckets, pay code?, lapsing holds? (hashes)
+-- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, person buckets, bought bucket?, pay code?, lapsing holds? (hashes)
 -- ARGV member flat: order key 12, fingerprint 8, attempt u32, hold seconds u16 (0 = redeem in one call), until when the plan holds as a
 --   double of ms, whether the payer showed a pay code 0|1, then
 --   n records: n, and of each field 9, u32 and bytes of the record, pieces, and of each u32 and bytes: what it becomes, with the end of the
@@ -8,6 +8,7 @@
 --   what the pay code's record says behind its order, u16 and bytes
 --   the order's record before its instant and after it, u16 and bytes each
 --   n ledger lines: n, and of each u16 and bytes
+--   what was bought, to the end of the member; nothing if the till has not said it
 -- Shared, one for each voucher: {counter it leaves, counter it goes to, discount, counter of redemptions or '', counter of what they gave}
 -- Replies: refused order_reversed; refused attempt_void; refused order_conflict {order}; replay {order}; refused plan_stale; the instant = ok
 -- Keeps: an order has at most one effect; a unit has at most one live hold or redemption; uses <= limits; one code pays one order;
@@ -69,6 +70,7 @@ local function append_lines(member, place)
     one, place = struct.unpack('>I2c0', member, place)
     line(one)
   end
+  return place
 end
 
 -- The node writes the order's record, for it knows everything in it but when it takes effect.
@@ -91,7 +93,12 @@ local function judge(member)
   if code_key and not code_pays(code_key, ok, known) then return { 'refused', 'plan_stale' } end
   for _, record in ipairs(records) do put(record[1], record[2], record[3]) end
   for i = 3 + keys, 2 + keys + moves do move(byte(member, i)) end
-  append_lines(member, last)
+  local goods = append_lines(member, last)
+  if goods <= #member then
+    local bucket = byte(member, 4 + #records)
+    get(bucket, ok)
+    put(bucket, ok, sub(member, goods))
+  end
   if code_key then put(code_key, 'v', ok .. known) end
   if ends then
     get(lapsing, ok)

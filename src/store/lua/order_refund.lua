@@ -1,7 +1,8 @@
 -- Books goods that came back: the issuer's share leaves redeemed; a full refund may give the vouchers back to the person.
--- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, lapsing holds, person buckets (hashes)
+-- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, lapsing holds, person buckets, bought bucket? (hashes)
 -- ARGV member {{order bucket, lapsing holds, person bucket, ...}, order key, order as the node has read it, units, uses, refund id, amount,
---   {issuer's share per unit}, restore 0|1, most restores of a voucher, {merchant, order, store, terminal}, uses of limits on refunds}
+--   {issuer's share per unit}, restore 0|1, most restores of a voucher, {merchant, order, store, terminal}, uses of limits on refunds,
+--   {n-th key, what was bought as the node has read it, as it becomes} or {}}
 -- Replies: changed {order}; refused limit_reached {n-th use}; ok {order}
 -- Keeps: refunds only follow the state they were judged on; redeemed falls by what recovered (after the voucher's end: late) grows,
 --   uses <= limits; and a voucher that goes back moves its whole discount to outstanding, taking from recovered what earlier refunds had put there.
@@ -26,9 +27,10 @@ local function give_back(m, unit, share, till)
 end
 
 local function judge(m)
-  local ok, units, shares, till = m[2], m[4], m[8], m[11]
+  local ok, units, shares, till, goods = m[2], m[4], m[8], m[11], m[13]
+  local bought = m[1][goods[1]]
   local raw = get(m[1][1], ok)
-  if raw ~= m[3] then return { 'changed', raw or '' } end
+  if raw ~= m[3] or bought and get(bought, ok) ~= goods[2] then return { 'changed', raw or '' } end
   for i, use in ipairs(m[12]) do
     if not uses_fit(m, { use }) then return { 'refused', 'limit_reached', i } end
   end
@@ -40,6 +42,7 @@ local function judge(m)
   end
   count_uses(m, m[5], -1)
   count_uses(m, m[12], 1)
+  if bought then put(bought, ok, goods[3]) end
   order[12][#order[12] + 1] = { m[6], m[7], total, now - order[8], restored }
   return { 'ok', put_order(m, ok, order) }
 end
