@@ -13,6 +13,7 @@ mod receipt;
 mod refunds;
 mod refusals;
 mod retention;
+mod returns;
 mod serials;
 mod several;
 mod time;

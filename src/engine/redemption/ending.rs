@@ -26,7 +26,7 @@ impl Engine {
         self.with_view(|| async move {
             for _ in 0..TRIES {
                 let found = self.found(till, &key).await?;
-                let (shard, order) = (found.shard(), &found.stored.order);
+                let (shard, order) = (found.shard, &found.stored.order);
                 if order.state == OrderState::Redeemed && order.captured() {
                     return Err(Code::OrderAlreadyRedeemed.into());
                 }
@@ -88,7 +88,7 @@ impl Engine {
         }
         match order.state {
             OrderState::Held => redeem_held(&mut draft, order)?,
-            _ => self.redeem_late(&mut draft, found.shard(), order, limit_entity(&till.merchant_id)).await?,
+            _ => self.redeem_late(&mut draft, found.shard, order, limit_entity(&till.merchant_id)).await?,
         }
         for unit in &order.units {
             draft.line(line_of(till, order_id, order, unit));
@@ -98,7 +98,7 @@ impl Engine {
         change.hold_ends(key);
         let confirmed = self.put_order(change, confirmed).await?;
         if confirmed.is_none() && order.state == OrderState::Expired {
-            self.release_if_over(till, key, found.shard()).await?;
+            self.release_if_over(till, key, found.shard).await?;
         }
         Ok(confirmed)
     }
@@ -204,7 +204,7 @@ impl Engine {
         self.with_view(|| async move {
             for _ in 0..TRIES {
                 let found = self.found(till, &key).await?;
-                let (shard, order) = (found.shard(), &found.stored.order);
+                let (shard, order) = (found.shard, &found.stored.order);
                 let (ended, replayed) = match order.state {
                     OrderState::Redeemed => return Err(Code::OrderAlreadyRedeemed.into()),
                     OrderState::Cancelled => (Some(order.clone()), true),
