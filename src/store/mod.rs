@@ -16,6 +16,7 @@ pub mod merchant;
 pub mod order;
 pub mod orders;
 pub mod probe;
+pub mod quota;
 pub mod read;
 pub mod record;
 pub mod retention;

@@ -127,7 +127,8 @@ fn told(receipt: &Receipt) -> bool {
 fn write_unit(list: Args, unit: &OrderUnit) -> Args {
     list.list(|args| {
         let args = args.int(unit.c).bytes(unit.f).int(unit.p).int(unit.u).int(unit.discount.0);
-        args.int(unit.round).int(unit.channel).int(unit.pack).int(unit.received_s)
+        let args = args.int(unit.round).int(unit.channel).int(unit.pack).int(unit.received_s);
+        if unit.contacts == [0; 3] { args } else { args.bytes(unit.contacts.map(u64::to_be_bytes).concat()) }
     })
 }
 
@@ -204,7 +205,12 @@ fn unit(value: &Value) -> OrderUnit {
         channel: number(part(value, 6)) as u8,
         pack: number(part(value, 7)) as u8,
         received_s: number(part(value, 8)),
+        contacts: std::array::from_fn(|one| contact(raw(part(value, 9)), one)),
     }
+}
+
+fn contact(digests: &[u8], place: usize) -> u64 {
+    digests.as_chunks().0.get(place).map_or(0, |digest| u64::from_be_bytes(*digest))
 }
 
 fn refunded(value: &Value, t0: Ms) -> Refunded {
@@ -249,6 +255,7 @@ mod tests {
             channel: 1,
             pack: 4,
             received_s: 1_595_584_800,
+            contacts: [0; 3],
         };
         Order {
             state,
@@ -260,7 +267,7 @@ mod tests {
             t0: WITH_THE_CALL,
             t1: WITH_THE_CALL,
             hold_seconds,
-            units: vec![unit, OrderUnit { u: 4, ..unit }],
+            units: vec![unit, OrderUnit { u: 4, contacts: [7, 0, u64::MAX], ..unit }],
             refunds: Vec::new(),
             receipt,
             reversal: None,

@@ -19,6 +19,8 @@ pub struct DirectoryEntry {
     /// 255 when an order was reversed before it was ever seen.
     pub shard: u8,
     pub reversed: Option<Reversal>,
+    /// Its attempt may hold, or may have held, quotas.
+    pub quotas: bool,
 }
 
 /// Shard of an order that was never on one.
@@ -186,5 +188,7 @@ pub(super) fn directory_entry(mut bytes: &[u8]) -> Option<DirectoryEntry> {
         at: number(part(&value, 5)),
         was: Was::named(part(&value, 6).as_str().unwrap_or_default()),
     });
-    Some(DirectoryEntry { attempt: number(part(&value, 1)) as u32, shard: number(part(&value, 2)) as u8, reversed })
+    let quotas = part(&value, if reversed.is_some() { 7 } else { 6 }).is_array();
+    let (attempt, shard) = (number(part(&value, 1)) as u32, number(part(&value, 2)) as u8);
+    Some(DirectoryEntry { attempt, shard, reversed, quotas })
 }

@@ -62,6 +62,8 @@ scripts! {
     ORDER_REVERSE "order_reverse",
     PACK_ISSUE "pack_issue" after "record",
     PAY_CODE_PUT "pay_code_put",
+    QUOTA_GIVE "quota_give",
+    QUOTA_TAKE "quota_take",
     RESERVATION_ADD "reservation_add" after "record" "reservation" "reservation_enter",
     RESERVATION_REMOVE "reservation_remove" after "record" "reservation",
     SERIAL_TAKE "serial_take",

@@ -18,7 +18,7 @@ use crate::store::record::WITH_THE_CALL;
 
 /// What the shard says of a plan.
 pub(super) enum Applied {
-    Order(Order),
+    Order(Box<Order>),
     /// There is an order already; its record, or nothing if it has gone meanwhile.
     Another(Vec<u8>),
     Stale,
@@ -64,7 +64,7 @@ impl Engine {
             change.hold_begins(&call.key, order.hold_seconds);
         }
         Ok(match self.store.change_order(change).await? {
-            Changed::At(now) => Applied::Order(taking_effect(order, now)),
+            Changed::At(now) => Applied::Order(Box::new(taking_effect(order, now))),
             Changed::Order(raw) => Applied::Another(raw),
             Changed::Stale => Applied::Stale,
         })

@@ -127,12 +127,22 @@ impl<'a> Draft<'a> {
         before
     }
 
-    /// The person's limits on redeeming that a voucher meets in the periods of an instant.
+    /// The limits on redeeming that a voucher meets in the periods of an instant.
     fn limits(&self, unit: &OrderUnit, place: &Place, at: Ms) -> Result<Vec<LimitFact<'a>>, StoreError> {
         let view = self.view(unit)?;
-        self.of_person(unit, facts_of_voucher(&view.campaign, &view.zone, (unit.of_pack(), unit.u), place, at))
+        Ok(facts_of_voucher(&view.campaign, &view.zone, (unit.of_pack(), unit.u), place, at))
     }
 
+    /// Limits count by the city's day, so what counts today holds until midnight, whoever keeps the count.
+    fn counts_today(&mut self, unit: &OrderUnit, facts: &[LimitFact]) -> Result<(), StoreError> {
+        if facts.iter().any(|fact| fact.keeper != Keeper::Payment) {
+            let midnight = self.view(unit)?.zone.day_ends(self.now);
+            self.is_before(midnight);
+        }
+        Ok(())
+    }
+
+    /// Those that the person's record counts.
     fn of_person(&self, unit: &OrderUnit, mut facts: Vec<LimitFact<'a>>) -> Result<Vec<LimitFact<'a>>, StoreError> {
         facts.retain(|fact| fact.keeper == Keeper::Person);
         let record = self.record(unit)?;
@@ -141,18 +151,18 @@ impl<'a> Draft<'a> {
     }
 
     /// Counts the use of a voucher; the limit that does not take it if there is one. Older periods of a counted limit leave the record: it
-    /// stays small. Limits count by the city's day, so the change holds until midnight.
+    /// stays small.
     pub(super) fn count(
         &mut self,
         unit: &OrderUnit,
         place: &Place,
         at: Ms,
     ) -> Result<Option<LimitFact<'a>>, StoreError> {
-        for fact in self.limits(unit, place, at)? {
-            if at == self.now {
-                let midnight = self.view(unit)?.zone.day_ends(at);
-                self.is_before(midnight);
-            }
+        let met = self.limits(unit, place, at)?;
+        if at == self.now {
+            self.counts_today(unit, &met)?;
+        }
+        for fact in self.of_person(unit, met)? {
             if !fact.admits(1, unit.discount) {
                 return Ok(Some(fact));
             }
@@ -163,7 +173,8 @@ impl<'a> Draft<'a> {
 
     /// Gives back what the order counted when it took effect.
     pub(super) fn uncount(&mut self, unit: &OrderUnit, place: &Place, at: Ms) -> Result<(), StoreError> {
-        for fact in self.limits(unit, place, at)? {
+        let met = self.limits(unit, place, at)?;
+        for fact in self.of_person(unit, met)? {
             let amount = (fact.amount - unit.discount).max(Fen::ZERO);
             let usage = self.record_mut(unit)?.usage.iter_mut().find(|used| is_of(used, &fact));
             if let Some(usage) = usage {
@@ -185,6 +196,7 @@ impl<'a> Draft<'a> {
         for (unit, share) in units.iter().zip(shares) {
             let view = self.view(unit)?;
             let facts = facts_on(LimitAction::Refund, &view.campaign, &view.zone, unit.of_pack(), place, self.now);
+            self.counts_today(unit, &facts)?;
             for fact in self.of_person(unit, facts)? {
                 let same = |(of, known, _): &&mut (OrderUnit, LimitFact, Fen)| of.c == unit.c && known.same(&fact);
                 match uses.iter_mut().find(same) {
@@ -194,8 +206,6 @@ impl<'a> Draft<'a> {
             }
         }
         for (unit, fact, amount) in uses {
-            let midnight = self.view(&unit)?.zone.day_ends(self.now);
-            self.is_before(midnight);
             if !fact.admits(1, amount) {
                 return Ok(Some(fact));
             }

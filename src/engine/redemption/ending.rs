@@ -1,10 +1,12 @@
-//! How a hold ends at the till: confirm after the payment, cancel without one.
+//! How a hold ends at the till: confirm after the payment, cancel without one; and how an attempt ends that has had no effect.
 
 use super::draft::{Draft, Released};
 use super::found::Found;
 use super::limits::{Capped, caps_of, place_of_order};
 use super::plan::shown_terminal;
+use super::redeem::refused;
 use super::{Answered, OrderView, TRIES, Till, contended};
+use crate::domain::limit::Keeper;
 use crate::domain::money::Fen;
 use crate::domain::order::{
     LATE_CONFIRM, LimitEntityKey, Order, OrderKey, OrderState, OrderUnit, Receipt, hold_id, limit_entity, order_key,
@@ -14,8 +16,13 @@ use crate::domain::time::expiry_hour;
 use crate::domain::voucher::UnitState;
 use crate::engine::{Engine, Failure};
 use crate::store::change::{Account, Tally};
+use crate::store::keys::{self, Slot};
 use crate::store::ledger::{Bytes, Line};
+use crate::store::order::StoredOrder;
+use crate::store::orders::NO_SHARD;
 use crate::store::record::WITH_THE_CALL;
+use crate::store::script::{self, Member, bytes};
+use crate::store::{StoreError, int};
 
 type Answer = Answered<OrderView>;
 
@@ -103,18 +110,19 @@ impl Engine {
         Ok(confirmed)
     }
 
-    /// A late confirm takes the merchant's caps once more: they were given back when the hold ran out. If its vouchers turn out to be
+    /// A late confirm takes the merchant's caps and the quotas once more: they were given back when the hold ran out. If its vouchers turn out to be
     /// taken, they stay until the order is cancelled or reversed, for another confirm of it may be on its way.
     async fn cap_again(&self, till: &Till, key: &OrderKey, order: &Order) -> Result<(), Failure> {
         if order.state != OrderState::Expired {
             return Ok(());
         }
         let place = place_of_order(order, limit_entity(&till.merchant_id));
-        let caps = caps_of(&self.view(), &till.merchant_id, &order.units, &place, order.t0);
-        if caps.is_empty() {
+        let of = |keeper| caps_of(keeper, &self.view(), &till.merchant_id, &order.units, &place, order.t0);
+        let (caps, quotas) = (of(Keeper::Merchant), of(Keeper::Quota));
+        if caps.is_empty() && quotas.is_empty() {
             return Ok(());
         }
-        match self.take_caps(&till.merchant_id, key, order.attempt, &caps, true).await? {
+        match self.take_caps(&till.merchant_id, key, order.attempt, (&caps, &quotas), true).await? {
             Capped::Held => Ok(()),
             Capped::Full | Capped::Void => Err(Code::HoldExpired.into()),
         }
@@ -237,6 +245,26 @@ impl Engine {
         let mut change = found.change(draft, key, &cancelled);
         change.hold_ends(key);
         Ok(self.put_order(change, cancelled).await?)
+    }
+
+    /// Makes an attempt void, unless it has had its effect: then that is the answer.
+    pub(super) async fn close(
+        &self,
+        till: &Till,
+        key: &OrderKey,
+        attempt: u32,
+        shard: u8,
+    ) -> Result<Option<StoredOrder>, Failure> {
+        if shard == NO_SHARD || shard >= self.store.shards() {
+            return Err(StoreError::Broken(format!("an order of {} is on shard {shard}", till.merchant_id)).into());
+        }
+        let member = Member::new(vec![keys::order_bucket(shard, key)], vec![bytes(key), int(attempt)]);
+        let reply = self.store.call(&script::ORDER_CLOSE, &Slot::Shard(shard), member).await?;
+        match reply.refused() {
+            Some(code) => Err(refused(code)),
+            None if reply.is("replay") => Ok(Some(StoredOrder::decode(reply.bytes(0))?)),
+            None => Ok(None),
+        }
     }
 }
 

@@ -52,6 +52,7 @@ impl Engine {
                 let refunding = Refunding { till, order_id, key, found: self.found(till, &key).await? };
                 let (order, bought) = (&refunding.found.stored.order, refunding.bought());
                 if let Some(index) = known_refund(order, bought, ask)? {
+                    self.give_back_refunded(till, &key, order).await?;
                     let pieces = bought.and_then(|bought| bought.pieces_of(index));
                     let value = self.refund_view(&refunding, order, index, pieces)?;
                     return Ok(Answered { value, replayed: true });
@@ -103,6 +104,7 @@ impl Engine {
         if let Some(limit) = draft.count_refund(&order.units, &shares, &place)? {
             return Err(limit.reached().into());
         }
+        let beyond = self.take_refund_quotas(key, order, &place, &shares).await?;
         let limits_restored = campaign.refund_restores_limits && refund::completes(net, refunded, back.amount);
         let mut restored = 0;
         for (index, (unit, share)) in order.units.iter().zip(&shares).enumerate() {
@@ -129,6 +131,7 @@ impl Engine {
             change.bought(key, Some(&seen.bytes), bought::encode(becomes));
         }
         let Some(after) = self.put_order(change, after).await? else { return Ok(None) };
+        self.settle_refund(&beyond).await;
         if limits_restored {
             self.release_ended(&till.merchant_id, key, order, None).await?;
         }

@@ -3,6 +3,7 @@
 use super::draft::{Draft, Released};
 use super::limits::place_of_order;
 use super::plan::shown_terminal;
+use super::quotas::named_quotas;
 use super::{Answered, TRIES, Till, contended};
 use crate::domain::campaign::schema::Campaign;
 use crate::domain::limit::Place;
@@ -61,16 +62,25 @@ impl Engine {
         self.with_view(|| async move {
             for _ in 0..TRIES {
                 let entry = self.store.directory_entry(&till.merchant_id, &key).await?;
-                if let Some(reversal) = entry.and_then(|entry| entry.reversed) {
+                let reversal = entry.and_then(|entry| entry.reversed);
+                if let Some(reversal) = reversal.filter(|_| !entry.is_some_and(|entry| entry.quotas)) {
                     return Ok(self.reversed(order_id, reversal, true)?);
                 }
-                let Some(was) = self.undo(till, order_id, &key, entry).await? else { continue };
+                let was = match reversal {
+                    // Who reversed it may have stopped before its quotas were given back.
+                    Some(reversal) => reversal.was.as_str(),
+                    None => match self.undo(till, order_id, &key, entry).await? {
+                        Some(was) => was,
+                        None => continue,
+                    },
+                };
                 // Only after this compare-and-set is it final: a newer attempt elsewhere would still stand.
                 let attempt = entry.map(|entry| entry.attempt).unwrap_or_default();
                 let fill = |args: Args| args.int(attempt).bytes(was);
                 let step = self.store.directory_step(&script::ORDER_REVERSE, &till.merchant_id, &key, fill);
                 let reply = step.await.map_err(half_done)?;
                 if !reply.is("changed") {
+                    self.give_quotas(&key, attempt, None, &named_quotas(&reply, 4)).await.map_err(half_done)?;
                     let was = Was::named(reply.text(3));
                     return Ok(self.reversed(order_id, Reversal { was, at: reply.int(2) }, reply.is("replay"))?);
                 }

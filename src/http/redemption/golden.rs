@@ -18,8 +18,18 @@ fn zone() -> Zone {
 }
 
 fn view(state: OrderState, hold_seconds: i64) -> OrderView {
-    let unit =
-        OrderUnit { c: 1, f: [1; 9], p: 0, u: 0, discount: Fen(2_000), round: 0, channel: 0, pack: 0, received_s: 0 };
+    let unit = OrderUnit {
+        c: 1,
+        f: [1; 9],
+        p: 0,
+        u: 0,
+        discount: Fen(2_000),
+        round: 0,
+        channel: 0,
+        pack: 0,
+        received_s: 0,
+        contacts: [0; 3],
+    };
     let order = Order {
         state,
         attempt: 1,
