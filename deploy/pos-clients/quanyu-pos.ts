@@ -26,6 +26,8 @@ export type Answer = { [member: string]: any };
 /** Who pays: exactly one of the three; `account` is for platforms. */
 export type Payer = { pay_code?: string; voucher_ids?: string[]; account?: { channel: string; id: string } };
 export type Item = { sku: string; category?: string; serial?: string; quantity?: number; amount: Fen; merchant_discount?: Fen };
+/** Goods of an order that come back. */
+export type Piece = { sku: string; quantity?: number };
 export type Purchase = Payer & {
   amount: Fen;
   category: string;
@@ -157,9 +159,12 @@ export class Till {
     return this.untilAnswered(orderId, "reverse", { reason });
   }
 
-  /** Goods came back. `amount` is part of amount - merchant_discount; pay out `to_payer`. */
-  refund(orderId: string, refundId: string, amount: Fen): Promise<Answer> {
-    return this.untilAnswered(orderId, "refunds", { refund_id: refundId, amount });
+  /**
+   * Goods came back; pay out `to_payer`. Give `amount`, part of amount - merchant_discount, or `items` if the order was sent with its
+   * items: they give back what was paid for these very goods.
+   */
+  refund(orderId: string, refundId: string, amount?: Fen, items?: Piece[]): Promise<Answer> {
+    return this.untilAnswered(orderId, "refunds", { refund_id: refundId, amount, items });
   }
 
   /** Where an order stands; `order_not_found` says that it had no effect so far. */

@@ -111,9 +111,11 @@ class Till:
         """Afterwards the order has had no effect, and no late copy of it ever will."""
         return self._until_answered(order_id, "reverse", {"reason": reason})
 
-    def refund(self, order_id, refund_id, amount):
-        """Goods came back. `amount` is part of amount - merchant_discount; pay out `to_payer`."""
-        return self._until_answered(order_id, "refunds", {"refund_id": refund_id, "amount": amount})
+    def refund(self, order_id, refund_id, amount=None, items=None):
+        """Goods came back; pay out `to_payer`. Give `amount`, part of amount - merchant_discount, or `items` as a list of
+        {"sku", "quantity"} if the order was sent with its items: they give back what was paid for these very goods."""
+        body = {"refund_id": refund_id, "amount": amount, "items": items}
+        return self._until_answered(order_id, "refunds", {name: value for name, value in body.items() if value is not None})
 
     def get(self, order_id):
         """Where an order stands; `order_not_found` says that it had no effect so far."""

@@ -2,6 +2,7 @@
 //! taken; and whether a slightly larger payment would save more.
 
 mod search;
+mod spread;
 mod together;
 
 use std::cmp::Reverse;
@@ -15,6 +16,7 @@ use crate::domain::rules::{self, Candidate, Payment, Reason};
 use crate::domain::time::Ms;
 use crate::domain::voucher::VoucherRef;
 use search::{Search, Set};
+pub use spread::spread;
 use together::{Choice, Choices};
 
 /// What a payment takes. Indexes point into the candidates.

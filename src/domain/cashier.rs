@@ -68,7 +68,8 @@ mod tests {
         voucher_used voucher_held voucher_expired order_conflict order_reversed order_cancelled hold_expired paid_amount_mismatch \
         order_already_redeemed order_not_found order_not_redeemed order_has_refunds refund_exceeds_order refund_conflict \
         refund_window_closed reversal_window_closed merchant_not_enrolled merchant_frozen category_not_allowed outside_hours \
-        limit_reached signature_invalid key_revoked timestamp_out_of_range overloaded store_timeout account_unknown rate_limited";
+        limit_reached signature_invalid key_revoked timestamp_out_of_range overloaded store_timeout account_unknown rate_limited \
+        items_not_known refund_manner_fixed item_not_in_order item_exceeds_order refund_amount_mismatch";
 
     #[test]
     fn every_code_of_the_till_has_one_sentence_in_chinese_and_one_in_english() {

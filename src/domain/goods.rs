@@ -39,8 +39,16 @@ impl Goods {
         self.lines[line / 64] |= 1 << (line % 64);
     }
 
-    fn has(&self, line: usize) -> bool {
+    pub fn has(&self, line: usize) -> bool {
         self.lines.get(line / 64).is_some_and(|bits| bits >> (line % 64) & 1 == 1)
+    }
+
+    /// These lines of a receipt.
+    #[cfg(test)]
+    pub fn on(lines: &[usize]) -> Goods {
+        let mut goods = Goods::default();
+        lines.iter().for_each(|line| goods.add(*line));
+        goods
     }
 
     /// Its lines of a receipt.

@@ -1,10 +1,122 @@
 //! What comes back when goods come back: the shares of payer and issuer, and what becomes of the vouchers.
 //!
-//! The payer's cumulative share is `floor(payable x refunded_total / net)` and the issuer's is the rest, so any split into refunds
-//! sums exactly. Worked case: order 100, voucher 20, paid 80, refund 50: 40 to the payer, 10 to the issuer.
+//! Of an amount the payer's cumulative share is `floor(payable x refunded_total / net)` and the issuer's is the rest, so any split into
+//! refunds sums exactly. Worked case: order 100, voucher 20, paid 80, refund 50: 40 to the payer, 10 to the issuer. Named goods give back
+//! what was paid for them (`bought.rs`). An order's first refund decides which of the two it is; what is left may always come back whole.
 
+use crate::domain::bought::{Bought, Part, Piece, Worth};
 use crate::domain::campaign::schema::RefundPolicy;
-use crate::domain::money::Fen;
+use crate::domain::money::{FEN_LIMIT, Fen};
+use crate::domain::order::Order;
+use crate::domain::refusal::{Code, Refusal};
+
+/// A refund as a till asks for it: an amount, or goods and perhaps the amount that it expects for them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefundAsk {
+    pub refund_id: String,
+    pub amount: Option<Fen>,
+    pub items: Vec<Piece>,
+}
+
+/// What comes back with one refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Back {
+    pub amount: Fen,
+    /// The issuer's share, by voucher of the order.
+    pub by_voucher: Vec<Fen>,
+    /// The goods; none with an amount.
+    pub parts: Vec<Part>,
+}
+
+impl RefundAsk {
+    pub fn of_amount(refund_id: &str, amount: Fen) -> RefundAsk {
+        RefundAsk { refund_id: refund_id.to_owned(), amount: Some(amount), items: Vec::new() }
+    }
+
+    /// Amounts that cannot be a refund, whatever the order is. Goods say themselves what they come to.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if let Some(place) = self.items.iter().position(|piece| piece.quantity == 0) {
+            let at = format!("/items/{place}/quantity");
+            let refusal = Refusal::new(Code::InvalidRequest);
+            return Err(refusal.field(at, "out_of_range", "至少一件。", "At least one piece."));
+        }
+        let in_range = |amount: Fen| (1..FEN_LIMIT).contains(&amount.0);
+        if !self.items.is_empty() || self.amount.is_some_and(in_range) {
+            return Ok(());
+        }
+        let (code, zh, en) = match self.amount {
+            Some(_) => ("out_of_range", "须为 1 分至 10^14 分之间。", "Must be from 1 to below 10^14 fen."),
+            None => ("missing_field", "须有 amount 或 items。", "Either amount or items is needed."),
+        };
+        Err(Refusal::new(Code::InvalidRequest).field("/amount", code, zh, en))
+    }
+
+    /// Whether it is this refund of the order that it asks for.
+    pub fn is_of(&self, order: &Order, bought: Option<&Bought>, index: usize) -> bool {
+        let amount = order.refunds[index].amount;
+        if self.items.is_empty() {
+            let of_goods = bought.is_some_and(|bought| bought.pieces_of(index).is_some());
+            return self.amount == Some(amount) && !of_goods;
+        }
+        self.amount.is_none_or(|asked| asked == amount)
+            && bought.is_some_and(|bought| bought.was_of(index, &self.items))
+    }
+}
+
+/// Judges a refund of an order that was redeemed; `bought` is there if the order was sent with its items.
+pub fn judge(order: &Order, bought: Option<&Bought>, ask: &RefundAsk) -> Result<Back, Refusal> {
+    let by_goods = bought.filter(|bought| !bought.returns.is_empty());
+    let Some(amount) = ask.amount.filter(|_| ask.items.is_empty()) else {
+        let bought = bought.ok_or(Code::ItemsNotKnown)?;
+        // A refund that names no goods has no entry among the returns.
+        return if order.refunds.len() > bought.returns.len() {
+            Err(begun_with(order, "amount"))
+        } else {
+            goods_back(bought, ask)
+        };
+    };
+    if amount > order.refundable() {
+        return Err(Refusal::new(Code::RefundExceedsOrder).with("refundable_amount", order.refundable().0));
+    }
+    let by_voucher = match by_goods {
+        None => shares_of_amount(order, amount),
+        Some(bought) if amount == order.refundable() => {
+            let back = bought.back_by_voucher();
+            let left = |(place, discount): (usize, Fen)| discount - back.get(place).copied().unwrap_or_default();
+            discounts(order).into_iter().enumerate().map(left).collect()
+        }
+        Some(_) => return Err(begun_with(order, "items")),
+    };
+    Ok(Back { amount, by_voucher, parts: Vec::new() })
+}
+
+fn begun_with(order: &Order, by: &str) -> Refusal {
+    Refusal::new(Code::RefundMannerFixed).with("by", by).with("refundable_amount", order.refundable().0)
+}
+
+fn goods_back(order_goods: &Bought, ask: &RefundAsk) -> Result<Back, Refusal> {
+    let parts = order_goods.find(&ask.items)?;
+    let Worth { amount, by_voucher } = order_goods.worth(&parts);
+    if ask.amount.is_some_and(|asked| asked != amount) {
+        return Err(Refusal::new(Code::RefundAmountMismatch).with("refund_amount", amount.0));
+    }
+    Ok(Back { amount, by_voucher, parts })
+}
+
+fn discounts(order: &Order) -> Vec<Fen> {
+    order.units.iter().map(|unit| unit.discount).collect()
+}
+
+fn shares_of_amount(order: &Order, amount: Fen) -> Vec<Fen> {
+    let shares = shares(order.net(), order.discount, order.refunded_total(), amount);
+    let before: Fen = order.refunds.iter().map(|refund| refund.share).sum();
+    shares_by_voucher(&discounts(order), before, shares.to_issuer)
+}
+
+/// Whether all that was bought is back with this refund. Gifts that come back afterwards change nothing any more.
+pub fn completes(net: Fen, refunded: Fen, amount: Fen) -> bool {
+    refunded < net && refunded + amount == net
+}
 
 /// Shares of one refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +141,7 @@ pub fn shares_by_voucher(discounts: &[Fen], issuer_before: Fen, issuer_share: Fe
 }
 
 /// Fills vouchers in order: the first is used up before the next gives anything, so every part only grows with the total.
-fn split(discounts: &[Fen], total: Fen) -> Vec<Fen> {
+pub fn split(discounts: &[Fen], total: Fen) -> Vec<Fen> {
     let mut left = total;
     discounts
         .iter()
@@ -43,7 +155,7 @@ fn split(discounts: &[Fen], total: Fen) -> Vec<Fen> {
 
 /// Whether the vouchers go back to the person with this refund, by the campaign's policy alone.
 pub fn restores(policy: RefundPolicy, net: Fen, refunded: Fen, amount: Fen) -> bool {
-    let full = refunded + amount == net;
+    let full = completes(net, refunded, amount);
     match policy {
         RefundPolicy::RestoreOnFullRefund => full,
         RefundPolicy::RestoreOnSingleFullRefund => full && refunded == Fen::ZERO,

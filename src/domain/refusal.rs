@@ -276,8 +276,18 @@ refusals! {
         pos "已达到用券次数上限。" "The limit on vouchers is reached.";
     NoVoucherApplicable "no_voucher_applicable" 409 false "没有可用的券，见 not_taken。" "No voucher fits this order; see not_taken."
         pos "没有可用的券。" "No voucher fits this order.";
-    RefundConflict "refund_conflict" 409 false "同一退款号金额不同。" "The refund_id was used with another amount."
-        pos "退款单号重复且金额不同。" "This refund number was used for another amount.";
+    RefundConflict "refund_conflict" 409 false "同一退款号金额或商品不同。" "The refund_id was used with another amount or other items."
+        pos "退款单号重复且内容不同。" "This refund number was used for something else.";
+    ItemsNotKnown "items_not_known" 409 false "订单未附商品明细，请按金额退款。" "The order was sent without items; refund an amount."
+        pos "该订单没有商品明细，请按金额退款。" "The order has no list of goods: refund an amount.";
+    RefundMannerFixed "refund_manner_fixed" 409 false "须按首次退款的方式 by 继续，或按金额一次退完。" "Go on by what the first refund was by (see by), or refund the whole refundable_amount."
+        pos "请按首次退款的方式退款，或一次退完。" "Go on as with the first refund, or refund all that is left.";
+    ItemNotInOrder "item_not_in_order" 422 false "订单中没有该商品，见 sku。" "The order has no such item; see sku."
+        pos "订单中没有该商品。" "This is not one of the goods of the order.";
+    ItemExceedsOrder "item_exceeds_order" 422 false "超过该商品可退数量，见 sku 与 quantity_left。" "More of an item than is left; see sku and quantity_left."
+        pos "退货数量超过可退数量。" "More of these goods than can be returned.";
+    RefundAmountMismatch "refund_amount_mismatch" 422 false "金额与所退商品不符，见 refund_amount。" "amount is not what the items come to; see refund_amount, or leave amount out."
+        pos "退款金额与所退商品不符。" "The amount is not what these goods come to.";
     RefundExceedsOrder "refund_exceeds_order" 422 false "退款超过可退金额，见 refundable_amount。" "More than can be refunded; see refundable_amount."
         pos "退款超过可退金额。" "The refund is more than what is left.";
     RefundWindowClosed "refund_window_closed" 409 false "已过退款期限。" "The time for refunds is over."

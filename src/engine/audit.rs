@@ -6,7 +6,7 @@
 //! Causes and their consequences are told apart in `resolve`: one fault of the store is one finding. Nor do two persons hold a phone,
 //! device or account that refuses at once.
 //!
-//! Not looked at: merchant slots (caps, directories), the index of identity keys, uploaded lists, pay codes, limits used (`usage`), times inside records.
+//! Not looked at: merchant slots (caps, directories), the index of identity keys, uploaded lists, pay codes, what was bought, limits used (`usage`), times inside records.
 
 mod conservation;
 mod counters;

@@ -11,7 +11,6 @@ mod ending;
 mod found;
 mod limits;
 mod listed;
-mod moves;
 mod payer;
 mod plan;
 mod quotas;
@@ -33,6 +32,7 @@ use super::merchant::MerchantView;
 use super::view::{CampaignView, Snapshot};
 use crate::domain::account::Account;
 use crate::domain::basket::{self, Basket, Better};
+use crate::domain::bought::Bought;
 use crate::domain::campaign::terms::Scene;
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::order::{Binding, Order, OrderState, hold_id, order_key, transaction_id};
@@ -174,6 +174,8 @@ pub struct OrderView {
     pub hold_id: String,
     pub order: Order,
     pub vouchers: Vec<VoucherView>,
+    /// Only where somebody asks for the order or refunds it, and if its till has said what was bought.
+    pub bought: Option<Bought>,
     pub zone: Zone,
 }
 
@@ -280,8 +282,9 @@ impl Engine {
         self.merchant_of(till).await?;
         let key = order_key(&till.merchant_id, order_id);
         let entry = self.store.directory_entry(&till.merchant_id, &key).await?.ok_or(Code::OrderNotFound)?;
-        let stored = if entry.shard == NO_SHARD { None } else { self.store.order(entry.shard, &key).await? };
-        match (stored, entry.reversed) {
+        let (stored, bought) =
+            if entry.shard == NO_SHARD { (None, None) } else { self.store.order_with_goods(entry.shard, &key).await? };
+        let view = match (stored, entry.reversed) {
             (Some(stored), _) if stored.order.state == OrderState::Held && self.now() >= stored.order.until() => {
                 let ended = self.with_view(|| self.expire_order(entry.shard, &key)).await?.unwrap_or(stored.order);
                 self.order_view(&till.merchant_id, order_id, entry.shard, ended)
@@ -293,7 +296,8 @@ impl Engine {
                 self.order_view(&till.merchant_id, order_id, entry.shard, reverse::never_seen(reversal))
             }
             _ => Err(Code::OrderNotFound.into()),
-        }
+        };
+        Ok(OrderView { bought: bought.map(|stored| stored.bought), ..view? })
     }
 
     /// Adds the names that the record leaves out because they follow from it.
@@ -312,6 +316,7 @@ impl Engine {
             transaction_id: transaction_id(merchant_id, order_id, order.attempt),
             hold_id: hold_id(merchant_id, order_id, order.attempt),
             vouchers,
+            bought: None,
             zone: zone.or_else(|| any_zone(&snapshot)).ok_or_else(|| broken("no campaign"))?,
             order,
         })

@@ -70,6 +70,7 @@ pub struct PackVoucher {
 pub struct KnownAnswer {
     /// `won`, `lost` or `pending`.
     result: &'static str,
+    /// False while the window runs in which the pack waits to be fetched by a tap.
     #[serde(skip_serializing_if = "Option::is_none")]
     credited: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -121,7 +121,7 @@ pub async fn reverse(
     effect(&state, &ReverseBody::from(value), replayed)
 }
 
-/// Goods came back, wholly or in part. `amount` is part of amount - merchant_discount.
+/// Goods came back, wholly or in part: an amount, part of amount - merchant_discount, or named items of the order.
 #[utoipa::path(tag = "till", params(("order_id" = String, Path)), request_body = RefundRequest,
     responses((status = 200, body = RefundBody)))]
 #[post("/v1/redemptions/{order_id}/refunds")]
@@ -132,9 +132,8 @@ pub async fn refund(
     body: Body<RefundRequest>,
 ) -> answer::Result {
     let order_id = caller_id("/order_id", &order_id)?;
-    let refund_id = caller_id("/refund_id", &body.0.refund_id)?;
-    let till = till(caller, body.0.merchant_id, body.0.terminal_id)?;
-    let Answered { value, replayed } = state.engine.refund(&till, &order_id, &refund_id, Fen(body.0.amount)).await?;
+    let (till, ask) = body.0.ask(caller)?;
+    let Answered { value, replayed } = state.engine.refund(&till, &order_id, &ask).await?;
     effect(&state, &RefundBody::from(&value), replayed)
 }
 

@@ -134,6 +134,11 @@ impl Change {
         self.field(key, b"v", Some(&record.encode()), vec![paid.encode()], Between::Nothing);
     }
 
+    /// What was bought with the order, as it was read if it was.
+    pub fn bought(&mut self, order: &OrderKey, seen: Option<&[u8]>, becomes: Vec<u8>) {
+        self.field(keys::bought_bucket(self.shard, order), order, seen, vec![becomes], Between::Nothing);
+    }
+
     /// A hold begins: it stands on the list of those that run out.
     pub fn hold_begins(&mut self, order: &OrderKey, seconds: i64) {
         self.hold_seconds = seconds;

@@ -7,6 +7,7 @@
 //! | `{s000}:c<c>:p:<bucket>` | hash | person records of a campaign, field = 9 bytes of the pseudonym | campaign + retention |
 //! | `{s000}:c<c>:v:<bucket>` | hash | void intents of persons who withdrew or whose identity key was taken over, field as above | campaign + retention |
 //! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; void ones stay |
+//! | `{s000}:b:<bucket>` | hash | what was bought with the orders that were sent with items, field as above | as their orders |
 //! | `{s000}:x` | hash | lapsing holds, field = order key, value = until | while held |
 //! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
 //! | `{s000}:ac:<bucket>` | hash | accounts of channels, field = 16 bytes of their keyed digest, value = root pseudonym | until unlinked |
@@ -179,6 +180,11 @@ pub fn order_bucket_at(shard: u8, bucket: u16) -> String {
     format!("{{s{shard:03}}}:o:{bucket}")
 }
 
+/// What was bought with an order; apart from the orders, whose values are short.
+pub fn bought_bucket(shard: u8, order_key: &[u8; 12]) -> String {
+    format!("{{s{shard:03}}}:b:{}", u16::from_be_bytes([order_key[0], order_key[1]]) % ORDER_BUCKETS)
+}
+
 pub fn lapsing_holds(shard: u8) -> String {
     format!("{{s{shard:03}}}:x")
 }
@@ -282,6 +288,7 @@ mod tests {
             ("7:2:01ff:18000", Some(7))
         );
         assert_eq!(order_bucket(1, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{s001}:o:4660");
+        assert_eq!(bought_bucket(1, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{s001}:b:4660");
         assert_eq!(directory_bucket(3, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{m003}:d:4660");
         assert_eq!(list_bucket(&Slot::Shard(3), 7, 12), "{s003}:list:7:12");
         assert_eq!(list_bucket(&Slot::Config, 8, 0), "{cfg}:list:8:0");

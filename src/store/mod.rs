@@ -2,6 +2,7 @@
 
 pub mod area;
 mod batch;
+pub mod bought;
 pub mod campaign;
 pub mod change;
 pub mod config;

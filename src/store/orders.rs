@@ -8,7 +8,7 @@ use super::order::{StoredOrder, number, part};
 use super::script::{self, Args, Member, Reply, Script, Shared};
 use super::{Store, StoreError};
 use crate::domain::money::Fen;
-use crate::domain::order::{Fingerprint, OrderKey, OrderUnit, Reversal, Was};
+use crate::domain::order::{Fingerprint, OrderKey, Reversal, Was};
 use crate::domain::person::Root;
 use crate::domain::time::Ms;
 
@@ -180,15 +180,6 @@ fn values_read(bytes: &[u8], count: usize) -> Option<(Ms, Vec<Vec<u8>>)> {
         rest = behind;
     }
     Some((f64::from_be_bytes(*now) as Ms, values))
-}
-
-/// A unit as the scripts take it: the n-th key of the member is its person's bucket, and its validity ends at `end`.
-pub fn unit_args(list: Args, key: usize, unit: &OrderUnit, end: Ms) -> Args {
-    let cell = keys::cell(unit.c, unit.round, unit.channel, unit.pack);
-    list.list(|args| {
-        let args = args.int(key as i64).int(unit.c).bytes(unit.f).int(unit.p).int(unit.u).int(unit.discount.0);
-        args.int(unit.round).int(unit.channel).int(unit.pack).int(end).bytes(cell)
-    })
 }
 
 pub(super) fn directory_entry(mut bytes: &[u8]) -> Option<DirectoryEntry> {

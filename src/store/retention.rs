@@ -57,17 +57,18 @@ impl Store {
 
     /// Removes an entry of a directory; false when it has changed meanwhile.
     pub async fn forget_entry(&self, one: &KeptEntry) -> Result<bool, StoreError> {
-        self.forget(&Slot::Merchant(one.slot), keys::directory_bucket(one.slot, &one.key), &one.key, &one.bytes).await
+        let bucket = vec![keys::directory_bucket(one.slot, &one.key)];
+        self.forget(&Slot::Merchant(one.slot), bucket, &one.key, &one.bytes).await
     }
 
-    /// Removes an order's record; false when it has changed meanwhile.
+    /// Removes an order's record and what was bought with it; false when it has changed meanwhile.
     pub async fn forget_order(&self, one: &KeptOrder) -> Result<bool, StoreError> {
-        let bucket = keys::order_bucket(one.shard, &one.key);
-        self.forget(&Slot::Shard(one.shard), bucket, &one.key, &one.stored.bytes).await
+        let buckets = vec![keys::order_bucket(one.shard, &one.key), keys::bought_bucket(one.shard, &one.key)];
+        self.forget(&Slot::Shard(one.shard), buckets, &one.key, &one.stored.bytes).await
     }
 
-    async fn forget(&self, slot: &Slot, bucket: String, key: &OrderKey, bytes: &[u8]) -> Result<bool, StoreError> {
-        let member = Member::packed(vec![bucket], Args::default().bytes(key).bytes(bytes));
+    async fn forget(&self, slot: &Slot, keys: Vec<String>, key: &OrderKey, bytes: &[u8]) -> Result<bool, StoreError> {
+        let member = Member::packed(keys, Args::default().bytes(key).bytes(bytes));
         Ok(self.call(&script::ORDER_FORGET, slot, member).await?.is("ok"))
     }
 

@@ -57,7 +57,6 @@ scripts! {
     ORDER_CLOSE "order_close",
     ORDER_FORGET "order_forget",
     ORDER_OPEN "order_open",
-    ORDER_REFUND "order_refund" after "record" "order",
     ORDER_RELEASE "order_release",
     ORDER_REPLAN "order_replan",
     ORDER_REVERSE "order_reverse",

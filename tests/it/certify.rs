@@ -46,7 +46,7 @@ fn tour(interpreter: &Path, script: &str) {
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {errors}"));
     let expected = json!({
         "vectors": [5, 3, true], "quote": [4600, 400], "hold": ["held", 9800], "confirm": "redeemed", "refund": 4900,
-        "get": "partially_refunded", "cancel": "cancelled", "error then ok": "redeemed", "answer lost": "redeemed",
+        "items": 2000, "get": "partially_refunded", "cancel": "cancelled", "error then ok": "redeemed", "answer lost": "redeemed",
         "reverse": "redeemed", "used": [409, "voucher_used", "not_applied", true],
         "busy": [429, "rate_limited", "not_applied", true], "unknown order": [404, "order_not_found", "not_applied", true],
         "unsigned answer": "NoAnswer", "wrong secret": [401, "signature_invalid", "not_applied", true],

@@ -8,6 +8,7 @@ mod refusals;
 mod shanghai_2022;
 mod shanghai_2025;
 mod shijingshan;
+mod trade_in;
 mod ways;
 mod wuhan;
 

@@ -15,6 +15,7 @@ mod refund_limits;
 mod refunds;
 mod refusals;
 mod retention;
+mod returns;
 mod serials;
 mod several;
 mod time;

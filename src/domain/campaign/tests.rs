@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::money::Fen;
 use crate::domain::time::parse_rfc3339;
 
+mod announced;
 mod modes;
 mod strange;
 

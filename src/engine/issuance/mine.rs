@@ -1,8 +1,10 @@
 //! The result of a round for whoever asks, in every mode; it never takes part by itself.
 
+use super::judge::ClaimWindow;
 use super::pass::Judge;
 use super::{Claimant, CreditedPack, Known, credited};
 use crate::domain::campaign::schema::{Mode, Unclaimed};
+use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::engine::Engine;
@@ -31,7 +33,13 @@ impl Engine {
                 Mode::FirstCome | Mode::Grant => return Ok(pending()),
                 Mode::Ballot | Mode::Rain => {}
             }
-            if round.draw.is_none() || !over && known_at.is_some() {
+            if round.draw.is_none() {
+                return Ok(pending());
+            }
+            if !view.record.stopped && self.may_come_for(&view, round, &pass, &record) {
+                return Ok(Known::Won { credited: false, pack: None });
+            }
+            if !over && known_at.is_some() {
                 return Ok(pending());
             }
             if round.round.unclaimed != Unclaimed::Credit || view.record.stopped {
@@ -49,6 +57,20 @@ impl Engine {
         .await
     }
 
+    /// Whether the person has won a pack of a ballot's window that runs, and has not come for it yet.
+    fn may_come_for(&self, view: &CampaignView, round: &RoundView, pass: &Pass, record: &PersonRecord) -> bool {
+        if round.round.mode != Mode::Ballot || round.round.unclaimed == Unclaimed::Credit {
+            return false;
+        }
+        let runs = |window: usize| {
+            let now = self.now();
+            let of_now = |window: &&ClaimWindow| (window.opens_at..window.closes_at).contains(&now);
+            !round.is_frozen(window) && round.windows.get(window).filter(of_now).is_some()
+        };
+        let wins = round.wins(view, pass.pseudonym, &record.entries, pass.entries);
+        wins.iter().any(|win| win.channel == pass.channel && runs(win.place.window))
+    }
+
     /// Whether this node knows that nothing is left on a channel, of any pack of a first-come round.
     fn is_sold_out(&self, view: &CampaignView, round: &RoundView, channel: u8) -> bool {
         let mut packs = round.round.supply.pack_ids().filter_map(|pack_id| view.campaign.pack(pack_id));
@@ -59,9 +81,10 @@ impl Engine {
     }
 }
 
-/// When everybody's result is final.
+/// When everybody's result is final. Until the last wave is over it may come to anybody.
 fn known_at(round: &RoundView) -> Option<Ms> {
     match round.round.mode {
+        Mode::Ballot | Mode::Rain if round.round.unclaimed == Unclaimed::Release => Some(round.last_close()),
         Mode::Ballot => round.round.credit_at.or(round.round.opens_at),
         _ => round.round.closes_at.or(round.round.credit_at),
     }

@@ -10,6 +10,7 @@ use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderState, OrderUnit, Receipt};
 use crate::domain::voucher::UnitState;
 use crate::engine::{Engine, Failure};
+use crate::store::bought;
 use crate::store::change::{Account, Changed, Tally};
 use crate::store::ledger::{Bytes, Line};
 use crate::store::order::taking_effect;
@@ -55,6 +56,9 @@ impl Engine {
         let mut change = draft.change(payer.shard, &call.key, before, &order);
         if let Some((code, record)) = code {
             change.pays(code, record, &call.key);
+        }
+        if let Some(bought) = &plan.bought {
+            change.bought(&call.key, None, bought::encode(bought));
         }
         if !order.captured() {
             change.hold_begins(&call.key, order.hold_seconds);

@@ -4,7 +4,8 @@
 use super::limits::use_of_person;
 use super::plan::PersonAt;
 use super::seen::StoredRecord;
-use crate::domain::limit::{Keeper, LimitFact, Place, facts_of_voucher};
+use crate::domain::campaign::schema::LimitAction;
+use crate::domain::limit::{Keeper, LimitFact, Place, facts_of_voucher, facts_on};
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderUnit};
 use crate::domain::time::Ms;
@@ -126,10 +127,19 @@ impl<'a> Draft<'a> {
         before
     }
 
-    /// The limits that a voucher meets in the periods of an instant.
+    /// The limits on redeeming that a voucher meets in the periods of an instant.
     fn limits(&self, unit: &OrderUnit, place: &Place, at: Ms) -> Result<Vec<LimitFact<'a>>, StoreError> {
         let view = self.view(unit)?;
         Ok(facts_of_voucher(&view.campaign, &view.zone, (unit.of_pack(), unit.u), place, at))
+    }
+
+    /// Limits count by the city's day, so what counts today holds until midnight, whoever keeps the count.
+    fn counts_today(&mut self, unit: &OrderUnit, facts: &[LimitFact]) -> Result<(), StoreError> {
+        if facts.iter().any(|fact| fact.keeper != Keeper::Payment) {
+            let midnight = self.view(unit)?.zone.day_ends(self.now);
+            self.is_before(midnight);
+        }
+        Ok(())
     }
 
     /// Those that the person's record counts.
@@ -141,7 +151,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Counts the use of a voucher; the limit that does not take it if there is one. Older periods of a counted limit leave the record: it
-    /// stays small. Limits count by the city's day, so the change holds until midnight.
+    /// stays small.
     pub(super) fn count(
         &mut self,
         unit: &OrderUnit,
@@ -149,9 +159,8 @@ impl<'a> Draft<'a> {
         at: Ms,
     ) -> Result<Option<LimitFact<'a>>, StoreError> {
         let met = self.limits(unit, place, at)?;
-        if at == self.now && met.iter().any(|fact| fact.keeper != Keeper::Payment) {
-            let midnight = self.view(unit)?.zone.day_ends(at);
-            self.is_before(midnight);
+        if at == self.now {
+            self.counts_today(unit, &met)?;
         }
         for fact in self.of_person(unit, met)? {
             if !fact.admits(1, unit.discount) {
@@ -174,6 +183,35 @@ impl<'a> Draft<'a> {
             self.record_mut(unit)?.usage.retain(|used| used.count > 0);
         }
         Ok(())
+    }
+
+    /// Counts a refund of which each voucher bears a share; the limit that does not take it if there is one.
+    pub(super) fn count_refund(
+        &mut self,
+        units: &[OrderUnit],
+        shares: &[Fen],
+        place: &Place,
+    ) -> Result<Option<LimitFact<'a>>, StoreError> {
+        let mut uses: Vec<(OrderUnit, LimitFact, Fen)> = Vec::new();
+        for (unit, share) in units.iter().zip(shares) {
+            let view = self.view(unit)?;
+            let facts = facts_on(LimitAction::Refund, &view.campaign, &view.zone, unit.of_pack(), place, self.now);
+            self.counts_today(unit, &facts)?;
+            for fact in self.of_person(unit, facts)? {
+                let same = |(of, known, _): &&mut (OrderUnit, LimitFact, Fen)| of.c == unit.c && known.same(&fact);
+                match uses.iter_mut().find(same) {
+                    Some((_, _, amount)) => *amount = *amount + *share,
+                    None => uses.push((*unit, fact, *share)),
+                }
+            }
+        }
+        for (unit, fact, amount) in uses {
+            if !fact.admits(1, amount) {
+                return Ok(Some(fact));
+            }
+            self.put_usage(&unit, &fact, fact.count + 1, fact.amount + amount)?;
+        }
+        Ok(None)
     }
 
     fn put_usage(&mut self, unit: &OrderUnit, fact: &LimitFact, count: i64, amount: Fen) -> Result<(), StoreError> {

@@ -33,7 +33,7 @@ impl Engine {
         self.with_view(|| async move {
             for _ in 0..TRIES {
                 let found = self.found(till, &key).await?;
-                let (shard, order) = (found.shard(), &found.stored.order);
+                let (shard, order) = (found.shard, &found.stored.order);
                 if order.state == OrderState::Redeemed && order.captured() {
                     return Err(Code::OrderAlreadyRedeemed.into());
                 }
@@ -95,7 +95,7 @@ impl Engine {
         }
         match order.state {
             OrderState::Held => redeem_held(&mut draft, order)?,
-            _ => self.redeem_late(&mut draft, found.shard(), order, limit_entity(&till.merchant_id)).await?,
+            _ => self.redeem_late(&mut draft, found.shard, order, limit_entity(&till.merchant_id)).await?,
         }
         for unit in &order.units {
             draft.line(line_of(till, order_id, order, unit));
@@ -105,13 +105,13 @@ impl Engine {
         change.hold_ends(key);
         let confirmed = self.put_order(change, confirmed).await?;
         if confirmed.is_none() && order.state == OrderState::Expired {
-            self.release_if_over(till, key, found.shard()).await?;
+            self.release_if_over(till, key, found.shard).await?;
         }
         Ok(confirmed)
     }
 
-    /// A late confirm takes the merchant's caps and the quotas once more: they were given back when the hold ran out. If its vouchers turn
-    /// out to be taken, they stay until the order is cancelled or reversed, for another confirm of it may be on its way.
+    /// A late confirm takes the merchant's caps and the quotas once more: they were given back when the hold ran out. If its vouchers turn out to be
+    /// taken, they stay until the order is cancelled or reversed, for another confirm of it may be on its way.
     async fn cap_again(&self, till: &Till, key: &OrderKey, order: &Order) -> Result<(), Failure> {
         if order.state != OrderState::Expired {
             return Ok(());
@@ -212,7 +212,7 @@ impl Engine {
         self.with_view(|| async move {
             for _ in 0..TRIES {
                 let found = self.found(till, &key).await?;
-                let (shard, order) = (found.shard(), &found.stored.order);
+                let (shard, order) = (found.shard, &found.stored.order);
                 let (ended, replayed) = match order.state {
                     OrderState::Redeemed => return Err(Code::OrderAlreadyRedeemed.into()),
                     OrderState::Cancelled => (Some(order.clone()), true),

@@ -1,15 +1,18 @@
 //! An order that is there, read together with what its payer has: what every step is judged on that follows a redemption.
 
 use super::draft::Draft;
-use super::plan::{PayerView, PersonAt};
-use super::seen::Seen;
+use super::plan::PersonAt;
+use super::seen::StoredRecord;
 use super::{TRIES, Till, broken, contended};
 use crate::domain::order::{Order, OrderKey, OrderState};
 use crate::domain::refusal::Code;
+use crate::domain::time::Ms;
 use crate::domain::voucher::PersonField;
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
+use crate::store::bought::StoredBought;
 use crate::store::change::{Change, Changed};
+use crate::store::keys;
 use crate::store::order::{StoredOrder, taking_effect};
 use crate::store::orders::NO_SHARD;
 
@@ -31,25 +34,24 @@ impl Met {
     }
 }
 
-/// An order as it was read, with the records of its payer at that instant.
+/// An order as it was read, with what was bought and the records of its payer at that instant.
 pub(super) struct Found {
-    payer: PayerView,
-    seen: Seen,
+    pub shard: u8,
+    now: Ms,
     pub stored: StoredOrder,
+    pub bought: Option<StoredBought>,
+    people: Vec<PersonAt>,
+    records: Vec<Option<StoredRecord>>,
 }
 
 impl Found {
-    pub(super) fn shard(&self) -> u8 {
-        self.payer.shard
-    }
-
     pub(super) fn draft(&self) -> Draft<'_> {
-        Draft::new(&self.payer.people, &self.seen.records, self.seen.now)
+        Draft::new(&self.people, &self.records, self.now)
     }
 
     /// The change that makes the order what the caller says.
     pub(super) fn change(&self, draft: Draft<'_>, key: &OrderKey, order: &Order) -> Change {
-        draft.change(self.shard(), key, &self.stored.bytes, order)
+        draft.change(self.shard, key, &self.stored.bytes, order)
     }
 }
 
@@ -114,10 +116,19 @@ impl Engine {
             Ok(PersonAt::new(view, met.shard, *field))
         };
         let people = met.people.iter().map(person).collect::<Result<Vec<_>, Failure>>()?;
-        let (shard, areas) = (met.shard, Vec::new());
-        let payer = PayerView { shard, code: None, root: None, channel: None, areas, people, named: None };
-        let mut seen = self.read_wallet(&payer, Some(key)).await?;
-        Ok(seen.order.take().map(|stored| Found { payer, seen, stored }))
+        let shard = met.shard;
+        let mut fields = Vec::with_capacity(people.len() + 2);
+        fields.push((keys::order_bucket(shard, key), key.to_vec()));
+        fields.push((keys::bought_bucket(shard, key), key.to_vec()));
+        fields.extend(people.iter().map(|person| (person.bucket_key.clone(), person.field.to_vec())));
+        let (now, values) = self.store.read_together(shard, &fields).await?;
+        let mut values = values.into_iter().map(|value| Some(value).filter(|value| !value.is_empty()));
+        let (stored, bought) = (values.next().flatten(), values.next().flatten());
+        let Some(stored) = stored else { return Ok(None) };
+        let stored = StoredOrder::decode(&stored)?;
+        let bought = bought.map(|bytes| StoredBought::decode(&bytes)).transpose()?;
+        let records = values.map(|value| value.map(StoredRecord::decode).transpose()).collect::<Result<_, _>>()?;
+        Ok(Some(Found { shard, now, stored, bought, people, records }))
     }
 
     /// Makes an order what the change says, with its instants as they came to be. `None` when something has moved meanwhile.

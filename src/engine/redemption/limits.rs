@@ -13,7 +13,6 @@ use crate::domain::limit::{Keeper, LimitFact, OfPack, Place, contacts, fact_of_k
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, Order, OrderKey, OrderUnit, limit_entity};
 use crate::domain::time::Ms;
-use crate::domain::voucher::PersonField;
 use crate::engine::view::{CampaignView, Snapshot};
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
@@ -193,18 +192,6 @@ pub(super) fn caps_of(
 /// Whether the order of these vouchers must remember its till beyond what a settlement needs.
 pub(super) fn keeps_place(snapshot: &Snapshot, units: &[OrderUnit]) -> bool {
     units.iter().filter_map(|unit| snapshot.by_number.get(&unit.c)).any(|view| needs_place(&view.campaign))
-}
-
-/// A use of a limit as the scripts take it: the n-th key of the member is the person's bucket.
-pub(super) fn use_args(list: Args, key: usize, field: &PersonField, fact: &LimitFact, count: i64, amount: Fen) -> Args {
-    let (most_count, most_amount) = match fact.limit.max {
-        LimitMax::Count(most) => (i64::from(most), -1),
-        LimitMax::Amount(most) => (-1, most.0),
-    };
-    list.list(|args| {
-        let args = args.int(key as i64).bytes(field).int(fact.number).bytes(fact.entity).int(fact.period);
-        args.int(count).int(amount.0).int(most_count).int(most_amount)
-    })
 }
 
 /// What came of taking caps.

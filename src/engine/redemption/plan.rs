@@ -8,6 +8,8 @@ use super::seen::Seen;
 use super::serial::{self, Serial};
 use super::{Ask, KnownPayer, Payer, Till};
 use crate::domain::basket::{self, Basket};
+use crate::domain::bought::Bought;
+use crate::domain::goods::Goods;
 use crate::domain::limit::{Keeper, Place};
 use crate::domain::merchant::EnrolState;
 use crate::domain::order::{OrderKey, OrderUnit};
@@ -69,6 +71,8 @@ pub(super) struct Planned {
     pub hold_seconds: i64,
     /// Serial numbers that the taken vouchers use up.
     pub serials: Vec<Serial>,
+    /// What is bought, if the till has said so.
+    pub bought: Option<Bought>,
 }
 
 /// Where a payer can be looked for before anything is read; `None` when the till sent something that is not of ours.
@@ -264,7 +268,17 @@ pub(super) fn basket(
     let rules = basket.taken.iter().flat_map(|one| &candidates[one.candidate].rules);
     let hold_seconds = rules.map(|rule| i64::from(rule.hold_seconds)).min().unwrap_or(120);
     let serials = serial::taken(&payment, basket.taken.iter().map(|one| &candidates[one.candidate]));
-    Ok(Planned { units: taken, hold_seconds, serials, basket })
+    let bought = if advise { None } else { bought(&payment, &candidates, &basket) };
+    Ok(Planned { units: taken, hold_seconds, serials, bought, basket })
+}
+
+/// The goods with what each of the taken vouchers takes off them.
+fn bought(payment: &Payment, candidates: &[Candidate], basket: &Basket) -> Option<Bought> {
+    if payment.items.is_empty() {
+        return None;
+    }
+    let vouchers = basket.taken.iter().map(|one| (Goods::of(payment, &candidates[one.candidate]), one.discount));
+    basket::spread(payment.items, &vouchers.collect::<Vec<_>>()).map(|off| Bought::new(payment.items, off))
 }
 
 /// Every voucher of one campaign's record.

@@ -1,18 +1,23 @@
 //! Refunds: goods come back, wholly or in part, once or in several steps.
 
-use super::moves::Moves;
-use super::redeem::refused;
+use super::draft::Draft;
+use super::found::Found;
+use super::limits::place_of_order;
 use super::reverse::campaign_of;
 use super::{Answered, OrderView, TRIES, Till, broken, contended};
-use crate::domain::money::{FEN_LIMIT, Fen};
-use crate::domain::order::{Order, OrderKey, OrderState, limit_entity, order_key};
-use crate::domain::refund;
+use crate::domain::bought::{Bought, Piece, Returned};
+use crate::domain::money::Fen;
+use crate::domain::order::{Order, OrderKey, OrderState, OrderUnit, Refunded, limit_entity, order_key};
+use crate::domain::refund::{self, Back, RefundAsk};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::DAY;
+use crate::domain::voucher::UnitState;
 use crate::engine::{Engine, Failure};
-use crate::store::keys::Slot;
-use crate::store::order::StoredOrder;
-use crate::store::script::{self, Args};
+use crate::store::StoreError;
+use crate::store::bought::{self, StoredBought};
+use crate::store::change::{Account, Tally};
+use crate::store::ledger::{Bytes, Line, To};
+use crate::store::record::WITH_THE_CALL;
 
 /// Refunds of one order, so that its record stays small (payment platforms take 50 as well).
 const MOST_REFUNDS: usize = 50;
@@ -24,40 +29,37 @@ pub struct RefundView {
     pub to_payer: Fen,
     pub to_issuer: Fen,
     pub at: i64,
+    /// The goods that came back; none with a refund of an amount.
+    pub items: Vec<Piece>,
     pub after: OrderView,
+}
+
+/// A refund on its way.
+struct Refunding<'a> {
+    till: &'a Till,
+    order_id: &'a str,
+    key: OrderKey,
+    found: Found,
 }
 
 impl Engine {
     /// Books a refund; its repeat is answered from the order's record.
-    pub async fn refund(
-        &self,
-        till: &Till,
-        order_id: &str,
-        refund_id: &str,
-        amount: Fen,
-    ) -> Result<Answered<RefundView>, Refusal> {
-        if !(1..FEN_LIMIT).contains(&amount.0) {
-            return Err(Refusal::new(Code::InvalidRequest).field(
-                "/amount",
-                "out_of_range",
-                "须为 1 分至 10^14 分之间。",
-                "Must be from 1 to below 10^14 fen.",
-            ));
-        }
+    pub async fn refund(&self, till: &Till, order_id: &str, ask: &RefundAsk) -> Result<Answered<RefundView>, Refusal> {
+        ask.check()?;
         let key = order_key(&till.merchant_id, order_id);
         self.with_view(|| async move {
             for _ in 0..TRIES {
-                let found = self.found(till, &key).await?;
-                let (shard, stored) = (found.shard(), &found.stored);
-                let order = &stored.order;
-                if let Some(index) = known_refund(order, refund_id, amount)? {
+                let refunding = Refunding { till, order_id, key, found: self.found(till, &key).await? };
+                let (order, bought) = (&refunding.found.stored.order, refunding.bought());
+                if let Some(index) = known_refund(order, bought, ask)? {
                     self.give_back_refunded(till, &key, order).await?;
-                    let value = self.refund_view(till, order_id, shard, order, index)?;
+                    let pieces = bought.and_then(|bought| bought.pieces_of(index));
+                    let value = self.refund_view(&refunding, order, index, pieces)?;
                     return Ok(Answered { value, replayed: true });
                 }
-                self.require_refundable(order, amount)?;
-                if let Some(order) = self.refund_stored(till, order_id, &key, shard, stored, refund_id, amount).await? {
-                    let value = self.refund_view(till, order_id, shard, &order, order.refunds.len() - 1)?;
+                let back = self.judge_refund(order, bought, ask)?;
+                if let Some((order, pieces)) = self.put_refund(&refunding, &ask.refund_id, &back).await? {
+                    let value = self.refund_view(&refunding, &order, order.refunds.len() - 1, pieces)?;
                     return Ok(Answered { value, replayed: false });
                 }
             }
@@ -66,96 +68,159 @@ impl Engine {
         .await
     }
 
-    fn require_refundable(&self, order: &Order, amount: Fen) -> Result<(), Refusal> {
+    fn judge_refund(&self, order: &Order, bought: Option<&Bought>, ask: &RefundAsk) -> Result<Back, Refusal> {
         let days = campaign_of(&self.view(), order).ok_or_else(|| broken("an order's campaign is gone"))?.refund_days;
         if self.now() >= order.t1 + i64::from(days) * DAY {
             return Err(Code::RefundWindowClosed.into());
         }
-        if amount > order.refundable() {
-            return Err(Refusal::new(Code::RefundExceedsOrder).with("refundable_amount", order.refundable().0));
-        }
+        let back = refund::judge(order, bought, ask)?;
         if order.refunds.len() >= MOST_REFUNDS {
             return Err(Refusal::new(Code::LimitReached)
                 .with("limit", serde_json::json!({ "refunds_per_order": MOST_REFUNDS })));
         }
-        Ok(())
+        Ok(back)
     }
 
-    /// `None` when the order has changed meanwhile.
-    #[allow(clippy::too_many_arguments, reason = "the parts of one refund")]
-    async fn refund_stored(
+    /// The order with the refund, and the goods that came back; `None` when something has changed meanwhile.
+    async fn put_refund(
         &self,
-        till: &Till,
-        order_id: &str,
-        key: &OrderKey,
-        shard: u8,
-        stored: &StoredOrder,
+        refunding: &Refunding<'_>,
         refund_id: &str,
-        amount: Fen,
-    ) -> Result<Option<Order>, Failure> {
-        let (order, snapshot) = (&stored.order, self.view());
+        back: &Back,
+    ) -> Result<Option<(Order, Option<Vec<Piece>>)>, Failure> {
+        let Refunding { till, key, found, .. } = refunding;
+        let (order, snapshot) = (&found.stored.order, self.view());
         let campaign = campaign_of(&snapshot, order).ok_or_else(|| broken("an order's campaign is gone"))?;
-        let refunded = order.refunded_total();
-        let shares = refund::shares(order.net(), order.discount, refunded, amount);
-        let before: Fen = order.refunds.iter().map(|refund| refund.share).sum();
-        let discounts: Vec<Fen> = order.units.iter().map(|unit| unit.discount).collect();
-        let by_voucher = refund::shares_by_voucher(&discounts, before, shares.to_issuer);
-        let restore = refund::restores(campaign.refund_policy, order.net(), refunded, amount);
-        let mut moves = Moves::of_order(&snapshot, shard, key, order, limit_entity(&till.merchant_id))?;
-        let limits_restored = campaign.refund_restores_limits && refunded + amount == order.net();
-        if !limits_restored {
-            moves = moves.without_uses();
-        }
-        let limits = self.limit_refund(&moves, (shard, key, order), &till.merchant_id, &by_voucher).await?;
-        let named = [&till.merchant_id, order_id, "", &till.terminal_id];
-        let more = |args: Args| {
-            let args = args.bytes(refund_id).int(amount.0);
-            let args = args.list(|list| by_voucher.iter().fold(list, |list, share| list.int(share.0)));
-            let args = args.int(u8::from(restore)).int(campaign.max_restores_per_voucher.min(63));
-            let args = args.list(|list| named.iter().fold(list, |list, name| list.bytes(name)));
-            args.list(|list| limits.write(list))
+        let (net, refunded) = (order.net(), order.refunded_total());
+        let shares: Vec<Fen> =
+            (0..order.units.len()).map(|unit| back.by_voucher.get(unit).copied().unwrap_or_default()).collect();
+        let most = if refund::restores(campaign.refund_policy, net, refunded, back.amount) {
+            campaign.max_restores_per_voucher.min(63) as u8
+        } else {
+            0
         };
-        let member = moves.into_member(key, &stored.bytes, more);
-        let reply = self.store.call(&script::ORDER_REFUND, &Slot::Shard(shard), member).await?;
-        match reply.refused() {
-            Some("limit_reached") => Err(limits.reached(reply.int(1)).into()),
-            Some(code) => Err(refused(code)),
-            None if reply.is("ok") => {
-                self.settle_refund(&limits).await;
-                if limits_restored {
-                    self.release_ended(&till.merchant_id, key, order, None).await?;
-                }
-                Ok(Some(StoredOrder::decode(reply.bytes(0))?.order))
-            }
-            None => Ok(None),
+        let place = place_of_order(order, limit_entity(&till.merchant_id));
+        let mut draft = found.draft();
+        if let Some(limit) = draft.count_refund(&order.units, &shares, &place)? {
+            return Err(limit.reached().into());
         }
+        let beyond = self.take_refund_quotas(key, order, &place, &shares).await?;
+        let limits_restored = campaign.refund_restores_limits && refund::completes(net, refunded, back.amount);
+        let mut restored = 0;
+        for (index, (unit, share)) in order.units.iter().zip(&shares).enumerate() {
+            if limits_restored {
+                draft.uncount(unit, &place, order.t0)?;
+            }
+            if let Some(to) = give_back(&mut draft, unit, *share, most)? {
+                restored |= u64::from(to == To::Outstanding) << index;
+                draft.line(refunding.line(unit, refund_id, back.amount, *share, to));
+            }
+        }
+        let refund = Refunded {
+            refund_id: refund_id.to_owned(),
+            amount: back.amount,
+            share: shares.into_iter().sum(),
+            at: WITH_THE_CALL,
+            restored,
+        };
+        let mut after = order.clone();
+        after.refunds.push(refund);
+        let mut change = found.change(draft, key, &after);
+        let goods = refunding.goods_after(back);
+        if let Some((seen, becomes)) = &goods {
+            change.bought(key, Some(&seen.bytes), bought::encode(becomes));
+        }
+        let Some(after) = self.put_order(change, after).await? else { return Ok(None) };
+        self.settle_refund(&beyond).await;
+        if limits_restored {
+            self.release_ended(&till.merchant_id, key, order, None).await?;
+        }
+        let pieces = goods.and_then(|(_, becomes)| becomes.pieces_of(order.refunds.len()));
+        Ok(Some((after, pieces)))
     }
 
     fn refund_view(
         &self,
-        till: &Till,
-        order_id: &str,
-        shard: u8,
+        refunding: &Refunding<'_>,
         order: &Order,
         index: usize,
+        pieces: Option<Vec<Piece>>,
     ) -> Result<RefundView, Refusal> {
+        let Refunding { till, order_id, found, .. } = refunding;
         let refund = &order.refunds[index];
         let (refund_id, to_issuer, to_payer, at) =
             (refund.refund_id.clone(), refund.share, refund.amount - refund.share, refund.at);
-        let after = self.order_view(&till.merchant_id, order_id, shard, order.after_refund(index))?;
-        Ok(RefundView { refund_id, to_payer, to_issuer, at, after })
+        let after = self.order_view(&till.merchant_id, order_id, found.shard, order.after_refund(index))?;
+        Ok(RefundView { refund_id, to_payer, to_issuer, at, items: pieces.unwrap_or_default(), after })
     }
 }
 
-/// The place of a refund that was booked before; the same number with another amount is a conflict.
-fn known_refund(order: &Order, refund_id: &str, amount: Fen) -> Result<Option<usize>, Refusal> {
+impl Refunding<'_> {
+    fn bought(&self) -> Option<&Bought> {
+        self.found.bought.as_ref().map(|stored| &stored.bought)
+    }
+
+    /// What was bought as it was read, and as it becomes. A refund of an amount says nothing of goods and leaves them as they are.
+    fn goods_after(&self, back: &Back) -> Option<(&StoredBought, Bought)> {
+        let stored = self.found.bought.as_ref().filter(|_| !back.parts.is_empty())?;
+        let mut becomes = stored.bought.clone();
+        becomes.returns.push(Returned { refund: self.found.stored.order.refunds.len(), parts: back.parts.clone() });
+        Some((stored, becomes))
+    }
+
+    fn line(&self, unit: &OrderUnit, refund_id: &str, amount: Fen, share: Fen, to: To) -> Line {
+        Line::Refunded {
+            c: unit.c,
+            f: Bytes(unit.f),
+            p: unit.p,
+            u: unit.u,
+            share: share.0,
+            discount: unit.discount.0,
+            merchant_id: self.till.merchant_id.clone(),
+            order_id: self.order_id.to_owned(),
+            refund_id: refund_id.to_owned(),
+            store: String::new(),
+            terminal: self.till.terminal_id.clone(),
+            amount: amount.0,
+            to,
+        }
+    }
+}
+
+/// Where the issuer's share of a voucher goes; `None` if there is none and the voucher stays used. One that goes back, as often as the campaign
+/// allows and while it is valid, moves its whole discount to outstanding and takes from recovered what earlier refunds have put there.
+fn give_back(draft: &mut Draft<'_>, unit: &OrderUnit, share: Fen, most: u8) -> Result<Option<To>, StoreError> {
+    let (byte, end) = (draft.byte(unit)?, draft.end(unit)?);
+    let may_return = byte.state() == UnitState::Used && byte.restored() < most;
+    if !may_return && share == Fen::ZERO {
+        return Ok(None);
+    }
+    let valid = draft.is_before(end);
+    let left = (Account::Redeemed, Fen::ZERO - share);
+    let tally = [(Tally::GivenBack, share.0)];
+    if may_return && valid {
+        draft.put(unit, byte.given_back())?;
+        let accounts = [left, (Account::Recovered, share - unit.discount), (Account::Outstanding, unit.discount)];
+        draft.money(unit, &accounts, &tally)?;
+        return Ok(Some(To::Outstanding));
+    }
+    if share == Fen::ZERO {
+        return Ok(None);
+    }
+    let (account, to) = if valid { (Account::Recovered, To::Recovered) } else { (Account::Late, To::Late) };
+    draft.money(unit, &[left, (account, share)], &tally)?;
+    Ok(Some(to))
+}
+
+/// The place of a refund that was booked before; the same number with another amount or other goods is a conflict.
+fn known_refund(order: &Order, bought: Option<&Bought>, ask: &RefundAsk) -> Result<Option<usize>, Refusal> {
     match order.state {
         OrderState::Cancelled => return Err(Code::OrderCancelled.into()),
         OrderState::Redeemed => {}
         _ => return Err(Code::OrderNotRedeemed.into()),
     }
-    match order.refunds.iter().position(|refund| refund.refund_id == refund_id) {
-        Some(index) if order.refunds[index].amount == amount => Ok(Some(index)),
+    match order.refunds.iter().position(|refund| refund.refund_id == ask.refund_id) {
+        Some(index) if ask.is_of(order, bought, index) => Ok(Some(index)),
         Some(_) => Err(Code::RefundConflict.into()),
         None => Ok(None),
     }

@@ -31,7 +31,7 @@ pub(super) struct StoredRecord {
 }
 
 impl StoredRecord {
-    fn decode(bytes: Vec<u8>) -> Result<StoredRecord, StoreError> {
+    pub(super) fn decode(bytes: Vec<u8>) -> Result<StoredRecord, StoreError> {
         Ok(StoredRecord { person: PersonRecord::decode(&bytes)?, bytes })
     }
 }

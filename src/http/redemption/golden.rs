@@ -2,6 +2,7 @@
 //! till that lost its answer is told, and needs a new version of the record instead.
 
 use super::wire::{Cancelled, OrderBody, Redeemed, RefundBody, ReverseBody};
+use crate::domain::bought::{Bought, BoughtLine, Part, Returned};
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderState, OrderUnit, Receipt, Refunded, Reversal, Was};
 use crate::domain::time::{Zone, parse_rfc3339};
@@ -56,6 +57,7 @@ fn view(state: OrderState, hold_seconds: i64) -> OrderView {
             discount: Fen(2_000),
             end: parse_rfc3339("2020-09-07T00:00:00+08:00").unwrap(),
         }],
+        bought: None,
         zone: zone(),
     }
 }
@@ -125,6 +127,7 @@ fn a_partial_refund_reads_the_same_after_the_rest_came_back_too() {
             to_payer: Fen(4_500),
             to_issuer: Fen(1_000),
             at: noon() + 60_000,
+            items: Vec::new(),
             after,
         });
         assert_eq!(json(&body), expected);
@@ -139,6 +142,39 @@ fn an_order_tells_all_that_happened_to_it() {
         r#"{{"order_id":"A1-0001","state":"partially_refunded","transaction_id":"tx-1",{MONEY},"refunded_total":5500,"refundable_amount":5500,{VOUCHERS},"refunds":[{{"refund_id":"R1","amount":5500,"to_payer":4500,"to_issuer":1000,"refunded_at":"2020-07-25T12:01:00+08:00"}}],"history":[{{"state":"redeemed","at":"2020-07-25T12:00:00+08:00"}},{{"state":"partially_refunded","at":"2020-07-25T12:01:00+08:00"}}]}}"#
     );
     assert_eq!(json(&OrderBody::from(&refunded)), expected);
+}
+
+#[test]
+fn goods_that_came_back_are_named_where_the_order_was_sent_with_them() {
+    let line = |sku: &str, quantity: u32, net: i64, off: Vec<Fen>| BoughtLine {
+        sku: sku.into(),
+        quantity,
+        net: Fen(net),
+        off,
+    };
+    let lines = vec![line("bread", 2, 6_000, vec![Fen(2_000)]), line("wine", 1, 5_000, vec![])];
+    let parts = vec![Part { line: 1, quantity: 1 }, Part { line: 0, quantity: 1 }];
+    let bought = Bought { lines, returns: vec![Returned { refund: 0, parts }] };
+    let mut order = view(OrderState::Redeemed, 0);
+    order.order.refunds = vec![refund("R1", 8_000, 0)];
+    order.bought = Some(bought.clone());
+    let items = r#""items":[{"sku":"wine","quantity":1},{"sku":"bread","quantity":1}]"#;
+    let expected = format!(
+        r#"{{"order_id":"A1-0001","state":"partially_refunded","transaction_id":"tx-1",{MONEY},"refunded_total":8000,"refundable_amount":3000,{VOUCHERS},"items":[{{"sku":"bread","quantity":2,"net_amount":6000,"discount_amount":2000,"returned_quantity":1}},{{"sku":"wine","quantity":1,"net_amount":5000,"discount_amount":0,"returned_quantity":1}}],"refunds":[{{"refund_id":"R1","amount":8000,"to_payer":7000,"to_issuer":1000,{items},"refunded_at":"2020-07-25T12:01:00+08:00"}}],"history":[{{"state":"redeemed","at":"2020-07-25T12:00:00+08:00"}},{{"state":"partially_refunded","at":"2020-07-25T12:01:00+08:00"}}]}}"#
+    );
+    assert_eq!(json(&OrderBody::from(&order)), expected);
+    let body = RefundBody::from(&RefundView {
+        refund_id: "R1".into(),
+        to_payer: Fen(7_000),
+        to_issuer: Fen(1_000),
+        at: noon() + 60_000,
+        items: bought.pieces_of(0).unwrap(),
+        after: order,
+    });
+    let expected = format!(
+        r#"{{"order_id":"A1-0001","refund_id":"R1","transaction_id":"tx-1","state":"partially_refunded","amount":8000,"to_payer":7000,"to_issuer":1000,{items},"refunded_total":8000,"refundable_amount":3000,"refunded_at":"2020-07-25T12:01:00+08:00","vouchers":[{{"voucher_id":"7ZZZZZZZZZZZZZZZZZZZZZZZZZ","state":"used"}}],"pos_message":{{"zh":"请退顾客70.00元，券不退回。","en":"Give 70.00 back; the voucher stays used."}}}}"#
+    );
+    assert_eq!(json(&body), expected);
 }
 
 /// Records as the store holds them, in the form of this version.

@@ -6,11 +6,13 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::till;
+use crate::domain::bought::Piece;
 use crate::domain::campaign::Named;
 use crate::domain::campaign::terms::Scene;
 use crate::domain::cashier::{self, Words};
 use crate::domain::ids::caller_id;
 use crate::domain::money::Fen;
+use crate::domain::refund::RefundAsk;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules;
 use crate::engine::redemption::{
@@ -123,9 +125,37 @@ pub struct ReverseRequest {
 #[serde(deny_unknown_fields)]
 pub struct RefundRequest {
     pub refund_id: String,
-    pub amount: i64,
+    /// In fen; may be left out with `items`, or must be what they come to.
+    pub amount: Option<i64>,
+    /// What came back, if the order was sent with its items: gives back what was paid for these very goods.
+    pub items: Option<Vec<PieceBody>>,
     pub merchant_id: Option<String>,
     pub terminal_id: Option<String>,
+}
+
+/// Goods of an order that came back.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PieceBody {
+    sku: String,
+    #[serde(default = "one")]
+    quantity: u32,
+}
+
+impl RefundRequest {
+    pub fn ask(self, caller: Caller) -> Result<(Till, RefundAsk), Refusal> {
+        let refund_id = caller_id("/refund_id", &self.refund_id)?;
+        let piece = |piece: PieceBody| Piece { sku: piece.sku, quantity: piece.quantity };
+        let items = self.items.unwrap_or_default().into_iter().map(piece).collect();
+        let till = till(caller, self.merchant_id, self.terminal_id)?;
+        Ok((till, RefundAsk { refund_id, amount: self.amount.map(Fen), items }))
+    }
+}
+
+impl From<Piece> for PieceBody {
+    fn from(piece: Piece) -> PieceBody {
+        PieceBody { sku: piece.sku, quantity: piece.quantity }
+    }
 }
 
 #[derive(Deserialize, IntoParams)]

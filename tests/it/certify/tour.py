@@ -45,6 +45,9 @@ def main():
     out["confirm"] = till.confirm("tour-1", held["hold_id"], 9800, payment_reference="card 1")["state"]
     out["refund"] = till.refund("tour-1", "R1", 5900)["to_payer"]
     out["get"] = till.get("tour-1")["state"]
+    items = [{"sku": "tea", "quantity": 2, "amount": 6000}]
+    till.redeem("tour-9", amount=6000, pay_code=fine, items=items, capture=True, **goods)
+    out["items"] = till.refund("tour-9", "R1", items=[{"sku": "tea", "quantity": 1}])["to_payer"]
     till.redeem("tour-2", amount=6000, pay_code=fine, **goods)
     out["cancel"] = till.cancel("tour-2")["state"]
     out["error then ok"] = till.redeem("tour-3", amount=6000, pay_code=CODE % "0080", capture=True, **goods)["state"]

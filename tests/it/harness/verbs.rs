@@ -202,6 +202,16 @@ impl Server {
         self.till(till, "POST", &format!("/v1/redemptions/{order}/refunds"), Some(&body))
     }
 
+    /// Named goods of an order, and perhaps the amount that the till expects for them.
+    #[track_caller]
+    pub fn refund_items(&self, till: &Till, order: &str, refund_id: &str, items: Value, amount: Option<i64>) -> Reply {
+        let mut body = json!({"refund_id": refund_id, "items": items});
+        if let Some(amount) = amount {
+            body["amount"] = json!(amount);
+        }
+        self.till(till, "POST", &format!("/v1/redemptions/{order}/refunds"), Some(&body))
+    }
+
     #[track_caller]
     pub fn order(&self, till: &Till, order: &str) -> Reply {
         self.till(till, "GET", &format!("/v1/redemptions/{order}"), None)

@@ -7,6 +7,7 @@ use quanyu::clock::{Clock, Setting};
 use quanyu::domain::merchant::EnrolState;
 use quanyu::domain::money::Fen;
 use quanyu::domain::order::{Order, OrderState, hold_id, order_key};
+use quanyu::domain::refund::RefundAsk;
 use quanyu::domain::refusal::{Code, Refusal};
 use quanyu::domain::rules::Item;
 use quanyu::engine::Engine;
@@ -203,8 +204,8 @@ impl<'a> Play<'a> {
             Call::Reverse => Flight::new(async move { node.reverse(&till, &id).await.map(drop) }),
             Call::Refund => {
                 let amount = if self.random.chance(70) { PRICE } else { 1 };
-                let refund = format!("R{}", self.story.len());
-                Flight::new(async move { node.refund(&till, &id, &refund, Fen(amount)).await.map(drop) })
+                let ask = RefundAsk::of_amount(&format!("R{}", self.story.len()), Fen(amount));
+                Flight::new(async move { node.refund(&till, &id, &ask).await.map(drop) })
             }
         };
         self.going.push((order, call, flight));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use quanyu::domain::money::Fen;
 use quanyu::domain::order::{hold_id, order_key};
+use quanyu::domain::refund::RefundAsk;
 use quanyu::domain::refusal::Refusal;
 use quanyu::domain::time::parse_rfc3339;
 use quanyu::engine::issuance::{Claimant, Tap};
@@ -218,7 +219,7 @@ impl Play<'_> {
                 Ok((String::new(), 0, 0, None))
             }),
             Call::Refund { id: refund, amount } => Flight::new(async move {
-                let view = node.refund(&till, &id, &refund, Fen(amount)).await?.value;
+                let view = node.refund(&till, &id, &RefundAsk::of_amount(&refund, Fen(amount))).await?.value;
                 Ok((String::new(), view.to_payer.0, view.to_issuer.0, None))
             }),
         };

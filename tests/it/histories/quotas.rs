@@ -8,6 +8,7 @@ use quanyu::clock::{Clock, Setting};
 use quanyu::domain::merchant::EnrolState;
 use quanyu::domain::money::Fen;
 use quanyu::domain::order::{Order, OrderState, hold_id, order_key};
+use quanyu::domain::refund::RefundAsk;
 use quanyu::domain::refusal::{Code, Refusal};
 use quanyu::engine::Engine;
 use quanyu::engine::access::{ApiKey, Role};
@@ -216,7 +217,8 @@ impl<'a> Play<'a> {
             Call::Refund => {
                 let amount = if self.random.chance(70) { PRICE } else { 1 };
                 let refund = format!("R-{amount}");
-                Flight::new(async move { node.refund(&till, &id, &refund, Fen(amount)).await.map(drop) })
+                let ask = RefundAsk::of_amount(&refund, Fen(amount));
+                Flight::new(async move { node.refund(&till, &id, &ask).await.map(drop) })
             }
         };
         self.going.push((order, call, flight));
@@ -318,7 +320,9 @@ impl<'a> Play<'a> {
                     Fen::ZERO => (known.refund_id, known.amount),
                     rest => ("R-last".to_owned(), rest),
                 };
-                node.refund(till, &plan.order_id, &id, amount).await.expect("a refund or its repeat");
+                node.refund(till, &plan.order_id, &RefundAsk::of_amount(&id, amount))
+                    .await
+                    .expect("a refund or its repeat");
             }
         }
         for category in 0..CATEGORIES {

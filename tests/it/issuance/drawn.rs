@@ -93,6 +93,10 @@ impl Drawn {
         })
     }
 
+    fn mine(&self, round: &str, pass: &str) -> Reply {
+        self.server.send(&Request::new("GET", &self.path(round, "claims/mine")).bearer(pass)).ok()
+    }
+
     fn stats(&self, round: usize) -> Value {
         self.server.stats(&self.campaign)["rounds"][round].clone()
     }

@@ -1,6 +1,6 @@
 //! F5, Wuhan 2020: nine Thursdays at noon, one category for a person, channel and week, each category for its own kind of shop.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Play, file, paid, people};
 use crate::harness::identity::Resident;
@@ -90,4 +90,63 @@ fn at_the_tills(play: &Play, person: &Resident, mall_only: &Resident) {
     assert!(day_seven > 0);
     play.go("2020-06-11T01:00:00");
     assert_eq!(play.fen(0, ["outstanding"]), [0], "seven days from the claim");
+}
+
+/// The categories of one Thursday as rounds of their own, in which chance deals a face.
+fn by_chance() -> Value {
+    let mut file = file("wuhan-2020", DIVISOR);
+    let categories = file["packs"].as_array().expect("packs").clone();
+    let (mut packs, mut rounds) = (Vec::new(), Vec::new());
+    for category in &categories {
+        let name = category["pack_id"].as_str().expect("an id");
+        let mut counts = json!({});
+        for (voucher, count) in category["vouchers"].as_array().expect("vouchers").iter().zip([6, 6, 3]) {
+            let face = format!("{name}-{}", voucher["voucher_kind"].as_str().expect("a kind"));
+            counts[&face] = json!({"count": count, "by_channel": "equal"});
+            packs.push(json!({"pack_id": face, "vouchers": [voucher], "use_rule": category["use_rule"]}));
+        }
+        let mut round = file["rounds"][0].clone();
+        (round["round_id"], round["assignment"], round["packs"]) = (json!(name), json!("chance"), counts);
+        round["max_packs_per_person"] = json!(1);
+        rounds.push(round);
+    }
+    (file["packs"], file["rounds"], file["budget"]) = (json!(packs), json!(rounds), json!(10_000_000));
+    file
+}
+
+#[test]
+fn f5_wuhan_chance_deals_a_face_of_the_category_that_was_chosen() {
+    let play = Play::publish(&by_chance(), "420102", "2020-06-01T12:00:00");
+    play.go("2020-06-04T12:00:00");
+    let crowd = people(6, &["alipay"]);
+    let mut faces: Vec<String> = Vec::new();
+    for person in &crowd[..5] {
+        play.wins("dining", person, None);
+        let mine = play.vouchers(person, "available");
+        assert_eq!(mine.len(), 1, "one face");
+        faces.push(mine[0].1.clone());
+    }
+    assert_eq!(play.claim("dining", &crowd[5], None).ok().str("outcome"), "sold_out");
+    play.wins("market", &crowd[5], None);
+    let second = play.claim("mall", &crowd[0], None).refused_with("limit_reached");
+    assert_eq!(second["limit"]["period"], "week", "one category for a channel and week: {}", second.text());
+    play.wins("mall", &crowd[0].clone().through("wechat"), None);
+    // Each is used at three times its face, and the largest by who eats in.
+    let till = play.till();
+    for (person, face) in crowd.iter().zip(&faces) {
+        let (minimum, discount) = [("30-10", 3_000, 1_000), ("60-20", 6_000, 2_000), ("150-50", 15_000, 5_000)]
+            .iter()
+            .find(|one| one.0 == face)
+            .map(|one| (one.1, one.2))
+            .expect("a face of the dining category");
+        if face == "150-50" {
+            play.buy(&till, person, minimum, json!({"scene": "takeaway"})).refused_with("scene_not_allowed");
+        }
+        let eating_in = |amount: i64| play.buy(&till, person, amount, json!({"scene": "dine_in"}));
+        eating_in(minimum - 1).refused_with("minimum_not_met");
+        assert_eq!(paid(eating_in(minimum)), (discount, minimum - discount));
+    }
+    faces.sort_unstable();
+    assert_eq!(faces, ["150-50", "30-10", "30-10", "60-20", "60-20"], "to the last of each");
+    play.settled();
 }

@@ -34,6 +34,12 @@ fn remembered(store: &mut redis::Connection) -> [usize; 2] {
     })
 }
 
+/// Orders of which the store remembers what was bought.
+fn goods_of(store: &mut redis::Connection) -> usize {
+    let keys: Vec<String> = store.keys("{s*}:b:*").expect("the store answers");
+    keys.iter().map(|key| store.hlen::<_, usize>(key).expect("a hash")).sum()
+}
+
 fn connected(redis: &OwnRedis) -> redis::Connection {
     redis::Client::open(redis.url.as_str()).expect("an address").get_connection().expect("the store answers")
 }
@@ -60,6 +66,7 @@ fn an_order_is_remembered_to_the_end_of_campaign_and_refund_window_and_then_forg
     server.set_clock(at("2020-07-25T13:00:00"));
     assert_eq!(server.order(&till, lapsed.str("order_id")).ok().str("state"), "expired");
     assert_eq!(remembered(&mut store), [4, 6]);
+    assert_eq!(goods_of(&mut store), 0, "without items there is nothing to remember of them");
 
     server.set_clock(at(END) + KEPT - 1);
     let order = used.str("order_id");
@@ -97,10 +104,13 @@ fn a_walk_goes_on_where_another_stopped_and_the_next_takes_what_was_left() {
     for person in (0..4).map(|_| market.shopper()) {
         for amount in [3_000, 6_000] {
             orders.push(new_order());
-            let body = sale(&orders[orders.len() - 1], &server.pay_code(&person), amount, true);
+            let mut body = sale(&orders[orders.len() - 1], &server.pay_code(&person), amount, true);
+            body["items"] = json!([{"sku": "a", "quantity": 3, "amount": amount}]);
             server.redeem(&till, &body).ok();
+            server.refund_items(&till, &orders[orders.len() - 1], "R1", json!([{"sku": "a"}]), None).ok();
         }
     }
+    assert_eq!(goods_of(&mut store), 8);
     let known = || -> Vec<&String> { orders.iter().filter(|order| server.order(&till, order).status == 200).collect() };
     // The first walk over the buckets has done their first half.
     store.hset::<_, _, _, ()>("{s000}:h", "cur:o", i64::from(BUCKETS + BUCKETS / 2)).expect("the store answers");
@@ -109,10 +119,11 @@ fn a_walk_goes_on_where_another_stopped_and_the_next_takes_what_was_left() {
     let walked = |store: &mut redis::Connection| -> i64 { store.hget("{s000}:h", "cur:o").expect("the cursor") };
     wait_until("the walk is over", || (walked(&mut store) == 2 * i64::from(BUCKETS)).then_some(()));
     assert_eq!(known(), passed);
+    assert_eq!(goods_of(&mut store), passed.len(), "goods go with their orders");
     server.assert_audit_clean();
     server.set_clock(at(END) + KEPT + 30 * DAY);
     wait_until("the next walk is over", || (walked(&mut store) == 3 * i64::from(BUCKETS)).then_some(()));
-    assert_eq!((known().len(), remembered(&mut store)), (0, [0, 0]));
+    assert_eq!((known().len(), remembered(&mut store), goods_of(&mut store)), (0, [0, 0], 0));
     server.assert_audit_clean();
 }
 

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{OrderView, RefundView, ReversedView, TransactionPage, VoucherBody, WordsBody};
+use super::{OrderView, PieceBody, RefundView, ReversedView, TransactionPage, VoucherBody, WordsBody};
+use crate::domain::bought::{Bought, BoughtLine};
 use crate::domain::cashier;
 use crate::domain::order::{OrderState, Receipt};
 use crate::engine::redemption::Transaction;
@@ -161,6 +162,9 @@ pub struct RefundBody {
     to_payer: i64,
     /// What the programme gets back.
     to_issuer: i64,
+    /// What came back, if the refund named it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<PieceBody>,
     refunded_total: i64,
     refundable_amount: i64,
     refunded_at: String,
@@ -180,6 +184,7 @@ impl From<&RefundView> for RefundBody {
             amount: (view.to_payer + view.to_issuer).0,
             to_payer: view.to_payer.0,
             to_issuer: view.to_issuer.0,
+            items: view.items.iter().cloned().map(PieceBody::from).collect(),
             refunded_total: order.refunded_total().0,
             refundable_amount: order.refundable().0,
             refunded_at: view.after.zone.rfc3339(view.at),
@@ -210,6 +215,8 @@ pub struct OrderBody {
     /// What the till said of its receipt; the terminal is that of its key where it named none.
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<OrderReceiptBody>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<BoughtBody>,
     refunds: Vec<OrderRefundBody>,
     history: Vec<HistoryBody>,
 }
@@ -245,7 +252,34 @@ pub struct OrderRefundBody {
     amount: i64,
     to_payer: i64,
     to_issuer: i64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<PieceBody>,
     refunded_at: String,
+}
+
+/// A line of the receipt as the order was sent with it.
+#[derive(Serialize, ToSchema)]
+pub struct BoughtBody {
+    sku: String,
+    quantity: u32,
+    /// After the merchant's own offer, for all pieces of the line.
+    net_amount: i64,
+    /// What the vouchers took off it.
+    discount_amount: i64,
+    returned_quantity: u32,
+}
+
+impl BoughtBody {
+    fn of(bought: &Bought) -> Vec<BoughtBody> {
+        let body = |(line, returned_quantity): (&BoughtLine, u32)| BoughtBody {
+            sku: line.sku.clone(),
+            quantity: line.quantity,
+            net_amount: line.net.0,
+            discount_amount: line.off.iter().map(|off| off.0).sum(),
+            returned_quantity,
+        };
+        bought.lines.iter().zip(bought.returned()).map(body).collect()
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -257,11 +291,13 @@ pub struct HistoryBody {
 impl From<&OrderView> for OrderBody {
     fn from(view: &OrderView) -> OrderBody {
         let order = &view.order;
-        let refunds = order.refunds.iter().map(|refund| OrderRefundBody {
+        let pieces = |index| view.bought.as_ref().and_then(|bought| bought.pieces_of(index)).unwrap_or_default();
+        let refunds = order.refunds.iter().enumerate().map(|(index, refund)| OrderRefundBody {
             refund_id: refund.refund_id.clone(),
             amount: refund.amount.0,
             to_payer: (refund.amount - refund.share).0,
             to_issuer: refund.share.0,
+            items: pieces(index).into_iter().map(PieceBody::from).collect(),
             refunded_at: view.zone.rfc3339(refund.at),
         });
         let refundable = if order.state == OrderState::Redeemed { order.refundable().0 } else { 0 };
@@ -279,6 +315,7 @@ impl From<&OrderView> for OrderBody {
             refundable_amount: refundable,
             vouchers: view.vouchers.iter().map(VoucherBody::from).collect(),
             receipt: OrderReceiptBody::of(&order.receipt),
+            items: view.bought.as_ref().map(BoughtBody::of).unwrap_or_default(),
             refunds: refunds.collect(),
             history: order
                 .history()

@@ -15,11 +15,25 @@ fn a_ballot_with_a_window_gives_its_packs_to_who_comes_and_keeps_the_rest() {
     let drawn = Drawn::reserved(file, 12, |_| None);
     drawn.server.set_clock(at(DRAW));
     drawn.wait_drawn(0);
+    let results = || -> Vec<String> {
+        let mine = |pass: &String| drawn.mine("r1", pass);
+        drawn.passes.iter().map(mine).map(|reply| format!("{} {}", reply.str("result"), reply["credited"])).collect()
+    };
+    assert!(results().iter().all(|result| result == "pending null"), "{:?}", results());
     drawn.server.set_clock(at(OPENS));
+    let told = results();
+    assert_eq!(told.iter().filter(|result| *result == "won false").count(), 4, "who has won may come for it: {told:?}");
+    assert_eq!(told.iter().filter(|result| *result == "lost null").count(), 8, "{told:?}");
     let first: Vec<String> =
         drawn.passes[..6].iter().map(|pass| drawn.tap("r1", pass, None).ok().str("outcome").to_string()).collect();
     let came = first.iter().filter(|outcome| *outcome == "won").count();
+    for (index, outcome) in first.iter().enumerate() {
+        let wanted = if outcome == "won" { "won true" } else { "lost null" };
+        assert_eq!((results()[index].as_str(), outcome == "won"), (wanted, told[index] == "won false"));
+    }
     drawn.server.set_clock(at(CLOSES));
+    assert_eq!(results().iter().filter(|result| *result == "won true").count(), came, "the others let it lie");
+    assert_eq!(results().iter().filter(|result| *result == "lost null").count(), 12 - came);
     for (index, pass) in drawn.passes.iter().enumerate() {
         let reply = drawn.tap("r1", pass, None).ok();
         let wanted = if index < 6 && first[index] == "won" { "won" } else { "lost" };
@@ -47,11 +61,16 @@ fn what_nobody_claims_goes_to_the_next_scores_wave_by_wave() {
     let tap = |index: usize| drawn.tap("r1", &drawn.passes[index], None).ok();
     let mut left: Vec<usize> = (0..10).collect();
     // In the window one winner comes, then nobody taps any more; the others of the four let their packs lie.
+    let results = |wanted: &str| -> BTreeSet<usize> {
+        (0..10).filter(|index| drawn.mine("r1", &drawn.passes[*index]).str("result") == wanted).collect()
+    };
+    assert_eq!((results("won").len(), results("pending").len()), (4, 6), "a wave may still come to the others");
     let first = left.iter().copied().find(|index| tap(*index).str("outcome") == "won").expect("somebody has won");
     left.retain(|index| *index != first);
     drawn.server.set_clock(at("2020-07-26T10:00:00"));
     wait_until("the wave is decided", || (drawn.stats(0)["waves"] == 1).then_some(()));
     assert_eq!(tap(first).str("outcome"), "won", "a win that was told stays told");
+    assert_eq!((results("won").len(), results("lost").len()), (4, 0), "one has it, three are the wave's");
     let told: Vec<(usize, String)> =
         left.iter().map(|index| (*index, tap(*index).str("outcome").to_string())).collect();
     let second: BTreeSet<usize> = told.iter().filter(|one| one.1 == "won").map(|one| one.0).collect();
@@ -64,6 +83,7 @@ fn what_nobody_claims_goes_to_the_next_scores_wave_by_wave() {
     let third = left.iter().filter(|index| !second.contains(index) && tap(**index).str("outcome") == "won").count();
     assert_eq!(third, 0, "nothing is left");
     drawn.server.set_clock(at("2020-07-27T12:00:00"));
+    assert_eq!((results("won").len(), results("lost").len()), (4, 6));
     let (proof, _, winners) = drawn.verified("r1");
     assert_eq!(proof["waves"].as_array().map(Vec::len), Some(2));
     assert_eq!(winners.iter().filter(|line| line["wave"] == 1).count(), 3);
