@@ -81,7 +81,7 @@ pub fn quotas(
     at: Ms,
 ) -> Vec<ClaimQuota> {
     let quota = |number: u8, limit: &Limit| {
-        let parts = parts(limit, (round, channel, pack), claimer);
+        let parts = parts("claim", limit, (round, channel, pack), claimer);
         ClaimQuota { number, entity: digest_of(&parts), period: period_number(limit, zone, at), max: limit.max }
     };
     let mut quotas: Vec<ClaimQuota> = unpersonal(campaign, round).map(|(number, limit)| quota(number, limit)).collect();
@@ -143,12 +143,12 @@ pub fn numbered(campaign: &Campaign, round: u8) -> impl Iterator<Item = (u8, &Li
     campaign.limits.iter().enumerate().chain(own).map(|(number, limit)| (number as u8, limit))
 }
 
-/// What a quota counts apart.
-fn parts(limit: &Limit, (round, channel, pack): (u8, u8, u8), claimer: &Claimer) -> Vec<String> {
+/// What a quota on claiming or reserving counts apart.
+pub fn parts(action: &str, limit: &Limit, (round, channel, pack): (u8, u8, u8), claimer: &Claimer) -> Vec<String> {
     let mut entities = limit.entities.clone();
     entities.sort_unstable();
     let contact = |place: usize| format!("{:016x}", claimer.contacts[place]);
-    let mut parts = vec!["claim".to_owned()];
+    let mut parts = vec![action.to_owned()];
     for entity in entities {
         let (name, value) = match entity {
             LimitEntity::Person => ("person", hex::encode(claimer.field)),

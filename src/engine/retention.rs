@@ -15,7 +15,7 @@ use super::{Engine, Failure};
 use crate::domain::campaign::Campaign;
 use crate::domain::order::{LATE_CONFIRM, Order, OrderState};
 use crate::domain::time::{DAY, HOUR, MINUTE, Ms};
-use crate::domain::{claim_limit, limit};
+use crate::domain::{claim_limit, limit, reserve_limit};
 use crate::store::StoreError;
 use crate::store::keys::ORDER_BUCKETS;
 use crate::store::retention::{KeptEntry, KeptOrder};
@@ -189,7 +189,9 @@ impl Engine {
     /// Quotas go with their campaign: none of its vouchers can be used, or its orders given back, any more.
     async fn forget_quotas(&self, buckets: std::ops::Range<u16>) -> Result<(), StoreError> {
         let over = Over { snapshot: &self.view(), arrived: self.arrived(self.now()) };
-        let counted = |campaign: &Campaign| limit::has_quotas(campaign) || claim_limit::has_quotas(campaign);
+        let counted = |campaign: &Campaign| {
+            limit::has_quotas(campaign) || claim_limit::has_quotas(campaign) || reserve_limit::has_quotas(campaign)
+        };
         for view in over.published().filter(|view| over.campaign(view) && counted(&view.campaign)) {
             self.store.forget_quotas(view.number, view.record.buckets, buckets.clone(), ORDER_BUCKETS).await?;
         }

@@ -8,7 +8,7 @@ use super::quotas::Counted;
 use super::{CreditedPack, credited};
 use crate::domain::campaign::schema::{Assignment, Mode, Round};
 use crate::domain::claim_limit;
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::time::Ms;
 use crate::engine::reservation::NO_CHOICE;
 use crate::engine::resident::Person;
@@ -57,7 +57,13 @@ impl Engine {
                 Counted::Instead(issued) => return Ok(issued),
             };
             let member = issue_member(self, view, round, person, channel, pack, supply, at);
-            let reply = self.store.call(&script::PACK_ISSUE, &person.slot(), member).await?;
+            let reply = match self.store.call(&script::PACK_ISSUE, &person.slot(), member).await {
+                Err(error) if error.outcome() == Outcome::NotApplied => {
+                    self.uncount_claim(&counted).await;
+                    return Err(error.into());
+                }
+                reply => reply?,
+            };
             let issued = issued(view, round, pack, &reply);
             if !matches!(issued, Issued::Pack { replayed: false, .. }) {
                 self.uncount_claim(&counted).await;
