@@ -26,6 +26,7 @@ fn order_of(bought: &Bought) -> Order {
         channel: 0,
         pack: 0,
         received_s: 0,
+        contacts: [0; 3],
     };
     Order {
         state: OrderState::Redeemed,

@@ -1,14 +1,16 @@
 //! Limits on redeeming and on refunds: which of them a voucher meets at a till, who keeps count of each, and how much of one is left.
 //!
 //! A limit that names the person is kept in the person's record, one that names merchant, store or terminal on the merchant's slot,
-//! and one for each payment needs no keeping. What spans persons and merchants has no single keeper and is refused when published.
+//! and one for each payment needs no keeping. What spans persons and merchants is a quota: a counter of its own on an index slot.
 //! A voucher that is one per category brings a limit of its own.
 
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::domain::campaign::schema::{Campaign, Limit, LimitAction, LimitEntity, LimitMax, Period, VoucherKind};
+use crate::domain::campaign::schema::{
+    Campaign, IdentityKey, Limit, LimitAction, LimitEntity, LimitMax, Period, Reservation, VoucherKind,
+};
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, digest_of};
 use crate::domain::refusal::{Code, Refusal};
@@ -29,8 +31,30 @@ pub struct Place {
 pub enum Keeper {
     Person,
     Merchant,
+    /// A counter of its own, on a slot that its name chooses.
+    Quota,
     /// Nobody: it is judged within one payment.
     Payment,
+}
+
+/// What the entry with which a pack was won names besides the person: eight bytes of HMAC for phone, device and account; 0 = not asked for.
+pub type Contacts = [u64; 3];
+
+/// The digests of an entry, which stand in the order of its reservation, by what they are.
+pub fn contacts(campaign: &Campaign, round: u8, digests: [u64; 3]) -> Contacts {
+    let mut contacts = [0; 3];
+    let round = campaign.rounds.get(usize::from(round));
+    let keys = round.and_then(|round| campaign.reservation_of(round)).into_iter().flat_map(Reservation::more_keys);
+    for (key, digest) in keys.zip(digests) {
+        let place = match key {
+            IdentityKey::Phone => 0,
+            IdentityKey::Device => 1,
+            IdentityKey::Account => 2,
+            IdentityKey::Person => continue,
+        };
+        contacts[place] = digest;
+    }
+    contacts
 }
 
 /// A limit on redemption and how much of it is used in its current period.
@@ -72,6 +96,7 @@ pub struct OfPack {
     pub round: u8,
     pub channel: u8,
     pub pack: u8,
+    pub contacts: Contacts,
 }
 
 /// What `one_per_category` means: of such vouchers a person uses one in each category, whatever the campaign's limits say.
@@ -152,33 +177,33 @@ pub fn facts_on<'a>(
     let before: usize = campaign.rounds[..usize::from(of.round)].iter().map(|round| round.limits.len()).sum();
     let own = round.limits.iter().enumerate().map(|(index, limit)| (campaign.limits.len() + before + index, limit));
     let on_action = campaign.limits.iter().enumerate().chain(own).filter(|(_, limit)| limit.action == action);
-    let facts = on_action.filter_map(|(number, limit)| {
-        Some(LimitFact {
-            limit,
-            number: number as u8,
-            keeper: keeper(limit)?,
-            entity: entity(limit, of, place),
-            period: period_number(limit, zone, at),
-            count: 0,
-            amount: Fen::ZERO,
-        })
+    let facts = on_action.map(|(number, limit)| LimitFact {
+        limit,
+        number: number as u8,
+        keeper: keeper(limit),
+        entity: entity(limit, of, place),
+        period: period_number(limit, zone, at),
+        count: 0,
+        amount: Fen::ZERO,
     });
     facts.collect()
 }
 
-/// `None` for a limit that nobody can keep.
-pub fn keeper(limit: &Limit) -> Option<Keeper> {
-    use LimitEntity::{Account, Device, Merchant, Person, Phone, Store, Terminal};
+pub fn keeper(limit: &Limit) -> Keeper {
+    use LimitEntity::{Merchant, Person, Store, Terminal};
     let names = |entities: &[LimitEntity]| limit.entities.iter().any(|entity| entities.contains(entity));
-    if names(&[Account, Phone, Device]) {
-        return None;
-    }
     match limit.period {
-        Period::Payment => Some(Keeper::Payment),
-        _ if names(&[Person]) => Some(Keeper::Person),
-        _ if names(&[Merchant, Store, Terminal]) => Some(Keeper::Merchant),
-        _ => None,
+        Period::Payment => Keeper::Payment,
+        _ if names(&[Person]) => Keeper::Person,
+        // A merchant's slot gives back what an order took when the order ends, and a refund is never taken back.
+        _ if names(&[Merchant, Store, Terminal]) && limit.action == LimitAction::Redeem => Keeper::Merchant,
+        _ => Keeper::Quota,
     }
+}
+
+fn at_a_till(campaign: &Campaign) -> impl Iterator<Item = &Limit> {
+    let limits = campaign.limits.iter().chain(campaign.rounds.iter().flat_map(|round| &round.limits));
+    limits.filter(|limit| matches!(limit.action, LimitAction::Redeem | LimitAction::Refund))
 }
 
 /// Whether an order must remember more of its till than usual, so that what it used can be given back later.
@@ -187,11 +212,26 @@ pub fn needs_place(campaign: &Campaign) -> bool {
     if campaign.packs.iter().flat_map(|pack| &pack.vouchers).any(VoucherKind::is_one_per_category) {
         return true;
     }
-    let limits = campaign.limits.iter().chain(campaign.rounds.iter().flat_map(|round| &round.limits));
-    limits.filter(|limit| matches!(limit.action, LimitAction::Redeem | LimitAction::Refund)).any(|limit| {
+    at_a_till(campaign).any(|limit| {
         let place = limit.entities.iter().any(|entity| matches!(entity, Category | Terminal));
-        keeper(limit) == Some(Keeper::Merchant) || (keeper(limit) == Some(Keeper::Person) && place)
+        match keeper(limit) {
+            Keeper::Merchant | Keeper::Quota => true,
+            Keeper::Person => place,
+            Keeper::Payment => false,
+        }
     })
+}
+
+/// Whether any of the campaign's limits at the till is a quota.
+pub fn has_quotas(campaign: &Campaign) -> bool {
+    at_a_till(campaign).any(|limit| keeper(limit) == Keeper::Quota)
+}
+
+/// Whether an order must remember with which phone, device and account its vouchers were won.
+pub fn needs_contacts(campaign: &Campaign) -> bool {
+    use LimitEntity::{Account, Device, Phone};
+    let of_contact = |limit: &Limit| limit.entities.iter().any(|one| matches!(one, Account | Device | Phone));
+    at_a_till(campaign).any(|limit| of_contact(limit) && keeper(limit) != Keeper::Payment)
 }
 
 fn entity(limit: &Limit, of: OfPack, place: &Place) -> LimitEntityKey {
@@ -205,6 +245,7 @@ fn entity(limit: &Limit, of: OfPack, place: &Place) -> LimitEntityKey {
         _ => {}
     }
     let merchant = hex::encode(place.merchant);
+    let contact = |place: usize| format!("{:016x}", of.contacts[place]);
     let mut parts: Vec<String> = vec!["limit".into()];
     for entity in entities {
         match entity {
@@ -215,7 +256,10 @@ fn entity(limit: &Limit, of: OfPack, place: &Place) -> LimitEntityKey {
             LimitEntity::Category => parts.extend(["category".into(), place.category.clone()]),
             LimitEntity::Channel => parts.extend(["channel".into(), of.channel.to_string()]),
             LimitEntity::Pack => parts.extend(["pack".into(), of.pack.to_string()]),
-            LimitEntity::Person | LimitEntity::Account | LimitEntity::Phone | LimitEntity::Device => {}
+            LimitEntity::Phone => parts.extend(["phone".into(), contact(0)]),
+            LimitEntity::Device => parts.extend(["device".into(), contact(1)]),
+            LimitEntity::Account => parts.extend(["account".into(), contact(2)]),
+            LimitEntity::Person => {}
         }
     }
     // Vouchers of two rounds are used side by side, so a round is no period that ends when the next begins.
@@ -249,7 +293,7 @@ mod tests {
         Place { merchant: [7; 6], store: "s1".into(), terminal: "t1".into(), category: "catering".into() }
     }
 
-    const OF: OfPack = OfPack { round: 0, channel: 0, pack: 0 };
+    const OF: OfPack = OfPack { round: 0, channel: 0, pack: 0, contacts: [0; 3] };
 
     #[test]
     fn every_entity_and_round_counts_apart() {
@@ -299,13 +343,37 @@ mod tests {
     }
 
     #[test]
-    fn what_spans_persons_and_merchants_has_no_keeper() {
+    fn what_spans_persons_and_merchants_is_a_quota() {
         use LimitEntity::*;
-        assert_eq!(keeper(&limit(&[Person, Category], Period::Day)), Some(Keeper::Person));
-        assert_eq!(keeper(&limit(&[Store, Category], Period::Day)), Some(Keeper::Merchant));
-        assert_eq!(keeper(&limit(&[Category], Period::Payment)), Some(Keeper::Payment));
-        for entities in [vec![Category], vec![Channel, Pack], vec![Person, Phone]] {
-            assert_eq!(keeper(&limit(&entities, Period::Day)), None, "{entities:?}");
+        assert_eq!(keeper(&limit(&[Person, Category, Phone], Period::Day)), Keeper::Person);
+        assert_eq!(keeper(&limit(&[Store, Category, Device], Period::Day)), Keeper::Merchant);
+        assert_eq!(keeper(&limit(&[Category], Period::Payment)), Keeper::Payment);
+        for entities in [vec![Category], vec![Channel, Pack], vec![Phone], vec![Account, Device]] {
+            assert_eq!(keeper(&limit(&entities, Period::Day)), Keeper::Quota, "{entities:?}");
         }
+        let refund = Limit { action: LimitAction::Refund, ..limit(&[Merchant], Period::Day) };
+        assert_eq!(keeper(&refund), Keeper::Quota);
+    }
+
+    #[test]
+    fn phone_device_and_account_count_apart_whatever_their_order_in_the_file() {
+        use crate::domain::campaign::schema::RoundReservation;
+        use LimitEntity::*;
+        let of = |entities: &[LimitEntity], contacts| {
+            entity(&limit(entities, Period::Day), OfPack { contacts, ..OF }, &place())
+        };
+        for (place, one) in [Phone, Device, Account].into_iter().enumerate() {
+            let mut other = [1, 2, 3];
+            other[place] = 9;
+            assert_ne!(of(&[one], [1, 2, 3]), of(&[one], other), "{one:?}");
+            assert_eq!(of(&[Category], [1, 2, 3]), of(&[Category], other), "{one:?}");
+        }
+        assert_ne!(of(&[Phone], [7, 0, 0]), of(&[Device], [0, 7, 0]));
+        let bytes = include_bytes!("../../deploy/campaigns/shanghai-2022.json");
+        let mut campaign = crate::domain::campaign::parse(bytes).expect("a campaign").campaign;
+        let keys = |campaign: &Campaign| contacts(campaign, 0, [5, 6, 0]);
+        let RoundReservation::Own(own) = &mut campaign.rounds[0].reservation else { panic!("its own reservation") };
+        own.identity_keys = vec![IdentityKey::Person, IdentityKey::Account, IdentityKey::Phone];
+        assert_eq!(keys(&campaign), [6, 0, 5]);
     }
 }

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::limit::OfPack;
+use crate::domain::limit::{Contacts, OfPack};
 use crate::domain::money::Fen;
 use crate::domain::rules::Item;
 use crate::domain::time::{MINUTE, Ms, SECOND};
@@ -97,6 +97,8 @@ pub struct OrderUnit {
     pub pack: u8,
     /// When the pack was credited, in whole seconds.
     pub received_s: i64,
+    /// Where limits of the campaign ask for them; else zeros.
+    pub contacts: Contacts,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -137,7 +139,7 @@ impl OrderUnit {
     }
 
     pub fn of_pack(&self) -> OfPack {
-        OfPack { round: self.round, channel: self.channel, pack: self.pack }
+        OfPack { round: self.round, channel: self.channel, pack: self.pack, contacts: self.contacts }
     }
 }
 

@@ -129,6 +129,11 @@ impl UnitByte {
         UnitByte(self.0 & !3 | state as u8)
     }
 
+    /// Available once more, and restored once more often.
+    pub fn given_back(self) -> UnitByte {
+        UnitByte((self.restored() + 1) << 2)
+    }
+
     /// Writes the byte of unit `u`.
     pub fn put(self, units: &mut Vec<u8>, u: u8) {
         let place = usize::from(u);

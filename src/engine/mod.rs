@@ -28,6 +28,7 @@ pub mod person_list;
 mod pool;
 pub mod progress;
 pub mod proof;
+mod recent;
 pub mod redemption;
 pub mod reservation;
 pub mod reservation_import;
@@ -92,6 +93,10 @@ pub struct Engine {
     merchants: cache::Cache<merchant::MerchantView>,
     tills: cache::Cache<terminal::TillKey>,
     codes: redemption::Codes,
+    /// Where the orders are that this node has met.
+    orders: recent::Recent<crate::domain::order::OrderKey, redemption::Met>,
+    /// Holds that may run out soon.
+    lapsing: redemption::Lapsing,
     /// For the magic codes of a sandbox.
     failed_once: sandbox::magic::Seen,
     /// How far the long steps are that this node runs.
@@ -116,6 +121,8 @@ impl Engine {
             merchants: cache::Cache::default(),
             tills: cache::Cache::default(),
             codes: redemption::Codes::default(),
+            orders: Default::default(),
+            lapsing: Default::default(),
             failed_once: Default::default(),
             progress: Default::default(),
             lists: Default::default(),

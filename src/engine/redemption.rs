@@ -1,19 +1,22 @@
 //! The till: quote, hold, redeem, confirm, cancel, reverse, refund. One order has at most one effect, whatever is lost or repeated.
 //!
 //! An order is found in its merchant's directory first (`order_open`), then planned on one consistent reading of the payer's wallet, then
-//! applied on the payer's shard if nothing has changed meanwhile (`order_redeem`). The store keeps every intermediate step safe to
+//! applied on the payer's shard if nothing has changed meanwhile (`order_change`). The store keeps every intermediate step safe to
 //! repeat, so any node may continue where another stopped.
 
 mod apply;
 mod codes;
+mod draft;
 mod ending;
+mod found;
 mod limits;
 mod listed;
-mod moves;
 mod payer;
 mod plan;
+mod quotas;
 mod redeem;
 mod refund;
+mod refund_limits;
 mod reverse;
 mod seen;
 mod serial;
@@ -24,24 +27,26 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::Engine;
 use super::merchant::MerchantView;
 use super::view::{CampaignView, Snapshot};
-use super::{Engine, Failure};
 use crate::domain::account::Account;
 use crate::domain::basket::{self, Basket, Better};
 use crate::domain::bought::Bought;
 use crate::domain::campaign::terms::Scene;
 use crate::domain::money::{FEN_LIMIT, Fen};
-use crate::domain::order::{Binding, Order, OrderKey, OrderState, hold_id, order_key, transaction_id};
+use crate::domain::order::{Binding, Order, OrderState, hold_id, order_key, transaction_id};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::Item;
 use crate::domain::time::{Ms, Zone};
 use crate::store::StoreError;
-use crate::store::orders::{NO_SHARD, StoredOrder};
+use crate::store::orders::NO_SHARD;
 pub use codes::Codes;
+pub use found::Met;
 pub use payer::KnownPayer;
 pub use refund::RefundView;
 pub use reverse::ReversedView;
+pub use sweep::Lapsing;
 pub use transactions::{Transaction, TransactionPage};
 
 /// Vouchers that one payment may name, whatever its campaigns allow.
@@ -214,7 +219,7 @@ impl Engine {
         let seen = self.without_lapsed(&payer, seen, None).await?;
         let enrolled = plan::approved(&merchant, &snapshot);
         let place = limits::place_of(till, ask);
-        let caps = self.caps_seen(&payer, &seen, &till.merchant_id, &place, &[]).await?;
+        let caps = self.caps_seen(&payer, &seen, &till.merchant_id, &place, (None, &[])).await?;
         let unlisted = self.unlisted(&payer.people, &till.merchant_id).await?;
         let serials = self.serials_used(&payer, &seen, &ask.items, None).await?;
         let counter = plan::Counter { merchant: &merchant, place, enrolled: &enrolled, unlisted, caps, serials };
@@ -281,8 +286,8 @@ impl Engine {
             if entry.shard == NO_SHARD { (None, None) } else { self.store.order_with_goods(entry.shard, &key).await? };
         let view = match (stored, entry.reversed) {
             (Some(stored), _) if stored.order.state == OrderState::Held && self.now() >= stored.order.until() => {
-                let ended = self.with_view(|| self.expire_order(entry.shard, &key)).await?.unwrap_or(stored);
-                self.order_view(&till.merchant_id, order_id, entry.shard, ended.order)
+                let ended = self.with_view(|| self.expire_order(entry.shard, &key)).await?.unwrap_or(stored.order);
+                self.order_view(&till.merchant_id, order_id, entry.shard, ended)
             }
             (Some(stored), _) if stored.order.state != OrderState::Void => {
                 self.order_view(&till.merchant_id, order_id, entry.shard, stored.order)
@@ -335,28 +340,6 @@ impl Engine {
             discount,
             end: window.end,
         })
-    }
-
-    /// The order behind a till's id and the shard it lives on, for the steps that follow a redemption.
-    async fn found(&self, till: &Till, key: &OrderKey) -> Result<(u8, StoredOrder), Failure> {
-        let shard = self.order_shard(till, key).await?;
-        Ok((shard, in_effect(self.store.order(shard, key).await?)?))
-    }
-
-    async fn order_shard(&self, till: &Till, key: &OrderKey) -> Result<u8, Failure> {
-        self.merchant_of(till).await?;
-        let entry = self.store.directory_entry(&till.merchant_id, key).await?.ok_or(Code::OrderNotFound)?;
-        if entry.reversed.is_some() { Err(Code::OrderReversed.into()) } else { Ok(entry.shard) }
-    }
-}
-
-/// An order that has had its effect and was not undone.
-fn in_effect(stored: Option<StoredOrder>) -> Result<StoredOrder, Refusal> {
-    let stored = stored.ok_or(Code::OrderNotFound)?;
-    match stored.order.state {
-        OrderState::Reversed => Err(Code::OrderReversed.into()),
-        OrderState::Void => Err(Code::OrderNotFound.into()),
-        _ => Ok(stored),
     }
 }
 

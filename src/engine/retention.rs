@@ -13,6 +13,7 @@ use futures_util::future::try_join_all;
 use super::view::{CampaignView, Snapshot};
 use super::{Engine, Failure};
 use crate::domain::campaign::Campaign;
+use crate::domain::limit::has_quotas;
 use crate::domain::order::{LATE_CONFIRM, Order, OrderState};
 use crate::domain::time::{DAY, HOUR, MINUTE, Ms};
 use crate::store::StoreError;
@@ -134,6 +135,7 @@ impl RetentionWalk {
             };
             let end = (first + BUCKETS).min(ORDER_BUCKETS);
             engine.forget_orders(first..end).await?;
+            engine.forget_quotas(first..end).await?;
             engine.store.set_orders_walked(begin + i64::from(end)).await?;
         }
         Ok(())
@@ -180,6 +182,15 @@ impl Engine {
         let marks: Vec<_> = entries.iter().filter(alone).collect();
         for some in marks.chunks(AT_ONCE) {
             try_join_all(some.iter().map(|one| self.store.forget_entry(one))).await?;
+        }
+        Ok(())
+    }
+
+    /// Quotas go with their campaign: none of its vouchers can be used, or its orders given back, any more.
+    async fn forget_quotas(&self, buckets: std::ops::Range<u16>) -> Result<(), StoreError> {
+        let over = Over { snapshot: &self.view(), arrived: self.arrived(self.now()) };
+        for view in over.published().filter(|view| over.campaign(view) && has_quotas(&view.campaign)) {
+            self.store.forget_quotas(view.number, view.record.buckets, buckets.clone(), ORDER_BUCKETS).await?;
         }
         Ok(())
     }

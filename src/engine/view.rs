@@ -12,6 +12,7 @@ use super::validity::Windows;
 use crate::domain::campaign::schema::LocationAt;
 use crate::domain::campaign::{Campaign, Duplicates, Eligibility, LostAt, Mode, Reservation, Round, Unit};
 use crate::domain::deal::Deal;
+use crate::domain::limit::needs_contacts;
 use crate::domain::money::Fen;
 use crate::domain::person::MacKey;
 use crate::domain::pool::CellSupply;
@@ -57,6 +58,8 @@ pub struct CampaignView {
     pub units: Vec<Vec<Unit>>,
     /// Whether any of its vouchers asks for serial numbers that are used once.
     pub unique_serials: bool,
+    /// Whether limits at the till count phones, devices or accounts.
+    pub counts_contacts: bool,
     pub(super) windows: Windows,
     pub(super) plans: Plans,
     pub pseudonym_key: MacKey,
@@ -73,6 +76,7 @@ impl CampaignView {
         let units: Vec<Vec<Unit>> = campaign.packs.iter().map(|pack| pack.units()).collect();
         let kinds = || campaign.packs.iter().flat_map(|pack| &pack.vouchers);
         let unique_serials = kinds().any(|kind| kind.has_unique_serial());
+        let counts_contacts = needs_contacts(&campaign);
         let windows = Windows::new(&campaign, &units);
         let pseudonym_key = keys.campaign(id);
         Ok(CampaignView {
@@ -82,6 +86,7 @@ impl CampaignView {
             rounds,
             units,
             unique_serials,
+            counts_contacts,
             zone,
             windows,
             plans: Plans::default(),

@@ -5,7 +5,7 @@
 use rmpv::Value;
 
 use super::keys;
-use super::orders::StoredOrder;
+use super::order::StoredOrder;
 use super::script::{Args, raw};
 use super::{Store, StoreError};
 use crate::domain::bought::{Bought, BoughtLine, Part, Returned};
@@ -67,6 +67,13 @@ fn returned(value: &Value) -> Option<Returned> {
     Some(Returned { refund: *refund, parts: parts.chunks_exact(2).map(part).collect::<Option<_>>()? })
 }
 
+impl StoredBought {
+    pub fn decode(bytes: &[u8]) -> Result<StoredBought, StoreError> {
+        let bought = decode(bytes).ok_or_else(|| StoreError::Broken("goods of an order".into()))?;
+        Ok(StoredBought { bought, bytes: bytes.to_vec() })
+    }
+}
+
 impl Store {
     /// An order and what was bought with it, at one instant.
     pub async fn order_with_goods(
@@ -78,11 +85,7 @@ impl Store {
         let (_, values) = self.read_together(shard, &names.map(|name| (name, key.to_vec()))).await?;
         let [order, bought] = values.as_slice() else { return Err(StoreError::malformed("reading")) };
         let order = (!order.is_empty()).then(|| StoredOrder::decode(order)).transpose()?;
-        let bought = (!bought.is_empty()).then(|| {
-            let read = decode(bought).ok_or_else(|| StoreError::Broken("goods of an order".into()))?;
-            Ok::<_, StoreError>(StoredBought { bought: read, bytes: bought.clone() })
-        });
-        Ok((order, bought.transpose()?))
+        Ok((order, (!bought.is_empty()).then(|| StoredBought::decode(bought)).transpose()?))
     }
 }
 

@@ -18,6 +18,8 @@
 //! | `{r.<c>.<round>}:h` | hash | pool of a first-come round, by cell: packs out, and per shard its leases, returns, drained | campaign |
 //! | `{i000}:c<c>:r<round>:<bucket>` | hash | index of identity keys, field = digest of a phone, device or account, value = person and intent | campaign + retention |
 //! | `{i000}:c<c>:sn:<bucket>` | hash | index of serial numbers, field = 16 bytes of a digest, value = shard, order, attempt | campaign + refund window |
+//! | `{i000}:c<c>:q:<bucket>` | hash | quotas: what is used of limits that neither a person nor a merchant counts, field = the quota's name | campaign + refund window |
+//! | `{i000}:c<c>:qm:<bucket>` | hash | marks of quotas: what an order holds of one, field = order and 6 bytes of the name's digest | campaign + refund window |
 //! | `{i000}:h`, `{i000}:l` | hash, stream | unused: an index slot has no counters and no ledger, the script shape names them | - |
 //! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, stream of changes | installation |
 //! | `{cfg}:list:<n>:<bucket>` | hash | merchants of the n-th uploaded list, field = merchant id | installation |
@@ -45,7 +47,7 @@ pub enum Slot {
     Shard(u8),
     /// Many merchants share one, so that the steps of their orders go in one script call.
     Merchant(u8),
-    /// Where the index names who holds a phone, device or account, and which order a serial number.
+    /// Where the index names who holds a phone, device or account, and which order a serial number; and where quotas are counted.
     Identity(u8),
     /// The pool of stock of a round, by campaign and round.
     Pool(u16, u8),
@@ -132,6 +134,43 @@ fn number_at(digest: &SerialDigest, place: usize) -> u32 {
     digest[place..place + 4].iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
+/// A quota: what is used of a limit in a period by everybody together, or by a phone, device or account.
+pub fn quota_name(campaign: u16, limit: u8, entity: &[u8], period: i64) -> String {
+    format!("{campaign}:{limit}:{}:{period}", hex::encode(entity))
+}
+
+/// The campaign that a quota's name begins with.
+pub fn quota_campaign(name: &str) -> Option<u16> {
+    name.split(':').next()?.parse().ok()
+}
+
+/// Where a quota is counted, and where the marks of it stand: its slot and counter follow from its name, a mark from the order.
+pub struct QuotaKeys {
+    pub slot: u8,
+    pub counters: String,
+    pub marks: String,
+    pub mark: Vec<u8>,
+}
+
+/// As many buckets on a slot as a shard has of persons. `holder` is an order and which of its effects is counted.
+pub fn quota(name: &str, holder: &[u8], slots: u8, campaign: u16, buckets: u32) -> QuotaKeys {
+    let digest: SerialDigest = std::array::from_fn(|index| Sha256::digest(name)[index]);
+    let slot = (number_at(&digest, 0) % u32::from(slots.max(1))) as u8;
+    let bucket = number_at(&digest, 4) % buckets.max(1);
+    let of_holder = holder.iter().take(4).fold(0, |number: u32, byte| number << 8 | u32::from(*byte)) % buckets.max(1);
+    QuotaKeys {
+        slot,
+        counters: quota_buckets(slot, campaign, bucket)[0].clone(),
+        marks: quota_buckets(slot, campaign, of_holder)[1].clone(),
+        mark: [holder, &digest[8..14]].concat(),
+    }
+}
+
+/// The n-th buckets of quotas and of their marks.
+pub fn quota_buckets(slot: u8, campaign: u16, bucket: u32) -> [String; 2] {
+    ["q", "qm"].map(|kind| format!("{{i{slot:03}}}:c{campaign}:{kind}:{bucket}"))
+}
+
 pub fn order_bucket(shard: u8, order_key: &[u8; 12]) -> String {
     format!("{{s{shard:03}}}:o:{}", u16::from_be_bytes([order_key[0], order_key[1]]) % ORDER_BUCKETS)
 }
@@ -197,6 +236,11 @@ pub fn outstanding_counter(cell: &str, hour: i64) -> String {
     format!("{cell}:out:{hour}")
 }
 
+/// Header fields of what holds left in a cell that ran out: one for every other stretch of the length of a late confirm.
+pub fn lapsed_field(cell: &str) -> String {
+    format!("lap:{cell}")
+}
+
 /// Prefix of the counters of a round, by channel and choice.
 pub fn round_counters(campaign: u16, round: u8) -> String {
     format!("n:{campaign}:{round}")
@@ -235,6 +279,14 @@ mod tests {
         let serial = [0, 0, 1, 5, 0, 0, 1, 0x23, 9, 9, 9, 9, 9, 9, 9, 9];
         assert_eq!(serial_bucket(&serial, 4, 7, 256), "{i001}:c7:sn:35");
         assert_eq!(serial_digest("sn-1"), serial_digest("SN-1"));
+        let quota = quota("7:2:01ff:18000", &[0, 0, 1, 0x23, 5, 6, 7, 8, 9, 10, 11, 12], 4, 7, 256);
+        assert_eq!((quota.slot, quota.counters.as_str()), (3, "{i003}:c7:q:17"));
+        assert_eq!(quota.marks, "{i003}:c7:qm:35");
+        assert_eq!(quota.mark.len(), 18);
+        assert_eq!(
+            (quota_name(7, 2, &[1, 255], 18_000).as_str(), quota_campaign("7:2:01ff:18000")),
+            ("7:2:01ff:18000", Some(7))
+        );
         assert_eq!(order_bucket(1, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{s001}:o:4660");
         assert_eq!(bought_bucket(1, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{s001}:b:4660");
         assert_eq!(directory_bucket(3, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{m003}:d:4660");

@@ -3,22 +3,14 @@
 
 use std::sync::Arc;
 
-use rmpv::Value;
-
 use super::keys::{self, Slot};
-use super::script::{self, Args, Member, Reply, Script, Shared, raw};
+use super::order::{StoredOrder, number, part};
+use super::script::{self, Args, Member, Reply, Script, Shared};
 use super::{Store, StoreError};
 use crate::domain::money::Fen;
-use crate::domain::order::{Fingerprint, Order, OrderKey, OrderState, OrderUnit, Receipt, Refunded, Reversal, Was};
+use crate::domain::order::{Fingerprint, OrderKey, Reversal, Was};
 use crate::domain::person::Root;
 use crate::domain::time::Ms;
-
-/// An order as it was read: its bytes are compared by the script that changes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredOrder {
-    pub order: Order,
-    pub bytes: Vec<u8>,
-}
 
 /// Where a merchant's order stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +19,8 @@ pub struct DirectoryEntry {
     /// 255 when an order was reversed before it was ever seen.
     pub shard: u8,
     pub reversed: Option<Reversal>,
+    /// Its attempt may hold, or may have held, quotas.
+    pub quotas: bool,
 }
 
 /// Shard of an order that was never on one.
@@ -42,13 +36,6 @@ pub struct PayCodeRecord {
     pub areas: Vec<String>,
     /// The order that it paid.
     pub order: Option<OrderKey>,
-}
-
-impl StoredOrder {
-    pub fn decode(bytes: &[u8]) -> Result<StoredOrder, StoreError> {
-        let order = order(bytes).ok_or_else(|| StoreError::Broken("order record".into()))?;
-        Ok(StoredOrder { order, bytes: bytes.to_vec() })
-    }
 }
 
 impl PayCodeRecord {
@@ -158,10 +145,19 @@ impl Store {
 
     /// How much of a merchant's caps is used, in the order of the counters named.
     pub async fn caps_used(&self, merchant: &str, counters: &[String]) -> Result<Vec<i64>, StoreError> {
+        self.counted(&Slot::Merchant(self.merchant_slot(merchant)), counters).await
+    }
+
+    /// What counters of a shard's money say, in the order named.
+    pub async fn counters(&self, shard: u8, names: &[String]) -> Result<Vec<Fen>, StoreError> {
+        Ok(self.counted(&Slot::Shard(shard), names).await?.into_iter().map(Fen).collect())
+    }
+
+    async fn counted(&self, slot: &Slot, names: &[String]) -> Result<Vec<i64>, StoreError> {
         let mut command = redis::cmd("HMGET");
-        command.arg(Slot::Merchant(self.merchant_slot(merchant)).header()).arg(counters);
-        let used: Vec<Option<i64>> = self.query(&command).await?;
-        Ok(used.into_iter().map(Option::unwrap_or_default).collect())
+        command.arg(slot.header()).arg(names);
+        let counted: Vec<Option<i64>> = self.query(&command).await?;
+        Ok(counted.into_iter().map(Option::unwrap_or_default).collect())
     }
 
     /// Orders whose holds are on the list of a shard, with the instants at which they run out.
@@ -186,191 +182,13 @@ fn values_read(bytes: &[u8], count: usize) -> Option<(Ms, Vec<Vec<u8>>)> {
     Some((f64::from_be_bytes(*now) as Ms, values))
 }
 
-/// A unit as the scripts take it: the n-th key of the member is its person's bucket, and its validity ends at `end`.
-pub fn unit_args(list: Args, key: usize, unit: &OrderUnit, end: Ms) -> Args {
-    let cell = keys::cell(unit.c, unit.round, unit.channel, unit.pack);
-    list.list(|args| {
-        let args = args.int(key as i64).int(unit.c).bytes(unit.f).int(unit.p).int(unit.u).int(unit.discount.0);
-        args.int(unit.round).int(unit.channel).int(unit.pack).int(end).bytes(cell)
-    })
-}
-
-/// The record of a new order, held or redeemed at once: what stands before the instant of its effect, which the script knows, and what
-/// stands after it.
-pub fn around_instant(order: &Order) -> [Vec<u8>; 2] {
-    let mut head = Args::with_capacity(48);
-    rmp::encode::write_array_len(&mut head.bytes, ORDER_PARTS).expect("writing to memory cannot fail");
-    let head = head.int(1).int(order.state as i64).int(order.attempt).bytes(order.fingerprint);
-    let head = head.int(order.amount.0).int(order.merchant_discount.0).int(order.discount.0);
-    let units = |list: Args| {
-        order.units.iter().fold(list, |list, unit| {
-            list.list(|args| {
-                let args = args.int(unit.c).bytes(unit.f).int(unit.p).int(unit.u).int(unit.discount.0);
-                args.int(unit.round).int(unit.channel).int(unit.pack).int(unit.received_s)
-            })
-        })
-    };
-    let extra = |list: Args| {
-        let receipt = &order.receipt;
-        let list = list.bytes(&receipt.store).bytes(&receipt.terminal);
-        let told = !(receipt.cashier.is_empty() && receipt.receipt_no.is_empty());
-        if order.captured() && receipt.merchant_id.is_empty() && !told {
-            return list;
-        }
-        let list = list.bytes(&receipt.category).bytes(receipt.merchant);
-        if receipt.merchant_id.is_empty() && !told {
-            return list;
-        }
-        let list = list.bytes(&receipt.key_terminal).bytes(&receipt.merchant_id);
-        if told { list.bytes(&receipt.cashier).bytes(&receipt.receipt_no) } else { list }
-    };
-    let tail = Args::with_capacity(96).int(0).int(order.hold_seconds).list(units).list(|none| none).list(extra);
-    [head.bytes, tail.bytes]
-}
-
-/// Parts of an order's record.
-const ORDER_PARTS: u32 = 13;
-
 pub(super) fn directory_entry(mut bytes: &[u8]) -> Option<DirectoryEntry> {
     let value = rmpv::decode::read_value(&mut bytes).ok()?;
     let reversed = (number(part(&value, 0)) == 2).then(|| Reversal {
         at: number(part(&value, 5)),
         was: Was::named(part(&value, 6).as_str().unwrap_or_default()),
     });
-    Some(DirectoryEntry { attempt: number(part(&value, 1)) as u32, shard: number(part(&value, 2)) as u8, reversed })
-}
-
-fn order(mut bytes: &[u8]) -> Option<Order> {
-    let value = rmpv::decode::read_value(&mut bytes).ok()?;
-    let state = OrderState::of(number(part(&value, 1)))?;
-    let t0 = number(part(&value, 7));
-    let list = |index: usize| part(&value, index).as_array().map(Vec::as_slice).unwrap_or_default();
-    let extra = part(&value, 12);
-    let reversal = (state == OrderState::Reversed).then(|| Reversal {
-        was: Was::named(part(extra, 0).as_str().unwrap_or_default()),
-        at: t0 + number(part(extra, 1)),
-    });
-    let receipt = match state {
-        OrderState::Reversed => Receipt {
-            store: text(part(extra, 2)),
-            terminal: text(part(extra, 3)),
-            cashier: text(part(extra, 4)),
-            receipt_no: text(part(extra, 5)),
-            ..Receipt::default()
-        },
-        _ => Receipt {
-            store: text(part(extra, 0)),
-            terminal: text(part(extra, 1)),
-            category: text(part(extra, 2)),
-            merchant: raw(part(extra, 3)).try_into().unwrap_or_default(),
-            key_terminal: text(part(extra, 4)),
-            merchant_id: text(part(extra, 5)),
-            cashier: text(part(extra, 6)),
-            receipt_no: text(part(extra, 7)),
-        },
-    };
-    Some(Order {
-        state,
-        attempt: number(part(&value, 2)) as u32,
-        fingerprint: raw(part(&value, 3)).try_into().unwrap_or_default(),
-        amount: Fen(number(part(&value, 4))),
-        merchant_discount: Fen(number(part(&value, 5))),
-        discount: Fen(number(part(&value, 6))),
-        t0,
-        t1: t0 + number(part(&value, 8)),
-        hold_seconds: number(part(&value, 9)),
-        units: list(10).iter().map(unit).collect(),
-        refunds: list(11).iter().map(|refund| refunded(refund, t0)).collect(),
-        receipt,
-        reversal,
-    })
-}
-
-fn unit(value: &Value) -> OrderUnit {
-    OrderUnit {
-        c: number(part(value, 0)) as u16,
-        f: raw(part(value, 1)).try_into().unwrap_or_default(),
-        p: number(part(value, 2)) as u8,
-        u: number(part(value, 3)) as u8,
-        discount: Fen(number(part(value, 4))),
-        round: number(part(value, 5)) as u8,
-        channel: number(part(value, 6)) as u8,
-        pack: number(part(value, 7)) as u8,
-        received_s: number(part(value, 8)),
-    }
-}
-
-fn refunded(value: &Value, t0: Ms) -> Refunded {
-    Refunded {
-        refund_id: text(part(value, 0)),
-        amount: Fen(number(part(value, 1))),
-        share: Fen(number(part(value, 2))),
-        at: t0 + number(part(value, 3)),
-        restored: number(part(value, 4)) as u64,
-    }
-}
-
-fn part(value: &Value, index: usize) -> &Value {
-    value.as_array().and_then(|parts| parts.get(index)).unwrap_or(&Value::Nil)
-}
-
-fn text(value: &Value) -> String {
-    String::from_utf8_lossy(raw(value)).into_owned()
-}
-
-fn number(value: &Value) -> i64 {
-    match value {
-        Value::F64(n) => *n as i64,
-        other => other.as_i64().unwrap_or_default(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_order_reads_as_it_was_written_around_its_instant() {
-        let unit = OrderUnit {
-            c: 7,
-            f: [200; 9],
-            p: 1,
-            u: 3,
-            discount: Fen(2_000),
-            round: 2,
-            channel: 1,
-            pack: 4,
-            received_s: 1_595_584_800,
-        };
-        let settled = Receipt { store: "s".into(), terminal: "t".into(), ..Receipt::default() };
-        let held = Receipt { category: "catering".into(), merchant: [9; 6], ..settled.clone() };
-        let kept = Receipt { key_terminal: "k".into(), merchant_id: "m1".into(), ..held.clone() };
-        for (state, hold_seconds, receipt) in [
-            (OrderState::Redeemed, 0, settled.clone()),
-            (OrderState::Held, 900, held),
-            (OrderState::Redeemed, 0, kept.clone()),
-            (OrderState::Held, 120, kept.clone()),
-            (OrderState::Redeemed, 0, Receipt { receipt_no: "9".into(), ..settled }),
-            (OrderState::Held, 120, Receipt { cashier: "王".into(), receipt_no: "9".into(), ..kept }),
-        ] {
-            let order = Order {
-                state,
-                attempt: 2,
-                fingerprint: [255; 8],
-                amount: Fen(11_800),
-                merchant_discount: Fen(800),
-                discount: Fen(4_000),
-                t0: 1_595_671_200_123,
-                t1: 1_595_671_200_123,
-                hold_seconds,
-                units: vec![unit, OrderUnit { u: 4, ..unit }],
-                refunds: Vec::new(),
-                receipt,
-                reversal: None,
-            };
-            let [head, tail] = around_instant(&order);
-            let record = [head, Args::default().int(order.t0).bytes, tail].concat();
-            assert_eq!(StoredOrder::decode(&record).map(|stored| stored.order), Ok(order));
-        }
-    }
+    let quotas = part(&value, if reversed.is_some() { 7 } else { 6 }).is_array();
+    let (attempt, shard) = (number(part(&value, 1)) as u32, number(part(&value, 2)) as u8);
+    Some(DirectoryEntry { attempt, shard, reversed, quotas })
 }

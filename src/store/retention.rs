@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::keys::{self, Slot};
-use super::orders::{DirectoryEntry, StoredOrder};
+use super::order::StoredOrder;
+use super::orders::DirectoryEntry;
 use super::script::{self, Args, Member};
 use super::{Store, StoreError, orders};
 use crate::domain::order::OrderKey;

@@ -8,7 +8,7 @@ use rmpv::Value;
 use super::StoreError;
 use crate::domain::time::{Ms, SECOND};
 
-/// One state transition; its text is `lib.lua`, what it shares with others (`record.lua`, `order.lua`, `reservation.lua`), and its own file.
+/// One state transition; its text is `lib.lua`, what it shares with others (`record.lua`, `reservation.lua`), and its own file.
 #[derive(Debug)]
 pub struct Script {
     pub name: &'static str,
@@ -53,20 +53,17 @@ scripts! {
     MONEY_CARRY "money_carry",
     MONEY_EXPIRE "money_expire",
     ORDER_CAP "order_cap",
-    ORDER_CANCEL "order_cancel" after "record" "order",
-    ORDER_CLOSE "order_close" after "record" "order",
-    ORDER_CONFIRM "order_confirm" after "record" "order",
-    ORDER_EXPIRE "order_expire" after "record" "order",
+    ORDER_CHANGE "order_change",
+    ORDER_CLOSE "order_close",
     ORDER_FORGET "order_forget",
     ORDER_OPEN "order_open",
-    ORDER_REDEEM "order_redeem",
-    ORDER_REFUND "order_refund" after "record" "order",
     ORDER_RELEASE "order_release",
     ORDER_REPLAN "order_replan",
     ORDER_REVERSE "order_reverse",
-    ORDER_UNDO "order_undo" after "record" "order",
     PACK_ISSUE "pack_issue" after "record",
     PAY_CODE_PUT "pay_code_put",
+    QUOTA_GIVE "quota_give",
+    QUOTA_TAKE "quota_take",
     RESERVATION_ADD "reservation_add" after "record" "reservation" "reservation_enter",
     RESERVATION_REMOVE "reservation_remove" after "record" "reservation",
     SERIAL_TAKE "serial_take",

@@ -32,6 +32,8 @@ pub struct Terms {
     pub person_day: Option<i64>,
     /// Vouchers of everybody at one merchant on one day.
     pub merchant_day: Option<i64>,
+    /// Fen of everybody at all merchants on one day.
+    pub all_day: Option<i64>,
     /// 60-20 is for eating in.
     pub sixty_dines_in: bool,
 }
@@ -39,11 +41,25 @@ pub struct Terms {
 impl Terms {
     /// Chengdu 2020.
     pub fn simple() -> Terms {
-        Terms { most: 1, person_merchant_day: 2, person_day: None, merchant_day: None, sixty_dines_in: false }
+        Terms {
+            most: 1,
+            person_merchant_day: 2,
+            person_day: None,
+            merchant_day: None,
+            all_day: None,
+            sixty_dines_in: false,
+        }
     }
 
     pub fn rich() -> Terms {
-        Terms { most: 3, person_merchant_day: 4, person_day: Some(6000), merchant_day: Some(12), sixty_dines_in: true }
+        Terms {
+            most: 3,
+            person_merchant_day: 4,
+            person_day: Some(6000),
+            merchant_day: Some(12),
+            all_day: Some(24_000),
+            sixty_dines_in: true,
+        }
     }
 }
 

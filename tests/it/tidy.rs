@@ -13,7 +13,7 @@ const FILE_BYTES: u64 = 512 * 1024;
 
 /// Refusals that a script gives to the node itself: the engine acts on them and nobody sees them.
 const TO_THE_NODE: &[&str] =
-    &["attempt_void", "empty", "excluded", "hold_runs", "intent_void", "max_packs", "pay_code_taken", "plan_stale"];
+    &["attempt_void", "empty", "excluded", "intent_void", "max_packs", "pay_code_taken", "plan_stale"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -26,12 +26,46 @@ pub fn check(campaign: &Campaign) -> Findings {
     }
     check_defaults(&mut found, campaign, &zone);
     check_limits(&mut found, &campaign.limits, "/limits");
+    check_contacts(&mut found, campaign);
     check_money(&mut found, campaign);
     check_enrolment(&mut found, &campaign.merchant_enrolment, &zone);
     check_use_of_packs(&mut found, campaign);
     keep_first(&mut found.faults);
     keep_first(&mut found.warnings);
     found
+}
+
+/// A phone, device or account is known where the reservation asks for it. Where a limit counts by one and nobody names it, anybody would
+/// pass, or everybody be one.
+fn check_contacts(found: &mut Findings, campaign: &Campaign) {
+    let all =
+        campaign.limits.iter().enumerate().map(|(i, limit)| (format!("/limits/{i}"), limit, &campaign.rounds[..]));
+    let own = campaign.rounds.iter().enumerate().flat_map(|(r, round)| {
+        let one = std::slice::from_ref(round);
+        round.limits.iter().enumerate().map(move |(i, limit)| (format!("/rounds/{r}/limits/{i}"), limit, one))
+    });
+    for (at, limit, rounds) in all.chain(own).filter(|(_, limit, _)| limit.period != Period::Payment) {
+        let keys = limit.entities.iter().filter_map(|entity| match entity {
+            LimitEntity::Phone => Some(IdentityKey::Phone),
+            LimitEntity::Device => Some(IdentityKey::Device),
+            LimitEntity::Account => Some(IdentityKey::Account),
+            _ => None,
+        });
+        for (key, round) in keys.flat_map(|key| rounds.iter().map(move |round| (key, round))) {
+            let reservation = campaign.reservation_of(round);
+            let asked = reservation.map(|terms| terms.identity_keys.contains(&key));
+            // Nobody reserves in a round without a reservation.
+            if !asked.unwrap_or(limit.action == LimitAction::Reserve) {
+                let (round_id, key) = (&round.round_id, key.as_str());
+                found.fault(
+                    format!("{at}/entities"),
+                    "identity_key_not_asked_for",
+                    format!("轮次 {round_id} 的预约不登记 {key}，无法按其限制：请在 identity_keys 中加入 {key}，或把限制写在有登记的轮次里。"),
+                    format!("Nobody names a {key} in round {round_id}, so it cannot be counted: ask for it in identity_keys, or put the limit into the rounds that do."),
+                );
+            }
+        }
+    }
 }
 
 /// Terms shared by many rounds are judged in each of them; one place and reason is reported once.

@@ -5,7 +5,6 @@
 use super::findings::Fault;
 use super::schema::*;
 use crate::domain::claim_limit;
-use crate::domain::limit::{Keeper, keeper};
 
 struct Missing(Vec<Fault>);
 
@@ -75,13 +74,5 @@ fn one_limit(row: &mut Missing, limit: &Limit, at: &str) {
         let personal = claim_limit::is_personal(limit);
         let what = "limits on reserving and claiming by other than person, alone or with channel and pack";
         row.unless(personal, format!("{at}/entities"), what);
-        return;
     }
-    if limit.action == LimitAction::Refund {
-        let of_person = keeper(limit) == Some(Keeper::Person);
-        row.unless(of_person, format!("{at}/entities"), "limits on refunds that name no person, or a payment");
-        return;
-    }
-    let kept = keeper(limit).is_some();
-    row.unless(kept, format!("{at}/entities"), "limits on redeeming that name no person, merchant, store or terminal");
 }

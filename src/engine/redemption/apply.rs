@@ -1,130 +1,90 @@
 //! Applying a plan on the payer's shard: the order that it makes, and what becomes of the records that it was made of.
 
+use super::draft::Draft;
 use super::limits::{keeps_place, place_of};
-use super::plan::{PersonAt, Planned, shown_terminal};
+use super::plan::{Planned, shown_terminal};
 use super::redeem::Call;
-use super::seen::{Seen, StoredRecord};
-use crate::domain::limit::{Keeper, Place, facts_of_voucher};
+use super::seen::Seen;
+use crate::domain::limit::Place;
 use crate::domain::money::Fen;
-use crate::domain::order::{Order, OrderKey, OrderState, OrderUnit, Receipt};
-use crate::domain::time::Ms;
-use crate::domain::voucher::{UnitByte, UnitState};
-use crate::engine::view::CampaignView;
+use crate::domain::order::{Order, OrderState, OrderUnit, Receipt};
+use crate::domain::voucher::UnitState;
 use crate::engine::{Engine, Failure};
 use crate::store::bought;
+use crate::store::change::{Account, Changed, Tally};
 use crate::store::ledger::{Bytes, Line};
-use crate::store::record::{Hold, PersonRecord, Usage, WITH_THE_CALL};
-use crate::store::redemption::{RecordChange, Redemption};
-use crate::store::{Reply, StoreError, keys::Slot, script};
+use crate::store::order::taking_effect;
+use crate::store::record::WITH_THE_CALL;
+
+/// What the shard says of a plan.
+pub(super) enum Applied {
+    Order(Box<Order>),
+    /// There is an order already; its record, or nothing if it has gone meanwhile.
+    Another(Vec<u8>),
+    Stale,
+}
 
 impl Engine {
-    /// What the shard says, and the order as it stands there if it says `ok`, but for its instant.
     pub(super) async fn apply(
         &self,
         call: &Call<'_>,
         attempt: u32,
         (plan, seen): &(Planned, Seen),
-    ) -> Result<(Reply, Order), Failure> {
+    ) -> Result<Applied, Failure> {
+        // Where lapsed holds were ended first, the order was read again after it was looked at.
+        if let Some(stored) = &seen.order
+            && (stored.order.state != OrderState::Void || stored.order.attempt >= attempt)
+        {
+            return Ok(Applied::Another(stored.bytes.clone()));
+        }
         let payer = call.payer;
         let place = place_of(call.till, call.ask);
         let order = order_of(call, attempt, plan, &place);
-        let ends = order.units.iter().map(|unit| end_of(call, unit)).collect::<Result<Vec<Ms>, _>>()?;
-        let code = payer.code.as_ref().zip(seen.code.as_ref());
-        let code_ends = code.map(|(_, record)| record.expires + self.settings.pay_code_step);
-        let people = payer.people.iter().zip(&seen.records);
-        let taken: Vec<(&PersonAt, &StoredRecord)> = people
-            .filter_map(|(person, record)| Some((person, record.as_ref()?)))
-            .filter(|(person, _)| order.units.iter().any(|unit| unit.c == person.view.number))
-            .collect();
-        let change =
-            |(person, record): &(&PersonAt, &StoredRecord)| change_of(call, &order, person, record, &place, seen.now);
-        let records = taken.iter().map(change).collect::<Result<_, _>>()?;
-        let lines: Vec<Line> = order.units.iter().map(|unit| line_of(call, &order, unit)).collect();
-        let valid_until = ends.iter().copied().chain(code_ends).min().unwrap_or_default();
-        let redemption = Redemption {
-            shard: payer.shard,
-            key: &call.key,
-            order: &order,
-            valid_until,
-            records,
-            code,
-            lines: &lines,
-            bought: plan.bought.as_ref().map(bought::encode),
-        };
-        let member = redemption.member(&ends);
-        let member = taken.iter().fold(member, |member, (at, _)| member.view(at.view.number, at.view.rev));
-        let reply = self.store.call(&script::ORDER_REDEEM, &Slot::Shard(payer.shard), member).await?;
-        Ok((reply, order))
-    }
-}
-
-/// The end of a voucher's validity.
-fn end_of(call: &Call<'_>, unit: &OrderUnit) -> Result<Ms, StoreError> {
-    let view = call.payer.view_of(unit.c);
-    let received = unit.received_s * 1_000;
-    let window = view
-        .and_then(|view| view.campaign.unit_window(usize::from(unit.round), usize::from(unit.pack), unit.u, received));
-    window.map(|window| window.end).ok_or_else(|| StoreError::Broken("a unit has no window".into()))
-}
-
-/// A record with the order's vouchers taken and its uses of limits counted. The plan was made within the limits; what passes one here
-/// is told as they would be.
-fn change_of(
-    call: &Call<'_>,
-    order: &Order,
-    person: &PersonAt,
-    record: &StoredRecord,
-    place: &Place,
-    now: Ms,
-) -> Result<RecordChange, Failure> {
-    let mut becomes = record.person.clone();
-    for unit in order.units.iter().filter(|unit| unit.c == person.view.number) {
-        take(&mut becomes, unit, &call.key, order.captured());
-        count_uses(&mut becomes, &person.view, unit, place, now)?;
-    }
-    Ok(RecordChange {
-        bucket_key: person.bucket_key.clone(),
-        field: person.field,
-        seen: record.bytes.clone(),
-        becomes: becomes.pieces(),
-    })
-}
-
-fn take(record: &mut PersonRecord, unit: &OrderUnit, key: &OrderKey, captured: bool) {
-    let Some(pack) = record.packs.get_mut(usize::from(unit.p)) else { return };
-    let state = if captured { UnitState::Used } else { UnitState::Held };
-    UnitByte::of(&pack.units, unit.u).into_state(state).put(&mut pack.units, unit.u);
-    record.holds.retain(|hold| (hold.pack, hold.unit) != (unit.p, unit.u));
-    if !captured {
-        record.holds.push(Hold { pack: unit.p, unit: unit.u, until: WITH_THE_CALL, order: key.to_vec() });
-    }
-}
-
-/// Older periods of a counted limit leave the record: it stays small.
-fn count_uses(
-    record: &mut PersonRecord,
-    view: &CampaignView,
-    unit: &OrderUnit,
-    place: &Place,
-    now: Ms,
-) -> Result<(), Failure> {
-    let of_person = facts_of_voucher(&view.campaign, &view.zone, (unit.of_pack(), unit.u), place, now);
-    for mut fact in of_person.into_iter().filter(|fact| fact.keeper == Keeper::Person) {
-        let same = |used: &Usage| (used.limit, used.period) == (fact.number, fact.period) && used.entity == fact.entity;
-        let known = record.usage.iter().find(|used| same(used));
-        (fact.count, fact.amount) = known.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();
-        if !fact.admits(1, unit.discount) {
-            return Err(fact.reached().into());
+        let mut draft = Draft::new(&payer.people, &seen.records, seen.now);
+        for unit in &order.units {
+            take(&mut draft, call, &order, unit)?;
+            // The plan was made within the limits; what passes one here is told as they would be.
+            if let Some(limit) = draft.count(unit, &place, seen.now)? {
+                return Err(limit.reached().into());
+            }
         }
-        record.usage.retain(|used| !same(used) && (used.limit != fact.number || used.period >= fact.period));
-        record.usage.push(Usage {
-            limit: fact.number,
-            entity: fact.entity.to_vec(),
-            period: fact.period,
-            count: fact.count + 1,
-            amount: (fact.amount + unit.discount).0,
-        });
+        let code = payer.code.as_ref().zip(seen.code.as_ref());
+        if let Some((_, record)) = code {
+            draft.is_before(record.expires + self.settings.pay_code_step);
+        }
+        let before = seen.order.as_ref().map(|stored| stored.bytes.as_slice()).unwrap_or_default();
+        let mut change = draft.change(payer.shard, &call.key, before, &order);
+        if let Some((code, record)) = code {
+            change.pays(code, record, &call.key);
+        }
+        if let Some(bought) = &plan.bought {
+            change.bought(&call.key, None, bought::encode(bought));
+        }
+        if !order.captured() {
+            change.hold_begins(&call.key, order.hold_seconds);
+        }
+        Ok(match self.store.change_order(change).await? {
+            Changed::At(now) => Applied::Order(Box::new(taking_effect(order, now))),
+            Changed::Order(raw) => Applied::Another(raw),
+            Changed::Stale => Applied::Stale,
+        })
     }
+}
+
+/// A voucher is used or held from now on, which must be before its end.
+fn take(draft: &mut Draft<'_>, call: &Call<'_>, order: &Order, unit: &OrderUnit) -> Result<(), Failure> {
+    let (end, discount) = (draft.end(unit)?, unit.discount);
+    draft.is_before(end);
+    let mut accounts = [(Account::Outstanding, Fen::ZERO - discount), (Account::Held, discount)];
+    if order.captured() {
+        accounts[1].0 = Account::Redeemed;
+        draft.put_state(unit, UnitState::Used)?;
+        draft.money(unit, &accounts, &[(Tally::Redemptions, 1), (Tally::Given, discount.0)])?;
+    } else {
+        draft.hold(unit, &call.key)?;
+        draft.money(unit, &accounts, &[])?;
+    }
+    draft.line(line_of(call, order, unit));
     Ok(())
 }
 
@@ -177,8 +137,8 @@ fn order_of(call: &Call<'_>, attempt: u32, plan: &Planned, place: &Place) -> Ord
         amount: ask.amount,
         merchant_discount: ask.merchant_discount,
         discount: plan.units.iter().map(|unit| unit.discount).sum(),
-        t0: 0,
-        t1: 0,
+        t0: WITH_THE_CALL,
+        t1: WITH_THE_CALL,
         hold_seconds,
         units: plan.units.clone(),
         refunds: Vec::new(),

@@ -1,17 +1,28 @@
-//! How a hold ends at the till: confirm after the payment, cancel without one.
+//! How a hold ends at the till: confirm after the payment, cancel without one; and how an attempt ends that has had no effect.
 
+use super::draft::{Draft, Released};
+use super::found::Found;
 use super::limits::{Capped, caps_of, place_of_order};
-use super::moves::Moves;
-use super::plan::till_args;
+use super::plan::shown_terminal;
 use super::redeem::refused;
 use super::{Answered, OrderView, TRIES, Till, contended};
+use crate::domain::limit::Keeper;
 use crate::domain::money::Fen;
-use crate::domain::order::{LATE_CONFIRM, Order, OrderKey, OrderState, hold_id, limit_entity, order_key};
+use crate::domain::order::{
+    LATE_CONFIRM, LimitEntityKey, Order, OrderKey, OrderState, OrderUnit, Receipt, hold_id, limit_entity, order_key,
+};
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::time::expiry_hour;
+use crate::domain::voucher::UnitState;
 use crate::engine::{Engine, Failure};
-use crate::store::keys::Slot;
-use crate::store::orders::StoredOrder;
-use crate::store::script;
+use crate::store::change::{Account, Tally};
+use crate::store::keys::{self, Slot};
+use crate::store::ledger::{Bytes, Line};
+use crate::store::order::StoredOrder;
+use crate::store::orders::NO_SHARD;
+use crate::store::record::WITH_THE_CALL;
+use crate::store::script::{self, Member, bytes};
+use crate::store::{StoreError, int};
 
 type Answer = Answered<OrderView>;
 
@@ -21,8 +32,8 @@ impl Engine {
         let key = order_key(&till.merchant_id, order_id);
         self.with_view(|| async move {
             for _ in 0..TRIES {
-                let (shard, stored) = self.found(till, &key).await?;
-                let order = &stored.order;
+                let found = self.found(till, &key).await?;
+                let (shard, order) = (found.shard, &found.stored.order);
                 if order.state == OrderState::Redeemed && order.captured() {
                     return Err(Code::OrderAlreadyRedeemed.into());
                 }
@@ -32,7 +43,7 @@ impl Engine {
                 if let Some(answer) = self.confirmable(till, order_id, shard, order, paid_amount)? {
                     return Ok(answer);
                 }
-                if let Some(order) = self.confirm_stored(till, order_id, &key, shard, &stored).await? {
+                if let Some(order) = self.confirm_found(till, order_id, &key, &found).await? {
                     let value = self.order_view(&till.merchant_id, order_id, shard, order)?;
                     return Ok(Answered { value, replayed: false });
                 }
@@ -68,82 +79,241 @@ impl Engine {
         }
     }
 
-    /// `None` when the order has changed meanwhile.
-    async fn confirm_stored(
+    /// `None` when something has changed meanwhile.
+    async fn confirm_found(
         &self,
         till: &Till,
         order_id: &str,
         key: &OrderKey,
-        shard: u8,
-        stored: &StoredOrder,
+        found: &Found,
     ) -> Result<Option<Order>, Failure> {
-        let order = &stored.order;
-        let named = till_args(till, order_id, order.attempt, &order.receipt);
+        let order = &found.stored.order;
         self.cap_again(till, key, order).await?;
-        let moves = Moves::of_order(&self.view(), shard, key, order, limit_entity(&till.merchant_id))?;
-        let member = moves.into_member(key, &stored.bytes, |args| args.int(LATE_CONFIRM).list(named));
-        let reply = self.store.call(&script::ORDER_CONFIRM, &Slot::Shard(shard), member).await?;
-        match reply.refused() {
-            Some(code) => Err(refused(code)),
-            None if reply.is("ok") => Ok(Some(StoredOrder::decode(reply.bytes(0))?.order)),
-            None => {
-                let now = StoredOrder::decode(reply.bytes(0))?.order;
-                if matches!(now.state, OrderState::Cancelled | OrderState::Reversed) {
-                    self.release_ended(&till.merchant_id, key, &now, None).await?;
-                }
-                Ok(None)
-            }
+        let mut draft = found.draft();
+        if !draft.is_before(order.until() + LATE_CONFIRM) {
+            return Err(Code::HoldExpired.into());
         }
+        match order.state {
+            OrderState::Held => redeem_held(&mut draft, order)?,
+            _ => self.redeem_late(&mut draft, found.shard, order, limit_entity(&till.merchant_id)).await?,
+        }
+        for unit in &order.units {
+            draft.line(line_of(till, order_id, order, unit));
+        }
+        let confirmed = confirmed(order);
+        let mut change = found.change(draft, key, &confirmed);
+        change.hold_ends(key);
+        let confirmed = self.put_order(change, confirmed).await?;
+        if confirmed.is_none() && order.state == OrderState::Expired {
+            self.release_if_over(till, key, found.shard).await?;
+        }
+        Ok(confirmed)
     }
 
-    /// A late confirm takes the merchant's caps once more: they were given back when the hold ran out. If its vouchers turn out to be
+    /// A late confirm takes the merchant's caps and the quotas once more: they were given back when the hold ran out. If its vouchers turn out to be
     /// taken, they stay until the order is cancelled or reversed, for another confirm of it may be on its way.
     async fn cap_again(&self, till: &Till, key: &OrderKey, order: &Order) -> Result<(), Failure> {
         if order.state != OrderState::Expired {
             return Ok(());
         }
         let place = place_of_order(order, limit_entity(&till.merchant_id));
-        let caps = caps_of(&self.view(), &till.merchant_id, &order.units, &place, order.t0);
-        if caps.is_empty() {
+        let of = |keeper| caps_of(keeper, &self.view(), &till.merchant_id, &order.units, &place, order.t0);
+        let (caps, quotas) = (of(Keeper::Merchant), of(Keeper::Quota));
+        if caps.is_empty() && quotas.is_empty() {
             return Ok(());
         }
-        match self.take_caps(&till.merchant_id, key, order.attempt, &caps, true).await? {
+        match self.take_caps(&till.merchant_id, key, order.attempt, (&caps, &quotas), true).await? {
             Capped::Held => Ok(()),
             Capped::Full | Capped::Void => Err(Code::HoldExpired.into()),
         }
     }
 
-    /// The customer does not pay after all: the vouchers go back.
+    /// What a late confirm took of the caps when somebody else has ended the order for good meanwhile.
+    async fn release_if_over(&self, till: &Till, key: &OrderKey, shard: u8) -> Result<(), Failure> {
+        let stored = self.store.order(shard, key).await?;
+        if let Some(stored) = stored
+            && matches!(stored.order.state, OrderState::Cancelled | OrderState::Reversed)
+        {
+            self.release_ended(&till.merchant_id, key, &stored.order, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the vouchers of a hold that has run out again, if they are free and within their limits. Their validity was judged at the hold.
+    async fn redeem_late(
+        &self,
+        draft: &mut Draft<'_>,
+        shard: u8,
+        order: &Order,
+        merchant: LimitEntityKey,
+    ) -> Result<(), Failure> {
+        if !draft.are(&order.units, UnitState::Available)? {
+            return Err(Code::HoldExpired.into());
+        }
+        let place = place_of_order(order, merchant);
+        for unit in &order.units {
+            if draft.count(unit, &place, order.t0)?.is_some() {
+                return Err(Code::HoldExpired.into());
+            }
+        }
+        for (unit, expired) in order.units.iter().zip(self.lapsed_to(draft, shard, order).await?) {
+            draft.put_state(unit, UnitState::Used)?;
+            if expired {
+                unexpire(draft, unit)?;
+            }
+            redeemed(draft, unit, Account::Outstanding)?;
+        }
+        Ok(())
+    }
+
+    /// Whether each voucher's money has gone to expired since the hold ran out, for the voucher has ended meanwhile. What was handed on from
+    /// there may be in other packs by now: then it is too late. The change holds only while as much is where it was found.
+    async fn lapsed_to(&self, draft: &mut Draft<'_>, shard: u8, order: &Order) -> Result<Vec<bool>, Failure> {
+        let mut wanted: Vec<(String, Fen)> = Vec::new();
+        let mut names = Vec::with_capacity(2 * order.units.len());
+        for unit in &order.units {
+            let end = draft.end(unit)?;
+            names.push(Account::Outstanding.counter(unit, end));
+            names.push(Account::Expired.counter(unit, end));
+        }
+        let left = self.store.counters(shard, &names).await?;
+        let mut take = |at: usize, fen: Fen| {
+            let known = match wanted.iter().position(|(name, _)| *name == names[at]) {
+                Some(known) => known,
+                None => {
+                    wanted.push((names[at].clone(), Fen::ZERO));
+                    wanted.len() - 1
+                }
+            };
+            let fits = wanted[known].1 + fen <= left[at];
+            if fits {
+                wanted[known].1 = wanted[known].1 + fen;
+            }
+            fits.then_some(wanted[known].1)
+        };
+        let mut expired = Vec::with_capacity(order.units.len());
+        for (index, unit) in order.units.iter().enumerate() {
+            if let Some(sum) = take(2 * index, unit.discount) {
+                draft.require(unit, Account::Outstanding, sum)?;
+                expired.push(false);
+            } else if let Some(sum) = take(2 * index + 1, unit.discount) {
+                draft.require(unit, Account::Expired, sum)?;
+                expired.push(true);
+            } else {
+                return Err(Code::HoldExpired.into());
+            }
+        }
+        Ok(expired)
+    }
+
+    /// The customer does not pay after all: the vouchers go back. A hold that has run out only loses its chance of a late confirm.
     pub async fn cancel(&self, till: &Till, order_id: &str) -> Result<Answer, Refusal> {
         let key = order_key(&till.merchant_id, order_id);
         self.with_view(|| async move {
             for _ in 0..TRIES {
-                let (shard, stored) = self.found(till, &key).await?;
-                if stored.order.state == OrderState::Redeemed {
-                    return Err(Code::OrderAlreadyRedeemed.into());
-                }
-                if stored.order.state == OrderState::Cancelled {
-                    self.release_ended(&till.merchant_id, &key, &stored.order, None).await?;
-                    let value = self.order_view(&till.merchant_id, order_id, shard, stored.order)?;
-                    return Ok(Answered { value, replayed: true });
-                }
-                let moves = Moves::of_order(&self.view(), shard, &key, &stored.order, limit_entity(&till.merchant_id))?;
-                let member = moves.into_member(&key, &stored.bytes, |args| args);
-                let reply = self.store.call(&script::ORDER_CANCEL, &Slot::Shard(shard), member).await?;
-                if let Some(code) = reply.refused() {
-                    return Err(refused(code));
-                }
-                if reply.is("ok") {
-                    let order = StoredOrder::decode(reply.bytes(0))?.order;
-                    self.release_ended(&till.merchant_id, &key, &stored.order, None).await?;
-                    return Ok(Answered {
-                        value: self.order_view(&till.merchant_id, order_id, shard, order)?,
-                        replayed: false,
-                    });
+                let found = self.found(till, &key).await?;
+                let (shard, order) = (found.shard, &found.stored.order);
+                let (ended, replayed) = match order.state {
+                    OrderState::Redeemed => return Err(Code::OrderAlreadyRedeemed.into()),
+                    OrderState::Cancelled => (Some(order.clone()), true),
+                    _ => (self.cancel_found(&key, &found, limit_entity(&till.merchant_id)).await?, false),
+                };
+                if let Some(ended) = ended {
+                    self.release_ended(&till.merchant_id, &key, order, None).await?;
+                    let value = self.order_view(&till.merchant_id, order_id, shard, ended)?;
+                    return Ok(Answered { value, replayed });
                 }
             }
             Err(contended().into())
         })
         .await
+    }
+
+    /// `None` when something has changed meanwhile.
+    pub(super) async fn cancel_found(
+        &self,
+        key: &OrderKey,
+        found: &Found,
+        merchant: LimitEntityKey,
+    ) -> Result<Option<Order>, Failure> {
+        let order = &found.stored.order;
+        let mut draft = found.draft();
+        if order.state == OrderState::Held {
+            draft.release(key, order, &place_of_order(order, merchant), Released::Cancel)?;
+        }
+        let cancelled = Order { state: OrderState::Cancelled, t1: WITH_THE_CALL, ..order.clone() };
+        let mut change = found.change(draft, key, &cancelled);
+        change.hold_ends(key);
+        Ok(self.put_order(change, cancelled).await?)
+    }
+
+    /// Makes an attempt void, unless it has had its effect: then that is the answer.
+    pub(super) async fn close(
+        &self,
+        till: &Till,
+        key: &OrderKey,
+        attempt: u32,
+        shard: u8,
+    ) -> Result<Option<StoredOrder>, Failure> {
+        if shard == NO_SHARD || shard >= self.store.shards() {
+            return Err(StoreError::Broken(format!("an order of {} is on shard {shard}", till.merchant_id)).into());
+        }
+        let member = Member::new(vec![keys::order_bucket(shard, key)], vec![bytes(key), int(attempt)]);
+        let reply = self.store.call(&script::ORDER_CLOSE, &Slot::Shard(shard), member).await?;
+        match reply.refused() {
+            Some(code) => Err(refused(code)),
+            None if reply.is("replay") => Ok(Some(StoredOrder::decode(reply.bytes(0))?)),
+            None => Ok(None),
+        }
+    }
+}
+
+fn redeem_held(draft: &mut Draft<'_>, order: &Order) -> Result<(), Failure> {
+    if !draft.are(&order.units, UnitState::Held)? {
+        return Err(Code::HoldExpired.into());
+    }
+    for unit in &order.units {
+        draft.put_state(unit, UnitState::Used)?;
+        redeemed(draft, unit, Account::Held)?;
+    }
+    Ok(())
+}
+
+fn redeemed(draft: &mut Draft<'_>, unit: &OrderUnit, from: Account) -> Result<(), Failure> {
+    let discount = unit.discount;
+    let accounts = [(from, Fen::ZERO - discount), (Account::Redeemed, discount)];
+    Ok(draft.money(unit, &accounts, &[(Tally::Redemptions, 1), (Tally::Given, discount.0)])?)
+}
+
+/// An expiry that did not happen for this voucher: the line of one, with its money going back.
+fn unexpire(draft: &mut Draft<'_>, unit: &OrderUnit) -> Result<(), Failure> {
+    draft.moves(unit, Account::Expired, Account::Outstanding)?;
+    let hour = expiry_hour(draft.end(unit)?);
+    let (c, round, channel, pack, amount) = (unit.c, unit.round, unit.channel, unit.pack, -unit.discount.0);
+    draft.line(Line::Expired { c, round, channel, pack, hour, amount });
+    Ok(())
+}
+
+/// What only the hold needed goes; an order of a campaign with limits by place keeps all of it.
+fn confirmed(order: &Order) -> Order {
+    let mut receipt = order.receipt.clone();
+    if receipt.merchant_id.is_empty() {
+        let Receipt { store, terminal, cashier, receipt_no, .. } = receipt;
+        receipt = Receipt { store, terminal, cashier, receipt_no, ..Receipt::default() };
+    }
+    Order { state: OrderState::Redeemed, t1: WITH_THE_CALL, receipt, ..order.clone() }
+}
+
+fn line_of(till: &Till, order_id: &str, order: &Order, unit: &OrderUnit) -> Line {
+    let (c, f, p, u, discount) = (unit.c, Bytes(unit.f), unit.p, unit.u, unit.discount.0);
+    let (merchant_id, order_id, attempt) = (till.merchant_id.clone(), order_id.to_owned(), order.attempt);
+    let receipt = &order.receipt;
+    let (store, category) = (receipt.store.clone(), receipt.category.clone());
+    let terminal = shown_terminal(till, &receipt.terminal).to_owned();
+    let amount = order.amount.0;
+    if order.state == OrderState::Held {
+        Line::Confirmed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, category }
+    } else {
+        Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, category }
     }
 }

@@ -1,32 +1,74 @@
-//! Limits on redeeming as the store counts them: a person's in the person's record, a merchant's as counters of its slot.
+//! Limits on redeeming as the store counts them: a person's in the person's record, a merchant's as counters of its slot, quotas on
+//! index slots (`quotas.rs`).
 
 use std::collections::HashMap;
 
 use super::plan::Planned;
-use super::redeem::{Call, refused};
+use super::quotas::named_quotas;
+use super::redeem::{Call, Opened, refused};
 use super::seen::Seen;
 use super::{Ask, Till};
 use crate::domain::campaign::schema::{LimitMax, VoucherKind};
-use crate::domain::limit::{Keeper, LimitFact, OfPack, Place, fact_of_kind, facts, needs_place};
+use crate::domain::limit::{Keeper, LimitFact, OfPack, Place, contacts, fact_of_kind, facts, needs_place};
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, Order, OrderKey, OrderUnit, limit_entity};
 use crate::domain::time::Ms;
-use crate::domain::voucher::PersonField;
 use crate::engine::view::{CampaignView, Snapshot};
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
 use crate::store::keys;
-use crate::store::record::{PersonRecord, Usage};
+use crate::store::record::{Pack, PersonRecord, Usage};
 use crate::store::script::{self, Args};
 
-/// What is used of each of a merchant's caps, by the name of its counter.
+/// What is used of each of a merchant's caps and of quotas, by the name of its counter.
 pub(super) type Caps = HashMap<String, i64>;
 
-/// A cap that an order takes: how much more of it, and how much there is at most.
+/// A cap or quota that an order takes: how much of it, and how much there is at most.
+#[derive(Clone, Debug)]
 pub(super) struct Cap {
     pub name: String,
     pub n: i64,
     pub most: i64,
+}
+
+/// What an attempt has taken so far, over all its plans.
+#[derive(Default)]
+pub(super) struct Held {
+    /// A copy of the attempt may have reached a store: from here on a refusal gives back what is held, so it closes the attempt first.
+    pub sent: bool,
+    /// Of the merchant's caps.
+    pub caps: Vec<(String, i64)>,
+    pub quotas: Vec<Cap>,
+}
+
+impl Held {
+    pub(super) fn of(opened: &Opened) -> Held {
+        Held { sent: !opened.fresh, caps: opened.held.clone(), quotas: Vec::new() }
+    }
+
+    /// Plans that follow one another hold the most that any of them has taken.
+    fn add(&mut self, caps: &[Cap], quotas: &[Cap]) {
+        for cap in caps {
+            match self.caps.iter_mut().find(|(name, _)| *name == cap.name) {
+                Some((_, held)) => *held = cap.n.max(*held),
+                None => self.caps.push((cap.name.clone(), cap.n)),
+            }
+        }
+        for quota in quotas {
+            match self.quotas.iter_mut().find(|known| known.name == quota.name) {
+                Some(known) => known.n = known.n.max(quota.n),
+                None => self.quotas.push(quota.clone()),
+            }
+        }
+    }
+}
+
+/// A pack of a record, with what its person's entry names besides the person where limits ask for it.
+pub(super) fn of_pack(view: &CampaignView, record: &PersonRecord, pack: &Pack) -> OfPack {
+    let same = |entry: &&crate::store::record::Entry| (entry.round, entry.channel) == (pack.round, pack.channel);
+    let entry = view.counts_contacts.then(|| record.entries.iter().find(same)).flatten();
+    let contacts = entry.map(|entry| contacts(&view.campaign, pack.round, entry.digests)).unwrap_or_default();
+    OfPack { round: pack.round, channel: pack.channel, pack: pack.pack, contacts }
 }
 
 /// Where a new payment is made.
@@ -46,7 +88,7 @@ pub(super) fn place_of_order(order: &Order, merchant: LimitEntityKey) -> Place {
     Place { merchant, store: receipt.store.clone(), terminal: terminal.clone(), category: receipt.category.clone() }
 }
 
-/// The limits of a voucher of this pack with what the person has used of them and what the merchant's slot has counted.
+/// The limits of a voucher of this pack with what the person has used of them and what is counted elsewhere.
 pub(super) fn facts_used<'a>(
     view: &'a CampaignView,
     of: OfPack,
@@ -60,7 +102,7 @@ pub(super) fn facts_used<'a>(
     for fact in &mut facts {
         match fact.keeper {
             Keeper::Person => use_of_person(fact, record),
-            Keeper::Merchant => {
+            Keeper::Merchant | Keeper::Quota => {
                 let used = caps.get(&cap_name(merchant_id, view, fact)).copied().unwrap_or_default();
                 match fact.limit.max {
                     LimitMax::Count(_) => fact.count = used,
@@ -84,43 +126,54 @@ pub(super) fn fact_of_kind_used(
     Some(fact)
 }
 
-fn use_of_person(fact: &mut LimitFact, record: &PersonRecord) {
+pub(super) fn use_of_person(fact: &mut LimitFact, record: &PersonRecord) {
     let same = |used: &&Usage| used.limit == fact.number && used.entity == fact.entity && used.period == fact.period;
     let mine = record.usage.iter().find(same);
     (fact.count, fact.amount) = mine.map(|used| (used.count, Fen(used.amount))).unwrap_or_default();
 }
 
+/// The name of a merchant's counter or of a quota.
 fn cap_name(merchant_id: &str, view: &CampaignView, fact: &LimitFact) -> String {
-    keys::cap_counter(merchant_id, view.number, fact.number, &fact.entity, fact.period)
+    match fact.keeper {
+        Keeper::Quota => keys::quota_name(view.number, fact.number, &fact.entity, fact.period),
+        _ => keys::cap_counter(merchant_id, view.number, fact.number, &fact.entity, fact.period),
+    }
 }
 
-/// The counters of a merchant that vouchers of a person's packs may meet.
+/// The merchant's counters or the quotas that vouchers of a person's packs may meet.
 pub(super) fn cap_names(
+    keeper: Keeper,
     merchant_id: &str,
     view: &CampaignView,
     record: &PersonRecord,
     place: &Place,
     at: Ms,
 ) -> Vec<String> {
-    let packs = record.packs.iter().map(|pack| OfPack { round: pack.round, channel: pack.channel, pack: pack.pack });
     let mut names: Vec<String> = Vec::new();
-    for of in packs {
-        let facts = facts(&view.campaign, &view.zone, of, place, at);
-        let of_merchant = facts.iter().filter(|fact| fact.keeper == Keeper::Merchant);
-        names.extend(of_merchant.map(|fact| cap_name(merchant_id, view, fact)));
+    for pack in &record.packs {
+        let facts = facts(&view.campaign, &view.zone, of_pack(view, record, pack), place, at);
+        let kept = facts.iter().filter(|fact| fact.keeper == keeper);
+        names.extend(kept.map(|fact| cap_name(merchant_id, view, fact)));
     }
     names.sort_unstable();
     names.dedup();
     names
 }
 
-/// What an order takes of its merchant's caps.
-pub(super) fn caps_of(snapshot: &Snapshot, merchant_id: &str, units: &[OrderUnit], place: &Place, at: Ms) -> Vec<Cap> {
+/// What an order takes of its merchant's caps, or of quotas, in one order for everybody.
+pub(super) fn caps_of(
+    keeper: Keeper,
+    snapshot: &Snapshot,
+    merchant_id: &str,
+    units: &[OrderUnit],
+    place: &Place,
+    at: Ms,
+) -> Vec<Cap> {
     let mut caps: Vec<Cap> = Vec::new();
     for unit in units {
         let Some(view) = snapshot.by_number.get(&unit.c) else { continue };
-        let of_merchant = facts(&view.campaign, &view.zone, unit.of_pack(), place, at);
-        for fact in of_merchant.iter().filter(|fact| fact.keeper == Keeper::Merchant) {
+        let facts = facts(&view.campaign, &view.zone, unit.of_pack(), place, at);
+        for fact in facts.iter().filter(|fact| fact.keeper == keeper) {
             let (n, most) = match fact.limit.max {
                 LimitMax::Count(most) => (1, i64::from(most)),
                 LimitMax::Amount(most) => (unit.discount.0, most.0),
@@ -132,24 +185,13 @@ pub(super) fn caps_of(snapshot: &Snapshot, merchant_id: &str, units: &[OrderUnit
             }
         }
     }
+    caps.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     caps
 }
 
 /// Whether the order of these vouchers must remember its till beyond what a settlement needs.
 pub(super) fn keeps_place(snapshot: &Snapshot, units: &[OrderUnit]) -> bool {
     units.iter().filter_map(|unit| snapshot.by_number.get(&unit.c)).any(|view| needs_place(&view.campaign))
-}
-
-/// A use of a limit as the scripts take it: the n-th key of the member is the person's bucket.
-pub(super) fn use_args(list: Args, key: usize, field: &PersonField, fact: &LimitFact, count: i64, amount: Fen) -> Args {
-    let (most_count, most_amount) = match fact.limit.max {
-        LimitMax::Count(most) => (i64::from(most), -1),
-        LimitMax::Amount(most) => (-1, most.0),
-    };
-    list.list(|args| {
-        let args = args.int(key as i64).bytes(field).int(fact.number).bytes(fact.entity).int(fact.period);
-        args.int(count).int(amount.0).int(most_count).int(most_amount)
-    })
 }
 
 /// What came of taking caps.
@@ -162,49 +204,55 @@ pub(super) enum Capped {
 }
 
 impl Engine {
-    /// What lies on other slots than the payer's is taken before the vouchers: serial numbers and the merchant's caps.
+    /// What lies on other slots than the payer's is taken before the vouchers: serial numbers, the merchant's caps, quotas.
     pub(super) async fn take_before(
         &self,
         call: &Call<'_>,
         attempt: u32,
         (plan, seen): &(Planned, Seen),
-        sent: &mut bool,
+        held: &mut Held,
     ) -> Result<Capped, Failure> {
         let marked = self.take_serials(call, attempt, &plan.serials).await?;
-        let merchant_id = &call.till.merchant_id;
-        let caps = caps_of(call.snapshot, merchant_id, &plan.units, &place_of(call.till, call.ask), seen.now);
-        if caps.is_empty() || !matches!(marked, Capped::Held) {
+        let (merchant_id, place) = (&call.till.merchant_id, place_of(call.till, call.ask));
+        let of = |keeper| caps_of(keeper, call.snapshot, merchant_id, &plan.units, &place, seen.now);
+        let (caps, quotas) = (of(Keeper::Merchant), of(Keeper::Quota));
+        if (caps.is_empty() && quotas.is_empty()) || !matches!(marked, Capped::Held) {
             return Ok(marked);
         }
-        // From here on a refusal gives back what is held, so it closes the attempt first.
-        *sent = true;
-        self.take_caps(merchant_id, &call.key, attempt, &caps, false).await
+        held.sent = true;
+        let capped = self.take_caps(merchant_id, &call.key, attempt, (&caps, &quotas), false).await?;
+        if matches!(capped, Capped::Held) {
+            held.add(&caps, &quotas);
+        }
+        Ok(capped)
     }
 
-    /// Takes an attempt's caps before its vouchers. Taking them twice holds them once; `again` is for a late confirm, whose caps were
-    /// given back when the hold ran out.
+    /// Takes an attempt's caps and quotas before its vouchers. Taking them twice holds them once; `again` is for a late confirm, whose
+    /// caps were given back when the hold ran out. The merchant's slot is first: it names the quotas, so that whoever ends the attempt
+    /// knows what it may hold.
     pub(super) async fn take_caps(
         &self,
         merchant_id: &str,
         key: &OrderKey,
         attempt: u32,
-        caps: &[Cap],
+        (caps, quotas): (&[Cap], &[Cap]),
         again: bool,
     ) -> Result<Capped, Failure> {
         let all = |list: Args| {
             caps.iter().fold(list, |list, cap| list.list(|one| one.bytes(&cap.name).int(cap.n).int(cap.most)))
         };
-        let fill = |args: Args| args.int(attempt).list(all).int(u8::from(again));
+        let named = |list: Args| quotas.iter().fold(list, |list, quota| list.bytes(&quota.name));
+        let fill = |args: Args| args.int(attempt).list(all).int(u8::from(again)).list(named);
         let reply = self.store.directory_step(&script::ORDER_CAP, merchant_id, key, fill).await?;
         match reply.refused() {
-            None => Ok(Capped::Held),
+            None => self.take_quotas(key, attempt, quotas, again).await,
             Some("limit_reached") => Ok(Capped::Full),
             Some("attempt_void") => Ok(Capped::Void),
             Some(code) => Err(refused(code)),
         }
     }
 
-    /// Gives an attempt's caps back, once; of a later generation than the one named they stay.
+    /// Gives an attempt's caps and quotas back, once; of a later generation than the one named they stay.
     pub(super) async fn release_caps(
         &self,
         merchant_id: &str,
@@ -213,8 +261,8 @@ impl Engine {
         generation: Option<i64>,
     ) -> Result<(), StoreError> {
         let fill = |args: Args| args.int(attempt).int(generation.unwrap_or(-1));
-        self.store.directory_step(&script::ORDER_RELEASE, merchant_id, key, fill).await?;
-        Ok(())
+        let reply = self.store.directory_step(&script::ORDER_RELEASE, merchant_id, key, fill).await?;
+        self.give_quotas(key, attempt, generation, &named_quotas(&reply, 0)).await
     }
 
     /// Gives back the caps of an order that has ended without a use, where its campaigns have any.
@@ -226,7 +274,8 @@ impl Engine {
         generation: Option<i64>,
     ) -> Result<(), StoreError> {
         let place = place_of_order(order, limit_entity(merchant_id));
-        if merchant_id.is_empty() || caps_of(&self.view(), merchant_id, &order.units, &place, order.t0).is_empty() {
+        let of = |keeper| caps_of(keeper, &self.view(), merchant_id, &order.units, &place, order.t0);
+        if merchant_id.is_empty() || (of(Keeper::Merchant).is_empty() && of(Keeper::Quota).is_empty()) {
             return Ok(());
         }
         self.release_caps(merchant_id, key, order.attempt, generation).await

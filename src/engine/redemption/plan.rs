@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::limits::{Caps, cap_names, fact_of_kind_used, facts_used};
+use super::limits::{Caps, cap_names, fact_of_kind_used, facts_used, of_pack};
 use super::listed::Unlisted;
 use super::seen::Seen;
 use super::serial::{self, Serial};
@@ -10,9 +10,9 @@ use super::{Ask, KnownPayer, Payer, Till};
 use crate::domain::basket::{self, Basket};
 use crate::domain::bought::Bought;
 use crate::domain::goods::Goods;
-use crate::domain::limit::{OfPack, Place};
+use crate::domain::limit::{Keeper, Place};
 use crate::domain::merchant::EnrolState;
-use crate::domain::order::{OrderUnit, Receipt};
+use crate::domain::order::{OrderKey, OrderUnit};
 use crate::domain::paycode::PayCode;
 use crate::domain::person::{Root, bucket_of};
 use crate::domain::refusal::{Code, Refusal};
@@ -26,7 +26,6 @@ use crate::store::campaign::Scope;
 use crate::store::keys;
 use crate::store::orders::PayCodeRecord;
 use crate::store::record::PersonRecord;
-use crate::store::script::Args;
 
 /// A payer's places in the store.
 pub(super) struct PayerView {
@@ -176,26 +175,29 @@ impl Engine {
         Ok(PayerView { shard, code: None, root: None, channel: None, areas: Vec::new(), people, named: Some(named) })
     }
 
-    /// What is used of the merchant's caps that these vouchers may meet, without what the order itself holds already.
+    /// What is used of the merchant's caps and the quotas that these vouchers may meet, without what the order itself holds already.
     pub(super) async fn caps_seen(
         &self,
         payer: &PayerView,
         seen: &Seen,
         merchant_id: &str,
         place: &Place,
-        held: &[(String, i64)],
+        (order, held): (Option<&OrderKey>, &[(String, i64)]),
     ) -> Result<Caps, Refusal> {
+        let quotas = self.quotas_seen(payer, seen, merchant_id, place, order).await?;
         let people = payer.people.iter().zip(&seen.records);
         let names = people.filter_map(|(person, record)| {
-            Some(cap_names(merchant_id, &person.view, &record.as_ref()?.person, place, seen.now))
+            let record = &record.as_ref()?.person;
+            Some(cap_names(Keeper::Merchant, merchant_id, &person.view, record, place, seen.now))
         });
         let names: Vec<String> = names.flatten().collect();
         if names.is_empty() {
-            return Ok(Caps::new());
+            return Ok(quotas);
         }
         let used = self.store.caps_used(merchant_id, &names).await?;
         let own = |name: &String| held.iter().filter(|(known, _)| known == name).map(|(_, n)| n).sum::<i64>();
-        Ok(names.into_iter().zip(used).map(|(name, used)| (name.clone(), used - own(&name))).collect())
+        let caps = names.into_iter().zip(used).map(|(name, used)| (name.clone(), used - own(&name)));
+        Ok(caps.chain(quotas).collect())
     }
 }
 
@@ -293,7 +295,7 @@ fn candidates_of<'a>(
         let round = view.campaign.rounds.get(usize::from(pack.round));
         let definition = view.campaign.packs.get(usize::from(pack.pack));
         let (Some(round), Some(definition)) = (round, definition) else { continue };
-        let of = OfPack { round: pack.round, channel: pack.channel, pack: pack.pack };
+        let of = of_pack(view, record, pack);
         let facts = facts_used(view, of, &counter.place, now, record, &counter.merchant.merchant_id, &counter.caps);
         for unit in &view.units[usize::from(pack.pack)] {
             let kind = &definition.vouchers[unit.kind_index];
@@ -333,23 +335,12 @@ fn candidates_of<'a>(
                 channel: pack.channel,
                 pack: pack.pack,
                 received_s: pack.at,
+                contacts: of.contacts,
             };
             found.push((candidate, order_unit));
         }
     }
     found
-}
-
-/// The parts of a ledger line that name the till.
-pub(super) fn till_args<'a>(
-    till: &'a Till,
-    order_id: &'a str,
-    attempt: u32,
-    receipt: &'a Receipt,
-) -> impl FnOnce(Args) -> Args + 'a {
-    let terminal = shown_terminal(till, &receipt.terminal);
-    let order = move |list: Args| list.bytes(&till.merchant_id).bytes(order_id).int(attempt);
-    move |list| order(list).bytes(&receipt.store).bytes(terminal).bytes(&receipt.category)
 }
 
 /// The terminal that a receipt names, else that of the till's key.

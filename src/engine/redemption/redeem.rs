@@ -2,7 +2,9 @@
 
 use rmpv::Value;
 
-use super::limits::{Capped, place_of};
+use super::apply::Applied;
+use super::found::Met;
+use super::limits::{Capped, Held, place_of};
 use super::plan::{self, PayerView, shard_hint, usable};
 use super::seen::Seen;
 use super::{Answered, Ask, OrderView, TRIES, Till, contended};
@@ -12,10 +14,11 @@ use crate::domain::voucher::VoucherRef;
 use crate::engine::merchant::MerchantView;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Failure};
-use crate::store::keys::{self, Slot};
-use crate::store::orders::{NO_SHARD, StoredOrder};
-use crate::store::script::{self, Args, Member, Shared, bytes};
-use crate::store::{StoreError, int};
+use crate::store::StoreError;
+use crate::store::keys;
+use crate::store::order::StoredOrder;
+use crate::store::orders::NO_SHARD;
+use crate::store::script::{self, Args, Shared};
 
 /// How often a plan is made again because a voucher was taken meanwhile.
 const PLANS: usize = 5;
@@ -33,7 +36,7 @@ pub(super) struct Call<'a> {
 }
 
 /// What the merchant's directory says about an order.
-struct Opened {
+pub(super) struct Opened {
     attempt: u32,
     shard: u8,
     fingerprint: Vec<u8>,
@@ -42,9 +45,11 @@ struct Opened {
     /// Campaigns in which the merchant is enrolled at this instant.
     enrolled: Vec<u16>,
     /// Nobody can have sent this attempt to its shard yet.
-    fresh: bool,
+    pub fresh: bool,
     /// What the attempt holds of the merchant's caps.
-    held: Vec<(String, i64)>,
+    pub held: Vec<(String, i64)>,
+    /// It may hold quotas too.
+    quotas: bool,
 }
 
 /// What came of an attempt.
@@ -152,7 +157,7 @@ impl Engine {
         if let Some(stored) = self.close(till, key, opened.attempt, opened.shard).await? {
             return self.standing(till, order_id, ask, key, opened.shard, stored).await;
         }
-        if !opened.held.is_empty() {
+        if opened.quotas || !opened.held.is_empty() {
             self.release_caps(&till.merchant_id, key, opened.attempt, None).await?;
         }
         Err(refusal.into())
@@ -194,6 +199,7 @@ impl Engine {
                 enrolled: campaigns_at(5),
                 fresh: false,
                 held: held.collect(),
+                quotas: reply.int(7) == 1,
             });
         }
         // A bare number: the merchant stands as this node knows.
@@ -207,12 +213,13 @@ impl Engine {
             enrolled: if as_known { known } else { campaigns_at(1) },
             fresh: true,
             held: Vec::new(),
+            quotas: false,
         })
     }
 
     /// Plans and applies one attempt, first on what was read while the order was opened; what others take meanwhile makes it plan again.
     async fn attempt(&self, call: &Call<'_>, opened: &Opened, mut first: Option<Seen>) -> Result<Step, Failure> {
-        let mut sent = !opened.fresh;
+        let mut held = Held::of(opened);
         for _ in 0..PLANS {
             // An order that was there before may have had its effect.
             let seen = match first.take().filter(|seen| opened.fresh || !seen.records_only) {
@@ -227,34 +234,45 @@ impl Engine {
                 Some(stored) if stored.order.attempt >= opened.attempt => return Ok(Step::Next),
                 _ => {}
             }
-            let planned = match self.plan(call, opened, seen).await {
+            let planned = match self.plan(call, opened, &held, seen).await {
                 Ok(planned) => planned,
                 Err(_) if records_only => continue,
-                Err(refusal) => return self.refuse(call, opened, sent, refusal).await,
+                Err(refusal) => return self.refuse(call, opened, held.sent, refusal).await,
             };
-            match self.take_before(call, opened.attempt, &planned, &mut sent).await? {
+            match self.take_before(call, opened.attempt, &planned, &mut held).await? {
                 Capped::Held => {}
                 Capped::Full => continue,
                 Capped::Void => return Ok(Step::Next),
             }
-            let (reply, order) = self.apply(call, opened.attempt, &planned).await?;
-            sent = true;
-            match (&*reply.word, reply.refused()) {
-                ("ok", _) => {
-                    let order = Order { t0: reply.int(0), t1: reply.int(0), ..order };
-                    return Ok(Step::Done(Box::new(self.answer(call, order, false)?)));
+            let applied = self.apply(call, opened.attempt, &planned).await?;
+            held.sent = true;
+            match applied {
+                Applied::Order(order) => {
+                    self.orders.put(call.key, Met::new(call.payer.shard, &order));
+                    self.settle_quotas(call, opened.attempt, &planned, &held).await;
+                    return Ok(Step::Done(Box::new(self.answer(call, *order, false)?)));
                 }
-                ("replay", _) => return self.stands(call, StoredOrder::decode(reply.bytes(0))?).await,
-                (_, Some("plan_stale")) => {}
-                (_, Some("attempt_void")) => return Ok(Step::Next),
-                (_, Some("order_conflict")) => return self.stands(call, StoredOrder::decode(reply.bytes(1))?).await,
-                (_, code) => return Err(refused(code.unwrap_or_default())),
+                Applied::Another(raw) if !raw.is_empty() => {
+                    let stored = StoredOrder::decode(&raw)?;
+                    match stored.order.state {
+                        OrderState::Void if stored.order.attempt >= opened.attempt => return Ok(Step::Next),
+                        OrderState::Void => {}
+                        _ => return self.stands(call, stored).await,
+                    }
+                }
+                Applied::Another(_) | Applied::Stale => {}
             }
         }
-        self.refuse(call, opened, sent, contended()).await
+        self.refuse(call, opened, held.sent, contended()).await
     }
 
-    async fn plan(&self, call: &Call<'_>, opened: &Opened, seen: Seen) -> Result<(plan::Planned, Seen), Refusal> {
+    async fn plan(
+        &self,
+        call: &Call<'_>,
+        opened: &Opened,
+        held: &Held,
+        seen: Seen,
+    ) -> Result<(plan::Planned, Seen), Refusal> {
         if opened.frozen {
             return Err(Code::MerchantFrozen.into());
         }
@@ -264,7 +282,8 @@ impl Engine {
         self.require_code(call.payer, &seen, Some(&call.key))?;
         let seen = self.without_lapsed(call.payer, seen, Some(&call.key)).await?;
         let place = place_of(call.till, call.ask);
-        let caps = self.caps_seen(call.payer, &seen, &call.till.merchant_id, &place, &opened.held).await?;
+        let caps =
+            self.caps_seen(call.payer, &seen, &call.till.merchant_id, &place, (Some(&call.key), &held.caps)).await?;
         let unlisted = self.unlisted(&call.payer.people, &call.till.merchant_id).await?;
         let serials = self.serials_used(call.payer, &seen, &call.ask.items, Some(&call.key)).await?;
         let counter =
@@ -287,26 +306,6 @@ impl Engine {
         Err(refusal.into())
     }
 
-    /// Makes an attempt void, unless it has had its effect: then that is the answer.
-    pub(super) async fn close(
-        &self,
-        till: &Till,
-        key: &OrderKey,
-        attempt: u32,
-        shard: u8,
-    ) -> Result<Option<StoredOrder>, Failure> {
-        if shard == NO_SHARD || shard >= self.store.shards() {
-            return Err(StoreError::Broken(format!("an order of {} is on shard {shard}", till.merchant_id)).into());
-        }
-        let member = Member::new(vec![keys::order_bucket(shard, key)], vec![bytes(key), int(attempt)]);
-        let reply = self.store.call(&script::ORDER_CLOSE, &Slot::Shard(shard), member).await?;
-        match reply.refused() {
-            Some(code) => Err(refused(code)),
-            None if reply.is("replay") => Ok(Some(StoredOrder::decode(reply.bytes(0))?)),
-            None => Ok(None),
-        }
-    }
-
     /// Makes the open attempt void and takes the next one for this request, by compare-and-set.
     async fn next_attempt(&self, call: &Call<'_>, opened: &mut Opened) -> Result<Option<Answer>, Failure> {
         if let Some(stored) = self.close(call.till, &call.key, opened.attempt, opened.shard).await? {
@@ -314,8 +313,15 @@ impl Engine {
         }
         let merchant_id = &call.till.merchant_id;
         let field = keys::merchant_field(merchant_id);
-        let fill = |args: Args| args.bytes(field).int(opened.attempt).bytes(call.fingerprint).int(call.payer.shard);
-        let reply = self.store.directory_step(&script::ORDER_REPLAN, merchant_id, &call.key, fill).await?;
+        let fill = |args: Args| args.bytes(&field).int(opened.attempt).bytes(call.fingerprint).int(call.payer.shard);
+        let replan = |given: u8| {
+            self.store.directory_step(&script::ORDER_REPLAN, merchant_id, &call.key, move |args| fill(args).int(given))
+        };
+        let mut reply = replan(0).await?;
+        if reply.is("holding") {
+            self.release_caps(merchant_id, &call.key, opened.attempt, None).await?;
+            reply = replan(1).await?;
+        }
         if let Some(code) = reply.refused() {
             return Err(refused(code));
         }
@@ -323,6 +329,7 @@ impl Engine {
         opened.shard = reply.int(1) as u8;
         opened.released = false;
         opened.held.clear();
+        opened.quotas = false;
         opened.fresh = reply.is("ok");
         opened.fingerprint = if reply.is("ok") { call.fingerprint.to_vec() } else { reply.bytes(2).to_vec() };
         Ok(None)

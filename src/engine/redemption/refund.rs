@@ -1,26 +1,23 @@
 //! Refunds: goods come back, wholly or in part, once or in several steps.
 
-use super::limits::{place_of_order, use_args};
-use super::moves::Moves;
-use super::redeem::refused;
+use super::draft::Draft;
+use super::found::Found;
+use super::limits::place_of_order;
 use super::reverse::campaign_of;
-use super::{Answered, OrderView, TRIES, Till, broken, contended, in_effect};
+use super::{Answered, OrderView, TRIES, Till, broken, contended};
 use crate::domain::bought::{Bought, Piece, Returned};
-use crate::domain::campaign::schema::LimitAction;
-use crate::domain::limit::{Keeper, LimitFact, facts_on};
 use crate::domain::money::Fen;
-use crate::domain::order::{Order, OrderKey, OrderState, limit_entity, order_key};
-use crate::domain::person::bucket_of;
+use crate::domain::order::{Order, OrderKey, OrderState, OrderUnit, Refunded, limit_entity, order_key};
 use crate::domain::refund::{self, Back, RefundAsk};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::time::{DAY, Ms};
-use crate::domain::voucher::PersonField;
-use crate::engine::view::Snapshot;
+use crate::domain::time::DAY;
+use crate::domain::voucher::UnitState;
 use crate::engine::{Engine, Failure};
+use crate::store::StoreError;
 use crate::store::bought::{self, StoredBought};
-use crate::store::keys::{self, Slot};
-use crate::store::orders::StoredOrder;
-use crate::store::script::{self, Args};
+use crate::store::change::{Account, Tally};
+use crate::store::ledger::{Bytes, Line, To};
+use crate::store::record::WITH_THE_CALL;
 
 /// Refunds of one order, so that its record stays small (payment platforms take 50 as well).
 const MOST_REFUNDS: usize = 50;
@@ -37,14 +34,12 @@ pub struct RefundView {
     pub after: OrderView,
 }
 
-/// A refund on its way: the order as it was read, with what was bought.
+/// A refund on its way.
 struct Refunding<'a> {
     till: &'a Till,
     order_id: &'a str,
     key: OrderKey,
-    shard: u8,
-    stored: StoredOrder,
-    bought: Option<StoredBought>,
+    found: Found,
 }
 
 impl Engine {
@@ -54,17 +49,16 @@ impl Engine {
         let key = order_key(&till.merchant_id, order_id);
         self.with_view(|| async move {
             for _ in 0..TRIES {
-                let shard = self.order_shard(till, &key).await?;
-                let (stored, bought) = self.store.order_with_goods(shard, &key).await?;
-                let refunding = Refunding { till, order_id, key, shard, stored: in_effect(stored)?, bought };
-                let (order, bought) = (&refunding.stored.order, refunding.bought());
+                let refunding = Refunding { till, order_id, key, found: self.found(till, &key).await? };
+                let (order, bought) = (&refunding.found.stored.order, refunding.bought());
                 if let Some(index) = known_refund(order, bought, ask)? {
+                    self.give_back_refunded(till, &key, order).await?;
                     let pieces = bought.and_then(|bought| bought.pieces_of(index));
                     let value = self.refund_view(&refunding, order, index, pieces)?;
                     return Ok(Answered { value, replayed: true });
                 }
                 let back = self.judge_refund(order, bought, ask)?;
-                if let Some((order, pieces)) = self.refund_stored(&refunding, &ask.refund_id, &back).await? {
+                if let Some((order, pieces)) = self.put_refund(&refunding, &ask.refund_id, &back).await? {
                     let value = self.refund_view(&refunding, &order, order.refunds.len() - 1, pieces)?;
                     return Ok(Answered { value, replayed: false });
                 }
@@ -87,54 +81,62 @@ impl Engine {
         Ok(back)
     }
 
-    /// The order with the refund, and the goods that came back; `None` when the order has changed meanwhile.
-    async fn refund_stored(
+    /// The order with the refund, and the goods that came back; `None` when something has changed meanwhile.
+    async fn put_refund(
         &self,
         refunding: &Refunding<'_>,
         refund_id: &str,
         back: &Back,
     ) -> Result<Option<(Order, Option<Vec<Piece>>)>, Failure> {
-        let Refunding { till, order_id, key, shard, stored, .. } = refunding;
-        let (order, snapshot, shard) = (&stored.order, self.view(), *shard);
+        let Refunding { till, key, found, .. } = refunding;
+        let (order, snapshot) = (&found.stored.order, self.view());
         let campaign = campaign_of(&snapshot, order).ok_or_else(|| broken("an order's campaign is gone"))?;
         let (net, refunded) = (order.net(), order.refunded_total());
         let shares: Vec<Fen> =
             (0..order.units.len()).map(|unit| back.by_voucher.get(unit).copied().unwrap_or_default()).collect();
-        let restore = refund::restores(campaign.refund_policy, net, refunded, back.amount);
-        let mut moves = Moves::of_order(&snapshot, shard, key, order, limit_entity(&till.merchant_id))?;
-        let limits_restored = campaign.refund_restores_limits && refund::completes(net, refunded, back.amount);
-        if !limits_restored {
-            moves = moves.without_uses();
-        }
-        let on_refund = refund_limits(&snapshot, shard, &moves, order, &till.merchant_id, &shares, self.now())?;
-        let (moves, returned) = refunding.with_goods(moves, back);
-        let named = [till.merchant_id.as_str(), order_id, "", &till.terminal_id];
-        let more = |args: Args| {
-            let args = args.bytes(refund_id).int(back.amount.0);
-            let args = args.list(|list| shares.iter().fold(list, |list, share| list.int(share.0)));
-            let args = args.int(u8::from(restore)).int(campaign.max_restores_per_voucher.min(63));
-            let args = args.list(|list| named.iter().fold(list, |list, name| list.bytes(name)));
-            let args = args.list(|list| on_refund.iter().fold(list, |list, one| one.write(list)));
-            args.list(|list| returned.iter().fold(list, |list, goods| goods.write(list)))
+        let most = if refund::restores(campaign.refund_policy, net, refunded, back.amount) {
+            campaign.max_restores_per_voucher.min(63) as u8
+        } else {
+            0
         };
-        let member = moves.into_member(key, &stored.bytes, more);
-        let reply = self.store.call(&script::ORDER_REFUND, &Slot::Shard(shard), member).await?;
-        match reply.refused() {
-            Some("limit_reached") => {
-                let reached = usize::try_from(reply.int(1) - 1).ok().and_then(|place| on_refund.get(place));
-                Err(reached.map_or(Code::LimitReached.into(), |one| one.fact.reached()).into())
-            }
-            Some(code) => Err(refused(code)),
-            None if reply.is("ok") => {
-                if limits_restored {
-                    self.release_ended(&till.merchant_id, key, order, None).await?;
-                }
-                let order = StoredOrder::decode(reply.bytes(0))?.order;
-                let pieces = returned.and_then(|goods| goods.becomes.pieces_of(order.refunds.len() - 1));
-                Ok(Some((order, pieces)))
-            }
-            None => Ok(None),
+        let place = place_of_order(order, limit_entity(&till.merchant_id));
+        let mut draft = found.draft();
+        if let Some(limit) = draft.count_refund(&order.units, &shares, &place)? {
+            return Err(limit.reached().into());
         }
+        let beyond = self.take_refund_quotas(key, order, &place, &shares).await?;
+        let limits_restored = campaign.refund_restores_limits && refund::completes(net, refunded, back.amount);
+        let mut restored = 0;
+        for (index, (unit, share)) in order.units.iter().zip(&shares).enumerate() {
+            if limits_restored {
+                draft.uncount(unit, &place, order.t0)?;
+            }
+            if let Some(to) = give_back(&mut draft, unit, *share, most)? {
+                restored |= u64::from(to == To::Outstanding) << index;
+                draft.line(refunding.line(unit, refund_id, back.amount, *share, to));
+            }
+        }
+        let refund = Refunded {
+            refund_id: refund_id.to_owned(),
+            amount: back.amount,
+            share: shares.into_iter().sum(),
+            at: WITH_THE_CALL,
+            restored,
+        };
+        let mut after = order.clone();
+        after.refunds.push(refund);
+        let mut change = found.change(draft, key, &after);
+        let goods = refunding.goods_after(back);
+        if let Some((seen, becomes)) = &goods {
+            change.bought(key, Some(&seen.bytes), bought::encode(becomes));
+        }
+        let Some(after) = self.put_order(change, after).await? else { return Ok(None) };
+        self.settle_refund(&beyond).await;
+        if limits_restored {
+            self.release_ended(&till.merchant_id, key, order, None).await?;
+        }
+        let pieces = goods.and_then(|(_, becomes)| becomes.pieces_of(order.refunds.len()));
+        Ok(Some((after, pieces)))
     }
 
     fn refund_view(
@@ -144,84 +146,70 @@ impl Engine {
         index: usize,
         pieces: Option<Vec<Piece>>,
     ) -> Result<RefundView, Refusal> {
-        let Refunding { till, order_id, shard, .. } = refunding;
+        let Refunding { till, order_id, found, .. } = refunding;
         let refund = &order.refunds[index];
         let (refund_id, to_issuer, to_payer, at) =
             (refund.refund_id.clone(), refund.share, refund.amount - refund.share, refund.at);
-        let after = self.order_view(&till.merchant_id, order_id, *shard, order.after_refund(index))?;
+        let after = self.order_view(&till.merchant_id, order_id, found.shard, order.after_refund(index))?;
         Ok(RefundView { refund_id, to_payer, to_issuer, at, items: pieces.unwrap_or_default(), after })
-    }
-}
-
-/// What was bought as it was read, and as it becomes.
-struct GoodsBack<'a> {
-    /// Place of its bucket among the keys of the member.
-    key: usize,
-    seen: &'a [u8],
-    becomes: Bought,
-}
-
-impl GoodsBack<'_> {
-    fn write(&self, list: Args) -> Args {
-        list.int(self.key as i64).bytes(self.seen).bytes(bought::encode(&self.becomes))
     }
 }
 
 impl Refunding<'_> {
     fn bought(&self) -> Option<&Bought> {
-        self.bought.as_ref().map(|stored| &stored.bought)
+        self.found.bought.as_ref().map(|stored| &stored.bought)
     }
 
-    /// A refund of an amount says nothing of goods and leaves them as they are.
-    fn with_goods(&self, moves: Moves, back: &Back) -> (Moves, Option<GoodsBack<'_>>) {
-        let Some(stored) = self.bought.as_ref().filter(|_| !back.parts.is_empty()) else { return (moves, None) };
-        let (moves, key) = moves.with_key(keys::bought_bucket(self.shard, &self.key));
+    /// What was bought as it was read, and as it becomes. A refund of an amount says nothing of goods and leaves them as they are.
+    fn goods_after(&self, back: &Back) -> Option<(&StoredBought, Bought)> {
+        let stored = self.found.bought.as_ref().filter(|_| !back.parts.is_empty())?;
         let mut becomes = stored.bought.clone();
-        becomes.returns.push(Returned { refund: self.stored.order.refunds.len(), parts: back.parts.clone() });
-        (moves, Some(GoodsBack { key, seen: &stored.bytes, becomes }))
+        becomes.returns.push(Returned { refund: self.found.stored.order.refunds.len(), parts: back.parts.clone() });
+        Some((stored, becomes))
     }
-}
 
-/// What a refund takes of a limit on refunds: one, and the issuer's share.
-struct RefundUse<'a> {
-    /// Place of the person's bucket among the keys of the member.
-    key: usize,
-    field: PersonField,
-    fact: LimitFact<'a>,
-    amount: Fen,
-}
-
-impl RefundUse<'_> {
-    fn write(&self, list: Args) -> Args {
-        use_args(list, self.key, &self.field, &self.fact, 1, self.amount)
-    }
-}
-
-/// The limits on refunds that the vouchers of an order meet now.
-fn refund_limits<'a>(
-    snapshot: &'a Snapshot,
-    shard: u8,
-    moves: &Moves,
-    order: &Order,
-    merchant_id: &str,
-    shares: &[Fen],
-    now: Ms,
-) -> Result<Vec<RefundUse<'a>>, Refusal> {
-    let place = place_of_order(order, limit_entity(merchant_id));
-    let mut uses: Vec<RefundUse> = Vec::new();
-    for (unit, share) in order.units.iter().zip(shares) {
-        let view = snapshot.by_number.get(&unit.c).ok_or_else(|| broken("an order's campaign is gone"))?;
-        let bucket = keys::person_bucket(shard, unit.c, bucket_of(&unit.f, view.record.buckets));
-        let key = moves.place_of(&bucket).ok_or_else(|| broken("a unit has no bucket"))?;
-        let facts = facts_on(LimitAction::Refund, &view.campaign, &view.zone, unit.of_pack(), &place, now);
-        for fact in facts.into_iter().filter(|fact| fact.keeper == Keeper::Person) {
-            match uses.iter_mut().find(|known| known.key == key && known.field == unit.f && known.fact.same(&fact)) {
-                Some(known) => known.amount = known.amount + *share,
-                None => uses.push(RefundUse { key, field: unit.f, fact, amount: *share }),
-            }
+    fn line(&self, unit: &OrderUnit, refund_id: &str, amount: Fen, share: Fen, to: To) -> Line {
+        Line::Refunded {
+            c: unit.c,
+            f: Bytes(unit.f),
+            p: unit.p,
+            u: unit.u,
+            share: share.0,
+            discount: unit.discount.0,
+            merchant_id: self.till.merchant_id.clone(),
+            order_id: self.order_id.to_owned(),
+            refund_id: refund_id.to_owned(),
+            store: String::new(),
+            terminal: self.till.terminal_id.clone(),
+            amount: amount.0,
+            to,
         }
     }
-    Ok(uses)
+}
+
+/// Where the issuer's share of a voucher goes; `None` if there is none and the voucher stays used. One that goes back, as often as the campaign
+/// allows and while it is valid, moves its whole discount to outstanding and takes from recovered what earlier refunds have put there.
+fn give_back(draft: &mut Draft<'_>, unit: &OrderUnit, share: Fen, most: u8) -> Result<Option<To>, StoreError> {
+    let (byte, end) = (draft.byte(unit)?, draft.end(unit)?);
+    let may_return = byte.state() == UnitState::Used && byte.restored() < most;
+    if !may_return && share == Fen::ZERO {
+        return Ok(None);
+    }
+    let valid = draft.is_before(end);
+    let left = (Account::Redeemed, Fen::ZERO - share);
+    let tally = [(Tally::GivenBack, share.0)];
+    if may_return && valid {
+        draft.put(unit, byte.given_back())?;
+        let accounts = [left, (Account::Recovered, share - unit.discount), (Account::Outstanding, unit.discount)];
+        draft.money(unit, &accounts, &tally)?;
+        return Ok(Some(To::Outstanding));
+    }
+    if share == Fen::ZERO {
+        return Ok(None);
+    }
+    let (account, to) = if valid { (Account::Recovered, To::Recovered) } else { (Account::Late, To::Late) };
+    draft.money(unit, &[left, (account, share)], &tally)?;
+    Ok(Some(to))
 }
 
 /// The place of a refund that was booked before; the same number with another amount or other goods is a conflict.

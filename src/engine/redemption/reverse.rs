@@ -1,19 +1,24 @@
 //! Reverse: whatever happened to an order, and even if nothing did, afterwards nothing has happened and nothing ever will.
 
-use super::moves::Moves;
-use super::plan::till_args;
-use super::redeem::refused;
+use super::draft::{Draft, Released};
+use super::limits::place_of_order;
+use super::plan::shown_terminal;
+use super::quotas::named_quotas;
 use super::{Answered, TRIES, Till, contended};
 use crate::domain::campaign::schema::Campaign;
+use crate::domain::limit::Place;
 use crate::domain::money::Fen;
-use crate::domain::order::{Order, OrderKey, OrderState, Receipt, Reversal, limit_entity, order_key};
+use crate::domain::order::{Order, OrderKey, OrderState, Receipt, Reversal, Was, limit_entity, order_key};
 use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::time::HOUR;
+use crate::domain::voucher::UnitState;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
-use crate::store::keys::Slot;
-use crate::store::orders::{DirectoryEntry, NO_SHARD, StoredOrder};
+use crate::store::change::{Account, Change, Tally};
+use crate::store::ledger::{Bytes, Line, To};
+use crate::store::orders::{DirectoryEntry, NO_SHARD};
+use crate::store::record::WITH_THE_CALL;
 use crate::store::script::{self, Args};
 
 /// What was there and when it was undone.
@@ -57,17 +62,26 @@ impl Engine {
         self.with_view(|| async move {
             for _ in 0..TRIES {
                 let entry = self.store.directory_entry(&till.merchant_id, &key).await?;
-                if let Some(reversal) = entry.and_then(|entry| entry.reversed) {
+                let reversal = entry.and_then(|entry| entry.reversed);
+                if let Some(reversal) = reversal.filter(|_| !entry.is_some_and(|entry| entry.quotas)) {
                     return Ok(self.reversed(order_id, reversal, true)?);
                 }
-                let Some(was) = self.undo(till, order_id, &key, entry).await? else { continue };
+                let was = match reversal {
+                    // Who reversed it may have stopped before its quotas were given back.
+                    Some(reversal) => reversal.was.as_str(),
+                    None => match self.undo(till, order_id, &key, entry).await? {
+                        Some(was) => was,
+                        None => continue,
+                    },
+                };
                 // Only after this compare-and-set is it final: a newer attempt elsewhere would still stand.
                 let attempt = entry.map(|entry| entry.attempt).unwrap_or_default();
                 let fill = |args: Args| args.int(attempt).bytes(was);
                 let step = self.store.directory_step(&script::ORDER_REVERSE, &till.merchant_id, &key, fill);
                 let reply = step.await.map_err(half_done)?;
                 if !reply.is("changed") {
-                    let was = crate::domain::order::Was::named(reply.text(3));
+                    self.give_quotas(&key, attempt, None, &named_quotas(&reply, 4)).await.map_err(half_done)?;
+                    let was = Was::named(reply.text(3));
                     return Ok(self.reversed(order_id, Reversal { was, at: reply.int(2) }, reply.is("replay"))?);
                 }
             }
@@ -83,7 +97,8 @@ impl Engine {
         Ok(Answered { value: ReversedView { order_id: order_id.to_owned(), reversal, zone }, replayed })
     }
 
-    /// Takes back an open attempt on its shard; what it was, or `None` when it has changed meanwhile.
+    /// Takes back an open attempt on its shard, and leaves a mark that refuses every later copy; what it was, or `None` when something has
+    /// changed meanwhile.
     async fn undo(
         &self,
         till: &Till,
@@ -95,27 +110,40 @@ impl Engine {
         if entry.shard == NO_SHARD {
             return Err(super::broken("an open order has no shard").into());
         }
-        let stored = self.store.order(entry.shard, key).await?;
-        let snapshot = self.view();
-        let (order, seen) = match &stored {
-            Some(stored) => (stored.order.clone(), stored.bytes.as_slice()),
-            None => (never_seen(Reversal { was: crate::domain::order::Was::Unknown, at: 0 }), [].as_slice()),
+        let found = self.found_on(entry.shard, key).await?;
+        let Some(found) = found.filter(|found| found.stored.order.state != OrderState::Void) else {
+            return self.undo_unseen(key, &entry).await;
         };
-        if stored.is_some() {
-            self.require_reversible(&snapshot, &order)?;
+        let order = &found.stored.order;
+        if let Some(reversal) = order.reversal {
+            return Ok(Some(reversal.was.as_str()));
         }
-        let moves = Moves::of_order(&snapshot, entry.shard, key, &order, limit_entity(&till.merchant_id))?;
-        let named = till_args(till, order_id, entry.attempt, &order.receipt);
-        let member = moves.into_member(key, seen, |args| args.int(entry.attempt).list(named));
-        let reply = self.store.call(&script::ORDER_UNDO, &Slot::Shard(entry.shard), member).await?;
-        if let Some(code) = reply.refused() {
-            return Err(refused(code));
+        self.require_reversible(&self.view(), order)?;
+        let mut draft = found.draft();
+        let place = place_of_order(order, limit_entity(&till.merchant_id));
+        match order.state {
+            OrderState::Held => draft.release(key, order, &place, Released::Reverse)?,
+            OrderState::Redeemed => give_back(&mut draft, till, order_id, order, &place)?,
+            _ => {}
         }
-        if reply.is("changed") {
+        let was = if order.state == OrderState::Redeemed { Was::Redeemed } else { Was::Held };
+        let reversed = reversed(order, was);
+        let mut change = found.change(draft, key, &reversed);
+        change.hold_ends(key);
+        Ok(self.put_order(change, reversed).await?.map(|_| was.as_str()))
+    }
+
+    /// An attempt that has had no effect never will.
+    async fn undo_unseen(&self, key: &OrderKey, entry: &DirectoryEntry) -> Result<Option<&'static str>, Failure> {
+        let void = self.store.order(entry.shard, key).await?;
+        if void.as_ref().is_some_and(|stored| stored.order.state != OrderState::Void) {
             return Ok(None);
         }
-        let undone = StoredOrder::decode(reply.bytes(0))?.order.reversal;
-        Ok(undone.map(|reversal| reversal.was.as_str()))
+        let seen = void.map(|stored| stored.bytes).unwrap_or_default();
+        let unseen = never_seen(Reversal { was: Was::Unknown, at: WITH_THE_CALL });
+        let unseen = Order { attempt: entry.attempt, ..unseen };
+        let change = Change::new(entry.shard, key, &seen, &unseen);
+        Ok(self.put_order(change, unseen).await?.map(|_| Was::Unknown.as_str()))
     }
 
     /// A refund or the end of `reverse_hours` makes a reverse impossible; an order that never had an effect can always be closed.
@@ -135,4 +163,51 @@ impl Engine {
 /// The campaign whose terms hold for an order: that of its first voucher.
 pub(super) fn campaign_of<'a>(snapshot: &'a Snapshot, order: &Order) -> Option<&'a Campaign> {
     order.units.first().and_then(|unit| snapshot.by_number.get(&unit.c)).map(|view| &view.campaign)
+}
+
+/// A use that never was leaves the voucher to its person: usable, or expired by now; one that was revoked meanwhile stays so.
+fn give_back(
+    draft: &mut Draft<'_>,
+    till: &Till,
+    order_id: &str,
+    order: &Order,
+    place: &Place,
+) -> Result<(), StoreError> {
+    for unit in &order.units {
+        let used = draft.byte(unit)?.state() == UnitState::Used;
+        let end = draft.end(unit)?;
+        let (account, to) = match used {
+            false => (Account::Recovered, To::Recovered),
+            true if draft.is_before(end) => (Account::Outstanding, To::Outstanding),
+            true => (Account::Expired, To::Expired),
+        };
+        if used {
+            draft.put_state(unit, UnitState::Available)?;
+        }
+        let moved = unit.discount;
+        let accounts = [(Account::Redeemed, Fen::ZERO - moved), (account, moved)];
+        draft.money(unit, &accounts, &[(Tally::GivenBack, moved.0)])?;
+        draft.line(Line::Reversed {
+            c: unit.c,
+            f: Bytes(unit.f),
+            p: unit.p,
+            u: unit.u,
+            discount: moved.0,
+            merchant_id: till.merchant_id.clone(),
+            order_id: order_id.to_owned(),
+            attempt: order.attempt,
+            store: order.receipt.store.clone(),
+            terminal: shown_terminal(till, &order.receipt.terminal).to_owned(),
+            amount: order.amount.0,
+            to,
+        });
+        draft.uncount(unit, place, order.t0)?;
+    }
+    Ok(())
+}
+
+/// Of what the receipt said, a reversed order keeps what tells it again to whoever asks for it.
+fn reversed(order: &Order, was: Was) -> Order {
+    let reversal = Some(Reversal { was, at: WITH_THE_CALL });
+    Order { state: OrderState::Reversed, reversal, ..order.clone() }
 }

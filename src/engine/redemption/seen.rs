@@ -9,7 +9,8 @@ use crate::domain::time::Ms;
 use crate::engine::Engine;
 use crate::store::StoreError;
 use crate::store::keys;
-use crate::store::orders::{PayCodeRecord, StoredOrder};
+use crate::store::order::StoredOrder;
+use crate::store::orders::PayCodeRecord;
 use crate::store::record::PersonRecord;
 
 /// What was true together.
@@ -30,7 +31,7 @@ pub(super) struct StoredRecord {
 }
 
 impl StoredRecord {
-    fn decode(bytes: Vec<u8>) -> Result<StoredRecord, StoreError> {
+    pub(super) fn decode(bytes: Vec<u8>) -> Result<StoredRecord, StoreError> {
         Ok(StoredRecord { person: PersonRecord::decode(&bytes)?, bytes })
     }
 }

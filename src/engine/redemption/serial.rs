@@ -8,9 +8,8 @@
 //! removed: what is absent has never been meant.
 
 use super::limits::Capped;
-use super::moves::Moves;
 use super::plan::PayerView;
-use super::redeem::{Call, refused};
+use super::redeem::Call;
 use super::seen::Seen;
 use super::{TRIES, contended};
 use crate::domain::campaign::schema::VoucherKind;
@@ -22,9 +21,7 @@ use crate::domain::rules::{self, Candidate, Item, Payment};
 use crate::domain::time::Ms;
 use crate::engine::view::CampaignView;
 use crate::engine::{Engine, Failure};
-use crate::store::keys::{self, Slot};
-use crate::store::orders::StoredOrder;
-use crate::store::script;
+use crate::store::keys;
 use crate::store::serial::{SerialHolder, SerialPlace, Taken};
 
 /// A serial number in a campaign.
@@ -153,18 +150,19 @@ impl Engine {
                 Claim::MayReturn if stored.order.state == OrderState::Held => {
                     self.expire_order(holder.shard, &holder.key).await?;
                 }
-                Claim::MayReturn => self.forbid_late_confirm(holder, &stored).await?,
+                Claim::MayReturn => self.forbid_late_confirm(holder).await?,
             }
         }
         Err(contended().into())
     }
 
     /// A hold that has run out is cancelled. What has changed meanwhile is looked at again.
-    async fn forbid_late_confirm(&self, holder: &SerialHolder, stored: &StoredOrder) -> Result<(), Failure> {
-        let order = &stored.order;
-        let moves = Moves::of_order(&self.view(), holder.shard, &holder.key, order, order.receipt.merchant)?;
-        let member = moves.into_member(&holder.key, &stored.bytes, |args| args);
-        let reply = self.store.call(&script::ORDER_CANCEL, &Slot::Shard(holder.shard), member).await?;
-        reply.refused().map_or(Ok(()), |code| Err(refused(code)))
+    async fn forbid_late_confirm(&self, holder: &SerialHolder) -> Result<(), Failure> {
+        if let Some(found) = self.found_on(holder.shard, &holder.key).await?
+            && found.stored.order.state == OrderState::Expired
+        {
+            self.cancel_found(&holder.key, &found, found.stored.order.receipt.merchant).await?;
+        }
+        Ok(())
     }
 }

@@ -1,52 +1,84 @@
 //! Holds that have run out. Whether one has is decided by the clock inside the script; this only tidies, and any node may.
 
-use super::moves::Moves;
-use super::redeem::refused;
-use crate::domain::order::{LATE_CONFIRM, OrderKey, OrderState};
+use std::collections::HashMap;
+
+use tokio::sync::Mutex;
+
+use super::TRIES;
+use super::draft::Released;
+use super::limits::place_of_order;
+use crate::domain::campaign::terms::HOLD_SECONDS;
+use crate::domain::order::{Order, OrderKey, OrderState};
 use crate::domain::refusal::Refusal;
+use crate::domain::time::{Ms, SECOND};
 use crate::engine::{Engine, Failure};
-use crate::store::keys::Slot;
-use crate::store::orders::StoredOrder;
-use crate::store::script;
+
+/// By shard, the holds that a look at its list has shown to run out before the next look.
+#[derive(Default)]
+pub struct Lapsing(Mutex<HashMap<u8, Look>>);
+
+struct Look {
+    at: Ms,
+    due: Vec<(OrderKey, Ms)>,
+}
+
+/// A hold that was not on the list yet runs longer than this after the look, even if the clock of the node that made it was behind: half of
+/// the shortest hold. So the whole list, which may be long, is read rarely.
+fn look_holds() -> Ms {
+    i64::from(*HOLD_SECONDS.start()) * SECOND / 2
+}
 
 impl Engine {
     /// One round of the sweeper over all shards; how many holds it ended. Two sweepers are harmless.
     pub async fn expire_lapsed_holds(&self) -> Result<usize, Refusal> {
         let mut ended = 0;
+        let mut looks = self.lapsing.0.lock().await;
         for shard in 0..self.store.shards() {
-            for (key, until) in self.store.lapsing_holds(shard).await? {
-                if until > self.now() {
+            let now = self.now();
+            let fresh = looks.get(&shard).is_some_and(|look| (look.at..look.at + look_holds()).contains(&now));
+            if !fresh {
+                let mut due = self.store.lapsing_holds(shard).await?;
+                due.retain(|(_, until)| *until < now + look_holds());
+                looks.insert(shard, Look { at: now, due });
+            }
+            let Some(look) = looks.get_mut(&shard) else { continue };
+            let mut later = Vec::new();
+            for (key, until) in std::mem::take(&mut look.due) {
+                if until > now {
+                    later.push((key, until));
                     continue;
                 }
                 // A hold that cannot be ended is the audit's to explain; the others must not wait for it.
                 match self.with_view(|| self.expire_order(shard, &key)).await {
                     Ok(_) => ended += 1,
-                    Err(refusal) => tracing::warn!(code = refusal.code.as_str(), "a lapsed hold could not be ended"),
+                    Err(refusal) => {
+                        tracing::warn!(code = refusal.code.as_str(), "a lapsed hold could not be ended");
+                        later.push((key, until));
+                    }
                 }
             }
+            look.due = later;
         }
         Ok(ended)
     }
 
     /// Ends one hold if its time is over; the order as it stands then.
-    pub(super) async fn expire_order(&self, shard: u8, key: &OrderKey) -> Result<Option<StoredOrder>, Failure> {
-        for _ in 0..super::TRIES {
-            let Some(stored) = self.store.order(shard, key).await? else { return Ok(None) };
-            if stored.order.state != OrderState::Held {
-                return Ok(Some(stored));
+    pub(super) async fn expire_order(&self, shard: u8, key: &OrderKey) -> Result<Option<Order>, Failure> {
+        for _ in 0..TRIES {
+            let Some(found) = self.found_on(shard, key).await? else { return Ok(None) };
+            let order = &found.stored.order;
+            let mut draft = found.draft();
+            if order.state != OrderState::Held || draft.is_before(order.until()) {
+                return Ok(Some(order.clone()));
             }
-            let moves = Moves::of_order(&self.view(), shard, key, &stored.order, stored.order.receipt.merchant)?;
-            let member = moves.into_member(key, &stored.bytes, |args| args.int(LATE_CONFIRM));
-            let reply = self.store.call(&script::ORDER_EXPIRE, &Slot::Shard(shard), member).await?;
-            match reply.refused() {
-                Some("hold_runs") => return Ok(Some(stored)),
-                Some(code) => return Err(refused(code)),
-                None if reply.is("ok") => {
-                    // A late confirm may take the caps again; then they are of a later generation and stay.
-                    self.release_ended(&stored.order.receipt.merchant_id, key, &stored.order, Some(0)).await?;
-                    return Ok(Some(StoredOrder::decode(reply.bytes(0))?));
-                }
-                None => {}
+            draft.release(key, order, &place_of_order(order, order.receipt.merchant), Released::Expire)?;
+            let expired = Order { state: OrderState::Expired, t1: order.until(), ..order.clone() };
+            let mut change = found.change(draft, key, &expired);
+            change.hold_ends(key);
+            if let Some(expired) = self.put_order(change, expired).await? {
+                // A late confirm may take the caps again; then they are of a later generation and stay.
+                self.release_ended(&order.receipt.merchant_id, key, order, Some(0)).await?;
+                return Ok(Some(expired));
             }
         }
         Ok(None)

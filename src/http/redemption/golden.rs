@@ -7,7 +7,7 @@ use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderState, OrderUnit, Receipt, Refunded, Reversal, Was};
 use crate::domain::time::{Zone, parse_rfc3339};
 use crate::engine::redemption::{OrderView, RefundView, ReversedView, VoucherView};
-use crate::store::orders::StoredOrder;
+use crate::store::order::StoredOrder;
 
 fn noon() -> i64 {
     parse_rfc3339("2020-07-25T12:00:00+08:00").unwrap()
@@ -18,8 +18,18 @@ fn zone() -> Zone {
 }
 
 fn view(state: OrderState, hold_seconds: i64) -> OrderView {
-    let unit =
-        OrderUnit { c: 1, f: [1; 9], p: 0, u: 0, discount: Fen(2_000), round: 0, channel: 0, pack: 0, received_s: 0 };
+    let unit = OrderUnit {
+        c: 1,
+        f: [1; 9],
+        p: 0,
+        u: 0,
+        discount: Fen(2_000),
+        round: 0,
+        channel: 0,
+        pack: 0,
+        received_s: 0,
+        contacts: [0; 3],
+    };
     let order = Order {
         state,
         attempt: 1,

@@ -5,7 +5,7 @@
 -- Keeps: what a late confirm may still take stays expired; account + pool of a cell is unchanged; what came after an earlier move, either way, is moved by the next.
 local ACCOUNTS = { expired = ':exp', recovered = ':rec', late = ':late' }
 
--- What ran out in this stretch or the one before (order_expire).
+-- What ran out in this stretch or the one before (order_change).
 local function lapsed(cell, grace)
   local sum, stretch = 0, math.floor(now / grace)
   for place = 0, 1 do

@@ -1,8 +1,18 @@
 -- Takes a merchant's caps for an open attempt before its vouchers are taken, or again for a late confirm.
 -- KEYS 1 header hash of the merchant slot, 2 ledger stream (unused), 3.. directory buckets (hash)
--- ARGV member {{directory bucket}, order key, attempt, {{cap counter, n, most}, ...}, again 0|1}
+-- ARGV member {{directory bucket}, order key, attempt, {{cap counter, n, most}, ...}, again 0|1, {quota, ...}}
 -- Replies: refused order_reversed; refused attempt_void; refused limit_reached {cap counter}; ok {generation}
--- Keeps: caps used <= most; what an attempt holds is never less than what any copy of it has applied.
+-- Keeps: caps used <= most; what an attempt holds is never less than what any copy of it has applied; the entry names every quota
+--   of which its attempt may hold something.
+local function with_quotas(named, quotas)
+  local known = {}
+  for _, name in ipairs(named) do known[name] = true end
+  for _, name in ipairs(quotas) do
+    if not known[name] then named[#named + 1] = name end
+  end
+  return #named > 0 and named or nil
+end
+
 local function judge(m)
   local directory, ok, attempt, caps, again = m[1][1], m[2], m[3], m[4], m[5]
   local entry = unpacked(directory, ok)
@@ -25,7 +35,7 @@ local function judge(m)
     add(name, held[i][2] - (before[name] or 0))
   end
   local generation = (entry[6] or 0) + again
-  put(directory, ok, cmsgpack.pack({ 1, attempt, entry[3], entry[4], held, generation }))
+  put(directory, ok, cmsgpack.pack({ 1, attempt, entry[3], entry[4], held, generation, with_quotas(entry[7] or {}, m[6]) }))
   return { 'ok', generation }
 end
 

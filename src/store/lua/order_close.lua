@@ -3,6 +3,8 @@
 -- ARGV member {{order bucket}, order key, attempt}
 -- Replies: refused order_reversed; replay {order}; ok
 -- Keeps: an attempt that is void is never applied.
+local REVERSED, VOID = 5, 6
+
 local function judge(m)
   local orders, ok, attempt = m[1][1], m[2], m[3]
   local raw = get(orders, ok)
@@ -12,7 +14,7 @@ local function judge(m)
     if order[2] ~= VOID then return { 'replay', raw } end
     if order[3] >= attempt then return { 'ok' } end
   end
-  put_order(m, ok, { 1, VOID, attempt })
+  put(orders, ok, cmsgpack.pack({ 1, VOID, attempt }))
   return { 'ok' }
 end
 

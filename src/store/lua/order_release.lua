@@ -1,17 +1,19 @@
 -- Gives back the caps of an attempt, once; on its shard it must be void or have ended without a use first.
 -- KEYS 1 header hash of the merchant slot, 2 ledger stream (unused), 3.. directory buckets (hash)
 -- ARGV member {{directory bucket}, order key, attempt, generation of its caps or -1 for any}
--- Replies: replay (another attempt or generation, reversed, or released before); ok
+-- Replies: replay (another attempt or generation, or reversed); replay {{quota, ...} of which it may hold something} (released before);
+--   ok {{quota, ...}}
 -- Keeps: the caps of an attempt are given back at most once.
 local function judge(m)
   local directory, ok, attempt, generation = m[1][1], m[2], m[3], m[4]
   local entry = unpacked(directory, ok)
-  if not entry or entry[1] ~= 1 or entry[2] ~= attempt or entry[5] == 0 then return { 'replay' } end
+  if not entry or entry[1] ~= 1 or entry[2] ~= attempt then return { 'replay' } end
   if generation >= 0 and (entry[6] or 0) ~= generation then return { 'replay' } end
+  if entry[5] == 0 then return { 'replay', entry[7] or {} } end
   for _, cap in ipairs(entry[5]) do add(cap[1], -cap[2]) end
   entry[5] = 0
   put(directory, ok, cmsgpack.pack(entry))
-  return { 'ok' }
+  return { 'ok', entry[7] or {} }
 end
 
 return answer(judge)

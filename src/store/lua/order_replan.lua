@@ -1,8 +1,10 @@
 -- Moves an open order to its next attempt after the one before was made void on its shard.
 -- KEYS 1 header hash of the merchant slot, 2 ledger stream (unused), 3.. directory buckets (hash)
--- ARGV member {{directory bucket}, order key, field of the merchant, attempt that is void, fingerprint, shard}
--- Replies: refused order_reversed; changed {attempt, shard, fingerprint}; refused merchant_frozen; ok {attempt, shard}
--- Keeps: attempts only grow; the caps of an attempt that is void are given back.
+-- ARGV member {{directory bucket}, order key, field of the merchant, attempt that is void, fingerprint, shard, given 0|1: the void
+--   attempt was released and its quotas were given back}
+-- Replies: refused order_reversed; changed {attempt, shard, fingerprint}; refused merchant_frozen; holding (quotas are to be given back
+--   first); ok {attempt, shard}
+-- Keeps: attempts only grow; the caps and quotas of an attempt that is void are given back.
 local function judge(m)
   local directory, ok, attempt, fingerprint, shard = m[1][1], m[2], m[4], m[5], m[6]
   local entry = unpacked(directory, ok)
@@ -11,6 +13,7 @@ local function judge(m)
   if entry[2] ~= attempt then return { 'changed', entry[2], entry[3], entry[4] } end
   local view = unpacked(1, m[3])
   if view and view[2] == 'frozen' then return { 'refused', 'merchant_frozen' } end
+  if entry[7] and m[7] == 0 then return { 'holding' } end
   if entry[5] ~= 0 then
     for _, cap in ipairs(entry[5]) do add(cap[1], -cap[2]) end
   end

@@ -18,6 +18,7 @@ pub fn campaign_of(terms: &Terms) -> Value {
     let mut limits = vec![limit(&["person", "merchant"], "max_count", terms.person_merchant_day)];
     limits.extend(terms.person_day.map(|most| limit(&["person"], "max_amount", most)));
     limits.extend(terms.merchant_day.map(|most| limit(&["merchant"], "max_count", most)));
+    limits.extend(terms.all_day.map(|most| limit(&["channel"], "max_amount", most)));
     campaign["limits"] = json!(limits);
     if terms.sixty_dines_in {
         campaign["packs"][0]["vouchers"][0]["use_rule"] = json!({"scenes": ["dine_in"]});

@@ -227,10 +227,10 @@ impl Model {
     }
 
     /// What is left of the limits of today. A hold of yesterday that was confirmed today may be counted on either day, and a hold that has
-    /// just run out may still count at its merchant: `narrow` counts all that may be counted, the other only what surely is.
+    /// just run out may still count at its merchant and for everybody: `narrow` counts all that may be counted, the other only what surely is.
     pub fn room(&self, person: usize, till: usize, narrow: bool) -> Room {
         let today = date_of(self.now);
-        let (mut mine_here, mut mine, mut all_here) = (0, 0, 0);
+        let (mut mine_here, mut mine, mut all_here, mut all) = (0, 0, 0, 0);
         for ((at, _), order) in &self.orders {
             let live =
                 matches!(order.state, State::Held { .. } | State::Redeemed) && order.refunded() < order.request.net();
@@ -242,14 +242,16 @@ impl Model {
                 mine += order.discount;
                 mine_here += if *at == till { count } else { 0 };
             }
-            if counted && (live || lapsed) && *at == till {
-                all_here += count;
+            if counted && (live || lapsed) {
+                all_here += if *at == till { count } else { 0 };
+                all += order.discount;
             }
         }
         Room {
             count: self.terms.person_merchant_day - mine_here,
             amount: self.terms.person_day.map_or(i64::MAX, |most| most - mine),
             merchant: self.terms.merchant_day.map_or(i64::MAX, |most| most - all_here),
+            all: self.terms.all_day.map_or(i64::MAX, |most| most - all),
         }
     }
 }
@@ -259,11 +261,12 @@ pub struct Room {
     count: i64,
     amount: i64,
     merchant: i64,
+    all: i64,
 }
 
 impl Room {
     pub fn holds(&self, count: i64, amount: i64) -> bool {
-        count <= self.count && count <= self.merchant && amount <= self.amount
+        count <= self.count && count <= self.merchant && amount <= self.amount && amount <= self.all
     }
 }
 

@@ -14,9 +14,9 @@ const OPEN: &str = concat!(
     include_str!("../../../../src/store/lua/lib.lua"),
     include_str!("../../../../src/store/lua/order_open.lua")
 );
-const REDEEM: &str = concat!(
+const CHANGE: &str = concat!(
     include_str!("../../../../src/store/lua/lib.lua"),
-    include_str!("../../../../src/store/lua/order_redeem.lua")
+    include_str!("../../../../src/store/lua/order_change.lua")
 );
 
 /// What a store full of orders has shown.
@@ -43,7 +43,7 @@ pub fn fill(mut own: OwnStore, orders: usize) -> Result<Figures, Fault> {
     fields(Layout::HEADER.to_owned(), layout.header()).exec(&mut own.store.connection)?;
     fields(Order::DIRECTORY.to_owned(), [Order::merchant()]).exec(&mut own.store.connection)?;
     let mut load = |text: &str| cmd("SCRIPT").arg("LOAD").arg(text).query::<String>(&mut own.store.connection);
-    let (open, redeem) = (load(OPEN)?, load(REDEEM)?);
+    let (open, redeem) = (load(OPEN)?, load(CHANGE)?);
     own.sync_always(true)?;
     let (memory, before) = (own.store.used_memory()?, own.store.main_thread_seconds()?);
     for first in (0..orders).step_by(BATCH * AHEAD) {
@@ -73,7 +73,7 @@ fn run(own: &mut OwnStore, calls: impl Iterator<Item = Cmd>) -> Result<(), Fault
     }
 }
 
-/// Members, records and lines as the heads of order_open.lua, order_redeem.lua and src/store/keys.rs say.
+/// Members, records and lines as the heads of order_open.lua, order_change.lua and src/store/keys.rs say.
 struct Order;
 
 impl Order {
@@ -137,20 +137,26 @@ impl Order {
             })
             .collect();
         let view = Pack::array(4).int(Layout::NOW).int(0).open(2).int(i64::from(Layout::CAMPAIGN));
-        let moved = view.bytes(Layout::REVISION.to_string().as_bytes()).open(1).open(5);
+        let moved = view.bytes(Layout::REVISION.to_string().as_bytes()).open(1).open(2).open(8);
         let counter = |name: &str| format!("{}:{name}", Layout::CELL).into_bytes();
-        let moved = moved.bytes(&counter("out:444000")).bytes(&counter("red")).int(Order::DISCOUNT);
-        call(hash, keys, moved.bytes(&counter("rn")).bytes(&counter("rg")).0, members)
+        let moved =
+            moved.bytes(&counter("out:444000")).int(-Order::DISCOUNT).bytes(&counter("red")).int(Order::DISCOUNT);
+        let moved = moved.bytes(&counter("rn")).int(1).bytes(&counter("rg")).int(Order::DISCOUNT);
+        call(hash, keys, moved.bytes(b"").0, members)
     }
 
     fn plan(order: usize, key: &[u8; 12]) -> Vec<u8> {
         let field = &Layout::pseudonym(order)[..9];
-        let valid_until = (Layout::NOW as f64 * 2.0).to_be_bytes();
-        let head = [key, Order::FINGERPRINT, &1u32.to_be_bytes(), &0u16.to_be_bytes(), &valid_until, &[0]].concat();
+        let instants = [0.0, Layout::NOW as f64 * 2.0, 0.0].map(f64::to_be_bytes).concat();
         let long = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes(), bytes].concat();
-        let short = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes(), bytes].concat();
+        // A name, compared with what was read, and the pieces between which the instant stands (1) or would stand (2).
+        let changed = |name: &[u8], seen: &[u8], between: u8, pieces: &[&[u8]]| {
+            let pieces: Vec<u8> = pieces.iter().flat_map(|piece| long(piece)).collect();
+            let count = if between == 1 { 2 } else { 1 };
+            [&[name.len() as u8], name, &[1], &long(seen), &[between, count], &pieces].concat()
+        };
         let (before, after) = (Order::record(order, &[]), Order::record(order, &[2]));
-        let records = [&[1], field, &long(&before), &[1], &long(&after)].concat();
+        let person = changed(field, &before, 2, &[&after]);
         let stored =
             Pack::array(13).int(1).int(2).int(1).bytes(Order::FINGERPRINT).int(11_800).int(800).int(Order::DISCOUNT);
         let unit = Pack::array(9).int(i64::from(Layout::CAMPAIGN)).bytes(field).int(0).int(0).int(Order::DISCOUNT);
@@ -160,8 +166,10 @@ impl Order {
         let line = Pack::array(13).bytes(b"D").int(i64::from(Layout::CAMPAIGN)).bytes(field).int(0).int(0);
         let line = line.int(Order::DISCOUNT).bytes(Order::MERCHANT.as_bytes());
         let line = line.bytes(format!("R0-{order:07}").as_bytes()).int(1).bytes(b"").bytes(b"t001").int(11_800);
-        let lines = [&[1], &short(&line.bytes(b"catering").0)[..]].concat();
-        [head, records, short(&[]), short(&stored.0), short(&tail), lines].concat()
+        let line = line.bytes(b"catering").0;
+        let stored = changed(key, &[], 1, &[&stored.0, &tail]);
+        let lines = [&[0, 1], &(line.len() as u16).to_be_bytes()[..], &line].concat();
+        [instants, vec![0, 0, 2], stored, person, lines].concat()
     }
 }
 

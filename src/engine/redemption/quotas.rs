@@ -1,0 +1,114 @@
+//! Quotas at the till: limits that neither the payer's record nor the merchant's slot counts.
+//!
+//! A quota and the orders that use it lie on different slots. The merchant's directory names the quotas of an attempt before any of them
+//! is taken, so whoever ends the attempt gives back by that list, and a mark beside each quota says what the attempt holds of it: taken
+//! twice it is held once, given back it stays given back, and a copy that comes later takes nothing. A crash leaves a quota stricter, never
+//! wider.
+
+use futures_util::future::try_join_all;
+use rmpv::Value;
+
+use super::limits::{Cap, Capped, Caps, Held, cap_names, caps_of, place_of};
+use super::plan::{PayerView, Planned};
+use super::redeem::Call;
+use super::seen::Seen;
+use crate::domain::limit::{Keeper, Place};
+use crate::domain::order::OrderKey;
+use crate::domain::refusal::Refusal;
+use crate::engine::view::CampaignView;
+use crate::engine::{Engine, Failure};
+use crate::store::quota::{QuotaPlace, Taken};
+use crate::store::{Reply, StoreError, keys};
+
+/// The quotas that a step of the directory names.
+pub(super) fn named_quotas(reply: &Reply, index: usize) -> Vec<String> {
+    let names = reply.value(index).and_then(Value::as_array).into_iter().flatten();
+    names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+fn place_in(view: &CampaignView, name: &str, holder: &[u8]) -> QuotaPlace {
+    QuotaPlace { name: name.to_owned(), campaign: view.number, buckets: view.record.buckets, holder: holder.to_vec() }
+}
+
+impl Engine {
+    /// Where a quota is counted; none when its campaign is gone.
+    pub(super) fn quota_place(&self, name: &str, holder: &[u8]) -> Option<QuotaPlace> {
+        let snapshot = self.view();
+        let view = keys::quota_campaign(name).and_then(|number| snapshot.by_number.get(&number))?;
+        Some(place_in(view, name, holder))
+    }
+
+    /// What others have used of the quotas that the payer's vouchers may meet.
+    pub(super) async fn quotas_seen(
+        &self,
+        payer: &PayerView,
+        seen: &Seen,
+        merchant_id: &str,
+        place: &Place,
+        order: Option<&OrderKey>,
+    ) -> Result<Caps, Refusal> {
+        let people = payer.people.iter().zip(&seen.records);
+        let names = people.filter_map(|(person, record)| {
+            let record = &record.as_ref()?.person;
+            Some(cap_names(Keeper::Quota, merchant_id, &person.view, record, place, seen.now))
+        });
+        let holder = order.map(|key| key.as_slice()).unwrap_or_default();
+        let reading = names.flatten().filter_map(|name| Some((self.quota_place(&name, holder)?, name)));
+        let reading = reading.map(|(place, name)| async move {
+            let used = self.store.quota_used(&place).await?;
+            Ok::<_, StoreError>((name, used.all - used.own))
+        });
+        Ok(try_join_all(reading).await?.into_iter().collect())
+    }
+
+    /// One quota after the other, in one order for everybody, so that two who want the last of the same quotas meet at the first.
+    pub(super) async fn take_quotas(
+        &self,
+        holder: &[u8],
+        attempt: u32,
+        quotas: &[Cap],
+        again: bool,
+    ) -> Result<Capped, Failure> {
+        for quota in quotas {
+            let Some(place) = self.quota_place(&quota.name, holder) else { continue };
+            match self.store.take_quota(&place, attempt, quota.n, quota.most, again).await? {
+                Taken::Holds(_) => {}
+                Taken::Full => return Ok(Capped::Full),
+                Taken::AttemptVoid => return Ok(Capped::Void),
+            }
+        }
+        Ok(Capped::Held)
+    }
+
+    pub(super) async fn give_quotas(
+        &self,
+        holder: &[u8],
+        attempt: u32,
+        generation: Option<i64>,
+        names: &[String],
+    ) -> Result<(), StoreError> {
+        let places = names.iter().filter_map(|name| self.quota_place(name, holder));
+        let giving = places.map(|place| async move { self.store.give_quota(&place, attempt, generation, 0).await });
+        try_join_all(giving).await.map(|_| ())
+    }
+
+    /// The attempt has had its effect: what plans before the last one took is given back. No other copy of it applies any more.
+    pub(super) async fn settle_quotas(
+        &self,
+        call: &Call<'_>,
+        attempt: u32,
+        (plan, seen): &(Planned, Seen),
+        held: &Held,
+    ) {
+        let (merchant_id, place) = (&call.till.merchant_id, place_of(call.till, call.ask));
+        let used = caps_of(Keeper::Quota, call.snapshot, merchant_id, &plan.units, &place, seen.now);
+        for quota in &held.quotas {
+            let keeps = used.iter().find(|used| used.name == quota.name).map_or(0, |used| used.n);
+            let Some(place) = self.quota_place(&quota.name, &call.key).filter(|_| quota.n > keeps) else { continue };
+            // The vouchers are taken, whatever becomes of this: a quota that keeps too much is stricter.
+            if let Err(error) = self.store.give_quota(&place, attempt, None, keeps).await {
+                tracing::warn!(%error, "a quota keeps more than its order uses");
+            }
+        }
+    }
+}

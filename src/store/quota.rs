@@ -1,0 +1,120 @@
+//! Quotas: what is used of limits that neither a person's record nor a merchant's slot counts. Each is a counter on a slot that its name
+//! chooses; beside it stands what each order holds of it, so that taking it twice takes it once and it is given back once.
+
+use std::ops::Range;
+
+use super::keys::{self, QuotaKeys, Slot};
+use super::script::{self, Args, Member};
+use super::{Store, StoreError};
+
+/// A quota, and who takes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaPlace {
+    pub name: String,
+    pub campaign: u16,
+    /// As many on a slot as a shard has of persons.
+    pub buckets: u32,
+    /// The order, and which of its effects.
+    pub holder: Vec<u8>,
+}
+
+/// How much of a quota is used, by everybody and by the holder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaUsed {
+    pub all: i64,
+    pub own: i64,
+}
+
+/// What came of taking of a quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// How much the holder has of it now: the most that it ever asked for.
+    Holds(i64),
+    Full,
+    /// What this attempt held was given back.
+    AttemptVoid,
+}
+
+impl QuotaPlace {
+    fn keys(&self, slots: u8) -> QuotaKeys {
+        keys::quota(&self.name, &self.holder, slots, self.campaign, self.buckets)
+    }
+
+    fn args(&self, keys: &QuotaKeys, attempt: u32) -> Args {
+        Args::with_capacity(64).bytes(&self.name).bytes(&keys.mark).int(attempt)
+    }
+}
+
+impl Store {
+    pub async fn quota_used(&self, place: &QuotaPlace) -> Result<QuotaUsed, StoreError> {
+        let keys = place.keys(self.shards());
+        let fields = [(keys.counters, place.name.clone().into_bytes()), (keys.marks, keys.mark)];
+        let (_, values) = self.read(&Slot::Identity(keys.slot), &fields).await?;
+        let all = values.first().and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()).unwrap_or_default();
+        let own = values.get(1).map_or(0, |mark| held_by(mark));
+        Ok(QuotaUsed { all, own })
+    }
+
+    /// Forgets the quotas of a campaign, and who held what of them, in every so many-th of its buckets.
+    pub async fn forget_quotas(
+        &self,
+        campaign: u16,
+        buckets: u32,
+        range: Range<u16>,
+        every: u16,
+    ) -> Result<(), StoreError> {
+        for slot in 0..self.shards() {
+            let mut pipeline = redis::pipe();
+            for bucket in range.clone().flat_map(|first| (u32::from(first)..buckets).step_by(usize::from(every))) {
+                for key in keys::quota_buckets(slot, campaign, bucket) {
+                    pipeline.unlink(key).ignore();
+                }
+            }
+            let mut connection = self.admin().await?;
+            let () = pipeline.query_async(&mut connection).await.map_err(|error| StoreError::from_client(&error))?;
+        }
+        Ok(())
+    }
+
+    /// `again` is for a late confirm: what the attempt held was given back when its hold ran out.
+    pub async fn take_quota(
+        &self,
+        place: &QuotaPlace,
+        attempt: u32,
+        n: i64,
+        most: i64,
+        again: bool,
+    ) -> Result<Taken, StoreError> {
+        let keys = place.keys(self.shards());
+        let args = place.args(&keys, attempt).int(n).int(most).int(u8::from(again));
+        let member = Member::packed(vec![keys.counters, keys.marks], args);
+        let reply = self.call(&script::QUOTA_TAKE, &Slot::Identity(keys.slot), member).await?;
+        match reply.refused() {
+            None => Ok(Taken::Holds(reply.int(0))),
+            Some("limit_reached") => Ok(Taken::Full),
+            Some("attempt_void") => Ok(Taken::AttemptVoid),
+            Some(_) => Err(StoreError::malformed("quota_take")),
+        }
+    }
+
+    /// Gives back all but `keeps`, once; of a later generation than the one named everything stays.
+    pub async fn give_quota(
+        &self,
+        place: &QuotaPlace,
+        attempt: u32,
+        generation: Option<i64>,
+        keeps: i64,
+    ) -> Result<(), StoreError> {
+        let keys = place.keys(self.shards());
+        let args = place.args(&keys, attempt).int(generation.unwrap_or(-1)).int(keeps);
+        let member = Member::packed(vec![keys.counters, keys.marks], args);
+        self.call(&script::QUOTA_GIVE, &Slot::Identity(keys.slot), member).await.map(|_| ())
+    }
+}
+
+/// What a mark holds: {attempt, what it holds or -1, generation}.
+fn held_by(mut mark: &[u8]) -> i64 {
+    let value = rmpv::decode::read_value(&mut mark).ok();
+    let held = value.as_ref().and_then(|value| value.as_array()?.get(1)?.as_i64());
+    held.unwrap_or_default().max(0)
+}
