@@ -8,6 +8,7 @@
 
 mod checker;
 mod flight;
+mod forgotten;
 mod phones;
 mod pieces;
 mod planted;
