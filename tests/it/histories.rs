@@ -9,6 +9,7 @@
 mod checker;
 mod claims;
 mod flight;
+mod forgotten;
 mod lists;
 mod phones;
 mod pieces;

@@ -72,7 +72,8 @@ fn luhn(code: &str) -> bool {
 #[test]
 fn a_quote_names_the_best_voucher_what_was_not_taken_and_what_would_be_better() {
     let (server, till) = (MARKET.server(), MARKET.till());
-    let code = server.pay_code(&MARKET.shopper());
+    let person = MARKET.shopper();
+    let code = server.pay_code(&person);
     let body = json!({"pay_code": code, "amount": 6400, "merchant_discount": 800, "category": "catering"});
     let quote = server.quote(&till, &body).ok();
     assert_eq!((&quote["payable"], &quote["discount_amount"]), (&json!(4600), &json!(1000)));
@@ -82,6 +83,10 @@ fn a_quote_names_the_best_voucher_what_was_not_taken_and_what_would_be_better() 
     assert_eq!((&not_taken["voucher_kind"], &not_taken["code"]), (&json!("60-20"), &json!("minimum_not_met")));
     assert_eq!(not_taken["missing_amount"], 400);
     assert_eq!(quote["better"], json!({"add_amount": 400, "discount_amount": 2000, "saves_more": 1000}));
+    // It has had no effect: everything is there, and the code pays.
+    assert_eq!(MARKET.vouchers(&person, "available").len(), 6);
+    assert_eq!(server.quote(&till, &body).ok().json, quote.json);
+    server.redeem(&till, &sale(&new_order(), &code, 6400, true)).ok();
     assert!(both_languages(&quote["pos_message"]), "{}", quote.text());
 }
 

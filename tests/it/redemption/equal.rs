@@ -111,6 +111,7 @@ fn what_is_not_yours_is_answered_like_what_nobody_has_and_costs_the_same() {
     let paid = |till: &Till, code: &str| server.redeem(till, &sale(&new_order(), code, 6000, true));
     let shown = |till: &Till, code: &str| server.quote(till, &preview(sale("", code, 6000, true)));
     let (known, unknown) = (server.pay_code(&person), nobodys_code(&server.pay_code(&person)));
+    let back = |order: &str| server.refund_items(&mine, order, "R1", json!([{"sku": "x"}]), None);
     let found = [
         store.differ("a voucher, redeemed", &|| server.redeem(&foreign, &named(&voucher)), &|| {
             server.redeem(&foreign, &named(nobodys))
@@ -128,6 +129,7 @@ fn what_is_not_yours_is_answered_like_what_nobody_has_and_costs_the_same() {
         store.differ("a refund", &|| server.refund(&mine, &order, "R1", 1), &|| {
             server.refund(&mine, "nobodys", "R1", 1)
         }),
+        store.differ("a refund of goods", &|| back(&order), &|| back("nobodys")),
         store.differ("a merchant", &|| at_shop(&foreign.merchant_id), &|| at_shop("no-such-shop")),
     ];
     let found: Vec<String> = found.into_iter().flatten().collect();

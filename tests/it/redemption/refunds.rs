@@ -117,6 +117,25 @@ fn a_refund_on_a_later_day_is_a_negative_line_of_its_own_day() {
 }
 
 #[test]
+fn an_order_takes_fifty_refunds_and_tells_the_limit_to_the_next() {
+    let market = policy("fifty", "restore_on_full_refund");
+    let (server, till, person) = (market.server(), market.till(), market.shopper());
+    let done = buy(&market, &till, &person, 6_000, json!({})).ok();
+    let refund = |n: i64, amount: i64| server.refund(&till, done.str("order_id"), &format!("R{n}"), amount);
+    let parts: Vec<[i64; 2]> = (1..=50)
+        .map(|n| {
+            let back = refund(n, 7).ok();
+            ["to_payer", "to_issuer"].map(|name| back.int(name))
+        })
+        .collect();
+    let sum = |at: usize| parts.iter().map(|part| part[at]).sum::<i64>();
+    assert_eq!((sum(0), sum(1)), (233, 117), "two thirds of 3.50, rounded down, and the rest");
+    assert_eq!(refund(51, 7).refused(409, "limit_reached")["limit"], json!({"refunds_per_order": 50}));
+    assert!(refund(50, 7).ok().replayed());
+    server.assert_audit_clean();
+}
+
+#[test]
 fn refunds_in_any_order_end_in_the_same_sums() {
     let market = policy("order", "restore_on_full_refund");
     let (server, till) = (market.server(), market.till());

@@ -1,6 +1,6 @@
 //! What time does to holds, pay codes, validity and windows; each test owns its clock.
 
-use crate::harness::fixture::{DAY, HOUR, MINUTE, Market, SECOND, at, new_order, sale};
+use crate::harness::fixture::{DAY, HOUR, MINUTE, Market, SECOND, at, new_order, parse_time, sale};
 use crate::harness::wait_until;
 
 const NOON: &str = "2020-07-25T12:00:00";
@@ -150,11 +150,14 @@ fn a_reverse_is_open_for_a_day_and_a_refund_for_longer() {
     let (first, second) = (buy(), buy());
     server.set_clock(at(NOON) + DAY - 1);
     server.reverse(&till, first.str("order_id")).ok();
-    server.set_clock(at(NOON) + DAY + 1);
+    server.set_clock(at(NOON) + DAY);
     server.reverse(&till, second.str("order_id")).refused(409, "reversal_window_closed");
     server.refund(&till, second.str("order_id"), "R1", 1000).ok();
-    server.set_clock(at(NOON) + 366 * DAY);
-    server.refund(&till, second.str("order_id"), "R2", 1000).refused(409, "refund_window_closed");
+    server.set_clock(at(NOON) + 365 * DAY - 1);
+    server.refund(&till, second.str("order_id"), "R2", 1000).ok();
+    server.set_clock(at(NOON) + 365 * DAY);
+    assert!(server.refund(&till, second.str("order_id"), "R2", 1000).ok().replayed(), "what was done stays told");
+    server.refund(&till, second.str("order_id"), "R3", 1000).refused(409, "refund_window_closed");
     server.assert_audit_clean();
 }
 
@@ -201,9 +204,12 @@ fn before_the_validity_no_voucher_pays() {
     let (server, person) = (&round.server, &round.people[0]);
     let till = crate::harness::fixture::new_till(server, &round.campaign);
     let buy = || server.redeem(&till, &sale(&new_order(), &server.pay_code(person), 6000, true));
-    server.set_clock(at("2020-07-25T00:00:00") - 1);
-    let early = buy();
-    assert!(["voucher_not_yet_valid", "no_voucher_applicable"].contains(&early.code()), "{}", early.text());
+    for early in [at("2020-07-24T23:59:00"), at("2020-07-25T00:00:00") - 1] {
+        server.set_clock(early);
+        let refused = buy().refused(409, "voucher_not_yet_valid");
+        let begin = parse_time(&refused["not_taken"][0]["available_begin_time"]);
+        assert_eq!(begin, at("2020-07-25T00:00:00"), "{}", refused.text());
+    }
     server.set_clock(at("2020-07-25T00:00:00"));
     buy().ok();
 }
