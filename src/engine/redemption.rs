@@ -11,6 +11,7 @@ mod ending;
 mod found;
 mod limits;
 mod listed;
+mod open;
 mod payer;
 mod plan;
 mod quotas;

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
+use super::open::Opened;
 use super::plan::Planned;
 use super::quotas::named_quotas;
-use super::redeem::{Call, Opened, refused};
+use super::redeem::{Call, refused};
 use super::seen::Seen;
 use super::{Ask, Till};
 use crate::domain::campaign::schema::{LimitMax, VoucherKind};
