@@ -15,7 +15,7 @@ use super::script::{Args, Form, Member, Reply, Script, Shared};
 /// Members per call: larger batches cost more per member and block the store longer.
 const BATCH: usize = 64;
 /// Keys that the members of a call name: each has its place in a byte, beside the slot's own two.
-const KEYS: usize = 240;
+pub(super) const KEYS: usize = 240;
 /// From this many on a call is worth sending while another one is on its way; fewer wait for its answer and meanwhile become more.
 const WORTHWHILE: usize = 32;
 

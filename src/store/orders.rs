@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::batch::KEYS;
 use super::keys::{self, Slot};
 use super::order::{StoredOrder, number, part};
 use super::script::{self, Args, Member, Reply, Script, Shared};
@@ -88,12 +89,21 @@ impl Store {
         Ok(values.pop().filter(|value| !value.is_empty()))
     }
 
-    /// Several fields of one slot, all read at one instant.
+    /// Several fields of one slot, all read at one instant. More than a call can name are read call by call, from the instant of the first.
     pub(super) async fn read(
         &self,
         slot: &Slot,
         fields: &[(String, Vec<u8>)],
     ) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
+        let (first, rest) = fields.split_at(fields.len().min(KEYS));
+        let (now, mut values) = self.read_at_once(slot, first).await?;
+        for some in rest.chunks(KEYS) {
+            values.extend(self.read_at_once(slot, some).await?.1);
+        }
+        Ok((now, values))
+    }
+
+    async fn read_at_once(&self, slot: &Slot, fields: &[(String, Vec<u8>)]) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
         let names = fields.iter().map(|(key, _)| key.clone()).collect();
         let wanted = fields.iter().fold(Vec::with_capacity(48), |mut out, (_, field)| {
             out.push(u8::try_from(field.len()).expect("names of fields are short"));

@@ -275,6 +275,24 @@ async fn the_probe_refuses_a_server_below_the_declared_level() {
 }
 
 #[tokio::test]
+async fn more_fields_than_a_call_can_name_are_read_all_the_same_and_in_their_order() {
+    let folder = Folder::new();
+    let store = start(&folder.0, Durability::D1).await.unwrap();
+    let mut connection = connect(&store).await;
+    let service = Store::open(store::Options::new(store.url()), Clock::live()).await.unwrap();
+    let fields: Vec<(String, Vec<u8>)> =
+        (0..700).map(|n| (format!("{{s000}}:c{n}:p:0"), b"somebody1".to_vec())).collect();
+    for (n, (key, field)) in fields.iter().enumerate().filter(|(n, _)| n % 3 == 0) {
+        let () = connection.hset(key, field, n).await.unwrap();
+    }
+    let (_, values) = service.read_together(0, &fields).await.unwrap();
+    let wanted = (0..700).map(|n| if n % 3 == 0 { n.to_string().into_bytes() } else { Vec::new() });
+    assert_eq!(values, wanted.collect::<Vec<_>>());
+    assert_eq!(service.read_together(0, &[]).await.unwrap().1.len(), 0);
+    store.stop().await;
+}
+
+#[tokio::test]
 async fn a_rewrite_makes_the_files_small_and_loses_nothing() {
     let folder = Folder::new();
     let store = start(&folder.0, Durability::D1).await.unwrap();

@@ -34,8 +34,11 @@ impl KnownPayer {
     }
 
     pub(super) fn wallet_on(&self, snapshot: &Snapshot, merchant: &MerchantView, shard: u8) -> PayerView {
-        let mut views: Vec<&Arc<CampaignView>> =
-            snapshot.by_number.values().filter(|view| usable(view, merchant) && view.may_have_issued()).collect();
+        // Years of campaigns would make every reading longer: of one whose orders may be forgotten nothing can be used.
+        let may_pay = |view: &&Arc<CampaignView>| {
+            usable(view, merchant) && view.may_have_issued() && view.record.orders_over_at.is_none()
+        };
+        let mut views: Vec<&Arc<CampaignView>> = snapshot.by_number.values().filter(may_pay).collect();
         views.sort_unstable_by_key(|view| view.number);
         let field = |view: &CampaignView| self.root.in_campaign(&view.pseudonym_key).field();
         PayerView {
