@@ -56,7 +56,7 @@ fn row(path: &[&str]) -> Option<Row> {
     use Direction::*;
     use Until::*;
     let row = match path {
-        ["budget"] => Row(Up(None), Always),
+        ["budget"] | ["max_amount_by_day"] => Row(Up(None), Always),
         ["refund_days"] => Row(Up(Some(365)), Always),
         ["reverse_hours"] => Row(Up(Some(24)), Always),
         ["max_restores_per_voucher"] => Row(Up(Some(3)), Always),

@@ -39,6 +39,7 @@ fn a_published_file_gives_more_and_never_less() {
         ("/packs/0/vouchers/0/discount_amount", json!(3000), "not_amendable"),
         ("/channels", json!(["wechat", "alipay"]), "not_amendable"),
         ("/limits/0/max_count", json!(3), "ok"),
+        ("/max_amount_by_day", json!(1), "not_additive"),
         ("/limits/0/max_count", json!(1), "not_additive"),
         ("/limits/0", Value::Null, "not_amendable"),
         ("/refund_days", json!(366), "ok"),

@@ -1,10 +1,14 @@
-//! Limits on claiming: which of them a pack of a round meets, and how a person's uses of one are counted.
+//! Limits on claiming: which of them a pack of a round meets, and how uses of one are counted: a person's in the person's record, all
+//! others as quotas.
 
 use super::campaign::schema::{Campaign, Limit, LimitMax};
 use super::campaign::terms::{LimitAction, LimitEntity, Period};
+use super::limit::Contacts;
 use super::limit::period_number;
+use super::order::{LimitEntityKey, digest_of};
 use super::refusal::{Code, Refusal};
 use super::time::{Ms, Zone};
+use super::voucher::PersonField;
 
 /// One more claim under a limit, as the store counts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +24,32 @@ pub struct ClaimUse {
     pub most_amount: i64,
 }
 
+/// One more claim under a limit that no person's record counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimQuota {
+    /// As above; `max_amount_by_day` stands behind them all.
+    pub number: u8,
+    /// What is counted apart.
+    pub entity: LimitEntityKey,
+    pub period: i64,
+    pub max: LimitMax,
+}
+
+/// Who claims, as quotas tell people apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimer {
+    pub field: PersonField,
+    pub contacts: Contacts,
+}
+
+const BY_DAY: u8 = u8::MAX;
+
+/// What `max_amount_by_day` means: the face value of all packs that are issued on a day of the city.
+fn by_day(campaign: &Campaign) -> Option<Limit> {
+    let max = LimitMax::Amount(campaign.max_amount_by_day?);
+    Some(Limit { action: LimitAction::Claim, entities: Vec::new(), period: Period::Day, max })
+}
+
 /// Whether every person is counted alone: only that can be kept in the person's record.
 pub fn is_personal(limit: &Limit) -> bool {
     use LimitEntity::{Channel, Pack, Person};
@@ -29,7 +59,8 @@ pub fn is_personal(limit: &Limit) -> bool {
 
 /// The limits on claims that a pack meets now.
 pub fn uses(campaign: &Campaign, zone: &Zone, round: u8, channel: u8, pack: u8, at: Ms) -> Vec<ClaimUse> {
-    let claiming = numbered(campaign, round).filter(|(_, limit)| limit.action == LimitAction::Claim);
+    let claiming =
+        numbered(campaign, round).filter(|(_, limit)| limit.action == LimitAction::Claim && is_personal(limit));
     let uses = claiming.map(|(number, limit)| {
         let (most_count, most_amount) = match limit.max {
             LimitMax::Count(most) => (i64::from(most), -1),
@@ -41,23 +72,64 @@ pub fn uses(campaign: &Campaign, zone: &Zone, round: u8, channel: u8, pack: u8, 
     uses.collect()
 }
 
+/// The quotas that a claim of a pack, by round, channel and pack, meets now.
+pub fn quotas(
+    campaign: &Campaign,
+    zone: &Zone,
+    (round, channel, pack): (u8, u8, u8),
+    claimer: &Claimer,
+    at: Ms,
+) -> Vec<ClaimQuota> {
+    let quota = |number: u8, limit: &Limit| {
+        let parts = parts("claim", limit, (round, channel, pack), claimer);
+        ClaimQuota { number, entity: digest_of(&parts), period: period_number(limit, zone, at), max: limit.max }
+    };
+    let mut quotas: Vec<ClaimQuota> = unpersonal(campaign, round).map(|(number, limit)| quota(number, limit)).collect();
+    quotas.extend(by_day(campaign).map(|limit| quota(BY_DAY, &limit)));
+    quotas
+}
+
+fn unpersonal(campaign: &Campaign, round: u8) -> impl Iterator<Item = (u8, &Limit)> {
+    numbered(campaign, round).filter(|(_, limit)| limit.action == LimitAction::Claim && !is_personal(limit))
+}
+
+/// Whether the entry must be looked at before a claim can be counted.
+pub fn counts_contacts(campaign: &Campaign, round: u8) -> bool {
+    use LimitEntity::{Account, Device, Phone};
+    let named = |limit: &Limit| limit.entities.iter().any(|one| matches!(one, Account | Device | Phone));
+    unpersonal(campaign, round).any(|(_, limit)| named(limit))
+}
+
+/// Whether any claim of a campaign is counted elsewhere than with its person.
+pub fn has_quotas(campaign: &Campaign) -> bool {
+    let rounds = 0..campaign.rounds.len() as u8;
+    campaign.max_amount_by_day.is_some() || rounds.into_iter().any(|round| unpersonal(campaign, round).next().is_some())
+}
+
 /// Whether any claim is counted by a period of the calendar, which ends at a midnight.
 pub fn by_calendar(campaign: &Campaign, round: u8) -> bool {
-    numbered(campaign, round).any(|(_, limit)| {
-        limit.action == LimitAction::Claim && !matches!(limit.period, Period::Round | Period::Campaign)
-    })
+    let by_day = campaign.max_amount_by_day.is_some();
+    by_day
+        || numbered(campaign, round).any(|(_, limit)| {
+            limit.action == LimitAction::Claim && !matches!(limit.period, Period::Round | Period::Campaign)
+        })
 }
 
 /// Whether a limit may let a person have one pack of a round and not another.
 pub fn tells_packs_apart(campaign: &Campaign, round: u8) -> bool {
-    numbered(campaign, round).any(|(_, limit)| {
-        let apart = limit.entities.contains(&LimitEntity::Pack) || matches!(limit.max, LimitMax::Amount(_));
-        limit.action == LimitAction::Claim && apart
-    })
+    let by_day = campaign.max_amount_by_day.is_some();
+    by_day
+        || numbered(campaign, round).any(|(_, limit)| {
+            let apart = limit.entities.contains(&LimitEntity::Pack) || matches!(limit.max, LimitMax::Amount(_));
+            limit.action == LimitAction::Claim && apart
+        })
 }
 
 /// What a person is told who has used up a limit.
 pub fn reached(campaign: &Campaign, round: u8, number: u8) -> Refusal {
+    if let Some(most) = campaign.max_amount_by_day.filter(|_| number == BY_DAY) {
+        return Refusal::new(Code::LimitReached).with("limit", serde_json::json!({ "max_amount_by_day": most.0 }));
+    }
     let limit = numbered(campaign, round).find(|(known, _)| *known == number).map(|(_, limit)| limit);
     Refusal::new(Code::LimitReached).with("limit", serde_json::to_value(limit).unwrap_or_default())
 }
@@ -69,6 +141,30 @@ pub fn numbered(campaign: &Campaign, round: u8) -> impl Iterator<Item = (u8, &Li
     let own = campaign.rounds.get(index).map(|round| round.limits.as_slice()).unwrap_or_default();
     let own = own.iter().enumerate().map(move |(index, limit)| (campaign.limits.len() + before + index, limit));
     campaign.limits.iter().enumerate().chain(own).map(|(number, limit)| (number as u8, limit))
+}
+
+/// What a quota on claiming or reserving counts apart.
+pub fn parts(action: &str, limit: &Limit, (round, channel, pack): (u8, u8, u8), claimer: &Claimer) -> Vec<String> {
+    let mut entities = limit.entities.clone();
+    entities.sort_unstable();
+    let contact = |place: usize| format!("{:016x}", claimer.contacts[place]);
+    let mut parts = vec![action.to_owned()];
+    for entity in entities {
+        let (name, value) = match entity {
+            LimitEntity::Person => ("person", hex::encode(claimer.field)),
+            LimitEntity::Phone => ("phone", contact(0)),
+            LimitEntity::Device => ("device", contact(1)),
+            LimitEntity::Account => ("account", contact(2)),
+            LimitEntity::Channel => ("channel", channel.to_string()),
+            LimitEntity::Pack => ("pack", pack.to_string()),
+            LimitEntity::Merchant | LimitEntity::Store | LimitEntity::Terminal | LimitEntity::Category => continue,
+        };
+        parts.extend([name.to_owned(), value]);
+    }
+    if limit.period == Period::Round {
+        parts.extend(["round".to_owned(), round.to_string()]);
+    }
+    parts
 }
 
 /// Rounds run side by side, so a round is told apart as an entity and not as a period that would end when the next begins.

@@ -1,6 +1,8 @@
 //! Which goods of a receipt a voucher is for, and how much money they are. Without a list of goods the receipt is one line that every
 //! voucher is for.
 
+use smallvec::SmallVec;
+
 use crate::domain::campaign::schema::Face;
 use crate::domain::campaign::terms::{ThresholdOn, UseRule};
 use crate::domain::money::Fen;
@@ -9,7 +11,7 @@ use crate::domain::rules::{Candidate, Item, Payment};
 /// The goods that a voucher is for: the same bits are the same lines of the receipt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Goods {
-    lines: Vec<u64>,
+    lines: SmallVec<[u64; 1]>,
     /// Whether the threshold is judged before the merchant's own offer.
     pub before_offer: bool,
 }
@@ -24,7 +26,7 @@ impl Goods {
                 && category_fits(payment, candidate, item)
                 && (item.serial.is_some() || !candidate.kind.has_unique_serial())
         };
-        let mut goods = Goods { lines: Vec::new(), before_offer };
+        let mut goods = Goods { lines: SmallVec::new(), before_offer };
         if payment.items.is_empty() {
             goods.add(0);
         }

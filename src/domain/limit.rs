@@ -222,6 +222,11 @@ pub fn needs_place(campaign: &Campaign) -> bool {
     })
 }
 
+/// Whether any of the campaign's limits on redeeming is kept there: most campaigns have one limit, of the person.
+pub fn redeems_within(campaign: &Campaign, kept_by: Keeper) -> bool {
+    at_a_till(campaign).any(|limit| limit.action == LimitAction::Redeem && keeper(limit) == kept_by)
+}
+
 /// Whether any of the campaign's limits at the till is a quota.
 pub fn has_quotas(campaign: &Campaign) -> bool {
     at_a_till(campaign).any(|limit| keeper(limit) == Keeper::Quota)

@@ -14,6 +14,7 @@ pub mod deal;
 pub mod document;
 pub mod draw;
 pub mod eligibility;
+pub mod funding;
 pub mod goods;
 pub mod ids;
 pub mod industry;

@@ -2,11 +2,13 @@
 //!
 //! `subsidy` is what the issuer pays and is negative for money that comes back. `amount` is the goods' value of the call that moved
 //! the voucher; a call that moves several vouchers repeats it on each line, and the total counts it once, given back with a minus.
+//! Where campaigns name their sources of money, each line says what each source pays of it; the lines of a statement share its sums exactly.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::domain::funding::{Part, Share, Sharing, Sources};
 use crate::domain::money::Fen;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -39,6 +41,9 @@ pub struct StatementLine {
     pub amount: Fen,
     pub subsidy: Fen,
     pub kind: Kind,
+    /// By source of money, where its campaign names any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub funding: Vec<Part>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -64,6 +69,11 @@ pub struct Statement {
     pub state: DayState,
     pub lines: Vec<StatementLine>,
     pub totals: Totals,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub funding: Vec<Share>,
+    /// All sources of the program's campaigns: the columns of a table.
+    #[serde(skip)]
+    pub sources: Vec<String>,
 }
 
 /// All merchants of a day.
@@ -73,6 +83,11 @@ pub struct Summary {
     pub state: DayState,
     pub merchants: Vec<MerchantTotals>,
     pub totals: Totals,
+    /// The sums of the merchants' statements.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub funding: Vec<Share>,
+    #[serde(skip)]
+    pub sources: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,6 +95,8 @@ pub struct MerchantTotals {
     pub merchant_id: String,
     #[serde(flatten)]
     pub totals: Totals,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub funding: Vec<Share>,
 }
 
 /// A day while its lines come in, in the ledger's order.
@@ -87,26 +104,58 @@ pub struct MerchantTotals {
 pub struct Day {
     date: String,
     state: DayState,
-    merchants: BTreeMap<String, Vec<StatementLine>>,
+    /// By campaign.
+    sources: BTreeMap<u16, Sources>,
+    /// Each line with its campaign.
+    merchants: BTreeMap<String, Vec<(u16, StatementLine)>>,
 }
 
 impl Day {
     pub fn new(date: &str, state: DayState) -> Day {
-        Day { date: date.to_owned(), state, merchants: BTreeMap::new() }
+        Day { date: date.to_owned(), state, sources: BTreeMap::new(), merchants: BTreeMap::new() }
     }
 
-    pub fn add(&mut self, merchant_id: &str, line: StatementLine) {
+    pub fn funded_by(self, sources: BTreeMap<u16, Sources>) -> Day {
+        Day { sources, ..self }
+    }
+
+    pub fn add(&mut self, merchant_id: &str, campaign: u16, line: StatementLine) {
         match self.merchants.get_mut(merchant_id) {
-            Some(lines) => lines.push(line),
-            None => drop(self.merchants.insert(merchant_id.to_owned(), vec![line])),
+            Some(lines) => lines.push((campaign, line)),
+            None => drop(self.merchants.insert(merchant_id.to_owned(), vec![(campaign, line)])),
         }
+    }
+
+    fn source_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for one in self.sources.values().flat_map(|sources| &sources.funding) {
+            if !names.contains(&one.source) {
+                names.push(one.source.clone());
+            }
+        }
+        names
     }
 
     /// A merchant without movements has an empty statement.
     pub fn statement(&self, merchant_id: &str) -> Statement {
-        let lines = self.merchants.get(merchant_id).cloned().unwrap_or_default();
-        let totals = totals(&lines);
-        Statement { date: self.date.clone(), merchant_id: merchant_id.to_owned(), state: self.state, lines, totals }
+        let mut sharing: BTreeMap<u16, Sharing> = BTreeMap::new();
+        let mut lines = Vec::new();
+        for (campaign, line) in self.merchants.get(merchant_id).into_iter().flatten() {
+            let funding = self.sources.get(campaign).map(|sources| {
+                let sharing = sharing.entry(*campaign).or_insert_with(|| Sharing::of(sources));
+                sharing.add(line.subsidy)
+            });
+            lines.push(StatementLine { funding: funding.unwrap_or_default(), ..line.clone() });
+        }
+        Statement {
+            date: self.date.clone(),
+            merchant_id: merchant_id.to_owned(),
+            state: self.state,
+            totals: totals(&lines),
+            lines,
+            funding: sharing.values().flat_map(|one| one.shares().collect::<Vec<_>>()).collect(),
+            sources: self.source_names(),
+        }
     }
 
     pub fn statements(&self) -> impl Iterator<Item = Statement> + '_ {
@@ -114,18 +163,29 @@ impl Day {
     }
 
     pub fn summary(&self) -> Summary {
-        let of_merchant = |(merchant_id, lines): (&String, &Vec<StatementLine>)| MerchantTotals {
-            merchant_id: merchant_id.clone(),
-            totals: totals(lines),
-        };
-        let merchants: Vec<MerchantTotals> = self.merchants.iter().map(of_merchant).collect();
+        let merchants = self.statements().map(|Statement { merchant_id, totals, funding, .. }| MerchantTotals {
+            merchant_id,
+            totals,
+            funding,
+        });
+        let merchants: Vec<MerchantTotals> = merchants.collect();
         let mut sum = Totals::default();
+        let mut funding: Vec<Share> = Vec::new();
         for merchant in &merchants {
             sum.count += merchant.totals.count;
             sum.amount = sum.amount + merchant.totals.amount;
             sum.subsidy = sum.subsidy + merchant.totals.subsidy;
+            for share in &merchant.funding {
+                let same =
+                    |known: &&mut Share| (&known.campaign_id, &known.source) == (&share.campaign_id, &share.source);
+                match funding.iter_mut().find(same) {
+                    Some(known) => known.subsidy = known.subsidy + share.subsidy,
+                    None => funding.push(share.clone()),
+                }
+            }
         }
-        Summary { date: self.date.clone(), state: self.state, merchants, totals: sum }
+        let (date, state, sources) = (self.date.clone(), self.state, self.source_names());
+        Summary { date, state, merchants, totals: sum, funding, sources }
     }
 }
 
@@ -150,6 +210,7 @@ pub fn day_number(date: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::campaign::schema::Funding;
 
     fn line(order_id: &str, kind: Kind, amount: i64, subsidy: i64) -> StatementLine {
         let text = || String::from("x");
@@ -164,25 +225,60 @@ mod tests {
             amount,
             subsidy,
             kind,
+            funding: Vec::new(),
         }
     }
 
     #[test]
     fn totals_count_an_orders_amount_once_and_every_subsidy() {
         let mut day = Day::new("2020-07-25", DayState::Open);
-        day.add("m1", line("A", Kind::Redeem, 11800, 2000));
-        day.add("m1", line("A", Kind::Redeem, 11800, 1000));
-        day.add("m1", line("A", Kind::Refund, 5500, -1000));
-        day.add("m2", line("A", Kind::Redeem, 6000, 1000));
+        day.add("m1", 7, line("A", Kind::Redeem, 11800, 2000));
+        day.add("m1", 7, line("A", Kind::Redeem, 11800, 1000));
+        day.add("m1", 7, line("A", Kind::Refund, 5500, -1000));
+        day.add("m2", 7, line("A", Kind::Redeem, 6000, 1000));
         assert_eq!(day.statement("m1").totals, Totals { count: 3, amount: Fen(6300), subsidy: Fen(2000) });
         assert_eq!(day.summary().totals, Totals { count: 4, amount: Fen(12300), subsidy: Fen(3000) });
         assert_eq!(day.statement("nobody").totals, Totals::default());
     }
 
     #[test]
+    fn sources_share_each_statement_exactly_and_the_summary_is_their_sum() {
+        let source = |source: &str, weight| Funding { source: source.into(), weight };
+        let of = |id: &str, funding| Sources { campaign_id: id.into(), funding };
+        let both = of("a", vec![source("city", 2), source("district", 1)]);
+        let one = of("b", vec![source("city", 1)]);
+        let mut day = Day::new("2020-07-25", DayState::Open).funded_by(BTreeMap::from([(7, both), (8, one)]));
+        day.add("m1", 7, line("A", Kind::Redeem, 6000, 1000));
+        day.add("m1", 8, line("B", Kind::Redeem, 6000, 500));
+        day.add("m1", 7, line("C", Kind::Redeem, 6000, 1000));
+        day.add("m1", 7, line("A", Kind::Refund, 600, -10));
+        day.add("m1", 9, line("D", Kind::Redeem, 6000, 300));
+        day.add("m2", 7, line("A", Kind::Reverse, 6000, -1000));
+        let shares = |shares: &[Share]| -> Vec<(String, i64)> {
+            shares.iter().map(|one| (format!("{} {}", one.campaign_id, one.source), one.subsidy.0)).collect()
+        };
+        let statement = day.statement("m1");
+        assert_eq!(
+            shares(&statement.funding),
+            [("a city".into(), 1326), ("a district".into(), 664), ("b city".into(), 500)]
+        );
+        for line in &statement.lines {
+            let parts: Fen = line.funding.iter().map(|part| part.subsidy).sum();
+            assert_eq!(parts, if line.order_id == "D" { Fen::ZERO } else { line.subsidy });
+        }
+        let summary = day.summary();
+        assert_eq!(shares(&summary.merchants[1].funding), [("a city".into(), -667), ("a district".into(), -333)]);
+        assert_eq!(
+            shares(&summary.funding),
+            [("a city".into(), 659), ("a district".into(), 331), ("b city".into(), 500)]
+        );
+        assert_eq!(summary.sources, ["city", "district"]);
+    }
+
+    #[test]
     fn a_statement_has_the_contracts_shape() {
         let mut day = Day::new("2020-07-25", DayState::Closed);
-        day.add("m1", line("A", Kind::Reverse, 100, -20));
+        day.add("m1", 7, line("A", Kind::Reverse, 100, -20));
         let json = serde_json::to_value(day.statement("m1")).unwrap();
         assert_eq!(json["state"], "closed");
         assert_eq!(json["totals"], serde_json::json!({"count": 1, "amount": -100, "subsidy": -20}));

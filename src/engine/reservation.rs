@@ -1,6 +1,7 @@
 //! Reservation: a place on a round's list for each person (or each channel of a person), judged once, proved by a pass and a receipt.
 
 mod identity;
+mod quotas;
 mod terms;
 
 use base64::Engine as _;
@@ -94,6 +95,8 @@ pub(super) struct Entered {
     pub at: i64,
     pub replayed: bool,
     pub replaced: bool,
+    /// What stood there before.
+    pub instead_of: Option<Entry>,
 }
 
 impl Engine {
@@ -135,14 +138,26 @@ impl Engine {
         let person = self.person(view, resident);
         terms::on_its_day(view, reservation, resident, &person, now)?;
         let wanted = Wanted { person, channel, choice, coming, digests };
+        self.enter_counted(view, round, reservation, &wanted, now).await
+    }
+
+    /// Asks the person's shard; what is counted elsewhere was counted before.
+    async fn enter_uncounted(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        reservation: &Reservation,
+        wanted: &Wanted,
+        now: Ms,
+    ) -> Result<Entered, Failure> {
         let terms = terms::shared(view, round, reservation, now);
         if round.keys_are_indexed() {
-            return self.enter_with_keys(view, round, reservation, &wanted, terms).await;
+            return self.enter_with_keys(view, round, reservation, wanted, terms).await;
         }
         let keys = vec![wanted.person.bucket_key.clone()];
         let member = Member::flat(keys, wanted.bytes()).sharing(terms).view(view.number, view.rev);
         let reply = self.store.call(&script::RESERVATION_ADD, &wanted.person.slot(), member).await?;
-        Ok(entered(view, round, channel, choice, &reply)?)
+        Ok(entered(view, round, wanted.channel, wanted.choice, &reply)?)
     }
 
     /// The caller's reservation; the round may be left out when there is one.
@@ -155,7 +170,7 @@ impl Engine {
         let view = self.published(campaign_id)?;
         let (round, entry) = self.own_entry(&view, resident, round_id).await?;
         let (channel, choice, at) = (entry.channel, entry.choice, entry.at);
-        let held = Entered { channel, choice, at, replayed: true, replaced: false };
+        let held = Entered { channel, choice, at, replayed: true, replaced: false, instead_of: None };
         Ok(self.reserved(&view, round, resident, &held).await?)
     }
 
@@ -192,7 +207,10 @@ impl Engine {
             let reply = self.store.call(&script::RESERVATION_REMOVE, &person.slot(), member).await?;
             match reply.refused() {
                 Some(_) => Err(Code::ReservationNotFound.into()),
-                None => Ok(()),
+                None => {
+                    self.leave_entry(&view, round, person.pseudonym.field(), &entry_at(&reply, 0)).await;
+                    Ok(())
+                }
             }
         })
         .await
@@ -312,9 +330,20 @@ fn entered(view: &CampaignView, round: &RoundView, channel: u8, choice: u8, repl
         }
         None => {
             let (replaced, at) = (reply.int(0) == 1, reply.int(1));
-            Ok(Entered { channel, choice, at, replayed: reply.is("replay"), replaced })
+            let instead_of = replaced.then(|| Entry { round: round.index, ..entry_at(reply, 2) });
+            Ok(Entered { channel, choice, at, replayed: reply.is("replay"), replaced, instead_of })
         }
     }
+}
+
+/// An entry that is no longer there, as a script tells it: channel, choice, second, digests.
+fn entry_at(reply: &Reply, place: usize) -> Entry {
+    let number = |index: usize| reply.int(place + index);
+    let mut entry = Entry { channel: number(0) as u8, choice: number(1) as u8, at: number(2), ..Entry::default() };
+    for (digest, bytes) in entry.digests.iter_mut().zip(reply.bytes(place + 3).as_chunks().0) {
+        *digest = u64::from_be_bytes(*bytes);
+    }
+    entry
 }
 
 /// An entry with another choice, or of another channel, stands.

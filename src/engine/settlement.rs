@@ -61,8 +61,9 @@ impl<'a> Books<'a> {
             amount: Fen(posted.amount),
             subsidy: Fen(posted.subsidy),
             kind: posted.kind,
+            funding: Vec::new(),
         };
-        self.day.add(posted.merchant_id, line);
+        self.day.add(posted.merchant_id, posted.c, line);
     }
 
     pub fn close(self) -> Day {
@@ -143,7 +144,7 @@ pub async fn read(books: &mut Books<'_>, store: &Store, from: Option<Ms>, until:
 /// The statement as a table; a cell of text that a spreadsheet would take for a formula starts with an apostrophe.
 pub fn statement_csv(statement: &Statement) -> Result<Vec<u8>, csv::Error> {
     let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record([
+    let head = [
         "date",
         "merchant_id",
         "order_id",
@@ -155,7 +156,8 @@ pub fn statement_csv(statement: &Statement) -> Result<Vec<u8>, csv::Error> {
         "amount",
         "subsidy",
         "kind",
-    ])?;
+    ];
+    table.write_record(head.map(str::to_owned).into_iter().chain(columns(&statement.sources)))?;
     for line in &statement.lines {
         let texts = [
             &statement.date,
@@ -168,6 +170,8 @@ pub fn statement_csv(statement: &Statement) -> Result<Vec<u8>, csv::Error> {
         let mut row: Vec<String> =
             texts.into_iter().chain([&line.voucher_id, &line.voucher_kind]).map(|text| cell(text)).collect();
         row.extend([line.amount.0.to_string(), line.subsidy.0.to_string(), line.kind.word().to_owned()]);
+        let parts = line.funding.iter().map(|part| (&part.source, part.subsidy));
+        row.extend(by_source(&statement.sources, &parts.collect::<Vec<_>>()));
         table.write_record(row)?;
     }
     written(table)
@@ -176,13 +180,28 @@ pub fn statement_csv(statement: &Statement) -> Result<Vec<u8>, csv::Error> {
 /// The summary as a table, one row per merchant.
 pub fn summary_csv(summary: &Summary) -> Result<Vec<u8>, csv::Error> {
     let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record(["date", "merchant_id", "count", "amount", "subsidy"])?;
+    let head = ["date", "merchant_id", "count", "amount", "subsidy"];
+    table.write_record(head.map(str::to_owned).into_iter().chain(columns(&summary.sources)))?;
     for merchant in &summary.merchants {
         let totals = &merchant.totals;
         let numbers = [totals.count.to_string(), totals.amount.0.to_string(), totals.subsidy.0.to_string()];
-        table.write_record([cell(&summary.date), cell(&merchant.merchant_id)].into_iter().chain(numbers))?;
+        let shares = merchant.funding.iter().map(|share| (&share.source, share.subsidy));
+        let shares = by_source(&summary.sources, &shares.collect::<Vec<_>>());
+        let row = [cell(&summary.date), cell(&merchant.merchant_id)].into_iter().chain(numbers).chain(shares);
+        table.write_record(row)?;
     }
     written(table)
+}
+
+/// A column for each source of money.
+fn columns(sources: &[String]) -> impl Iterator<Item = String> + '_ {
+    sources.iter().map(|source| format!("funding_{source}"))
+}
+
+/// What each source pays, over all campaigns that name it.
+fn by_source(sources: &[String], parts: &[(&String, Fen)]) -> Vec<String> {
+    let of = |source: &String| parts.iter().filter(|(named, _)| *named == source).map(|(_, part)| *part).sum::<Fen>();
+    sources.iter().map(|source| of(source).0.to_string()).collect()
 }
 
 fn written(table: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, csv::Error> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::Engine;
 use super::access::ApiKey;
 use super::settlement::{self, Books};
+use crate::domain::funding::Sources;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::settlement::{Day, day_number};
 use crate::domain::time::{DAY, HOUR, Zone};
@@ -31,7 +32,16 @@ impl Engine {
             let unit = campaign.and_then(|campaign| campaign.units.get(usize::from(pack))?.get(usize::from(voucher.u)));
             (ids.id(voucher), unit.map(|unit| unit.voucher_kind.clone()).unwrap_or_default())
         };
-        let mut books = Books::new(settlement::open_day(date), number, &zones, &names, merchant_id);
+        let funded = view
+            .by_number
+            .iter()
+            .filter(|(number, campaign)| zones.contains_key(*number) && !campaign.campaign.funding.is_empty());
+        let sources = funded.map(|(number, campaign)| {
+            let (campaign_id, funding) = (campaign.id.clone(), campaign.campaign.funding.clone());
+            (*number, Sources { campaign_id, funding })
+        });
+        let day = settlement::open_day(date).funded_by(sources.collect());
+        let mut books = Books::new(day, number, &zones, &names, merchant_id);
         // No zone is further than 14 hours from UTC. Which of several packs a voucher is from stands in earlier lines.
         let one_pack = view.by_number.values().all(|campaign| campaign.units.len() == 1);
         let from = one_pack.then_some((number * DAY).saturating_sub(15 * HOUR));

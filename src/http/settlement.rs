@@ -19,7 +19,7 @@ pub fn configure(config: &mut ServiceConfig) {
 
 const MAY: &[Role] = &[Role::Finance, Role::Auditor];
 
-/// Totals of every merchant of the program on a day of the city.
+/// Totals of every merchant of the program on a day of the city, and what each source of money (`funding`) pays of them.
 #[utoipa::path(tag = "office", params(("date" = String, Path, description = "YYYY-MM-DD")),
     responses((status = 200, description = "JSON, or CSV when Accept asks for text/csv")))]
 #[get("/v1/settlements/{date}")]
@@ -37,7 +37,7 @@ pub async fn day_summary(
     Ok(table(summary_csv(&summary).map_err(broken)?))
 }
 
-/// A merchant's lines and control totals of a day.
+/// A merchant's lines and control totals of a day; where a campaign names its sources of money (`funding`), what each pays of them.
 #[utoipa::path(tag = "office", params(("date" = String, Path, description = "YYYY-MM-DD"), ("merchant_id" = String, Path)),
     responses((status = 200, description = "JSON, or CSV when Accept asks for text/csv")))]
 #[get("/v1/settlements/{date}/{merchant_id}")]

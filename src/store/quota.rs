@@ -14,7 +14,7 @@ pub struct QuotaPlace {
     pub campaign: u16,
     /// As many on a slot as a shard has of persons.
     pub buckets: u32,
-    /// The order, and which of its effects.
+    /// The order and which of its effects, or the person and which claim.
     pub holder: Vec<u8>,
 }
 
@@ -53,6 +53,23 @@ impl Store {
         let all = values.first().and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()).unwrap_or_default();
         let own = values.get(1).map_or(0, |mark| held_by(mark));
         Ok(QuotaUsed { all, own })
+    }
+
+    /// Counts a claim towards a quota, once whatever is repeated.
+    pub async fn enter_quota(&self, place: &QuotaPlace, n: i64, most: i64) -> Result<Taken, StoreError> {
+        let keys = place.keys(self.shards());
+        let args = Args::with_capacity(64).bytes(&place.name).bytes(&keys.mark).int(n).int(most);
+        let member = Member::packed(vec![keys.counters, keys.marks], args);
+        let reply = self.call(&script::QUOTA_ENTER, &Slot::Identity(keys.slot), member).await?;
+        Ok(if reply.refused().is_some() { Taken::Full } else { Taken::Holds(n) })
+    }
+
+    /// A copy of a claim had no effect and never will.
+    pub async fn leave_quota(&self, place: &QuotaPlace) -> Result<(), StoreError> {
+        let keys = place.keys(self.shards());
+        let args = Args::with_capacity(64).bytes(&place.name).bytes(&keys.mark);
+        let member = Member::packed(vec![keys.counters, keys.marks], args);
+        self.call(&script::QUOTA_LEAVE, &Slot::Identity(keys.slot), member).await.map(|_| ())
     }
 
     /// Forgets the quotas of a campaign, and who held what of them, in every so many-th of its buckets.

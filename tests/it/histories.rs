@@ -4,10 +4,13 @@
 //! The nodes are engines in this process over a real store, so that a history costs milliseconds and each call can be stopped where it
 //! waits for the store. `play` makes a history from its seed, `checker` knows the rules and judges what came of it, from the answers, the
 //! records and the ledger. Each history has its own person and orders. `phones` does the same with people on a list who
-//! have few phones, `pieces` with orders for few goods, `quotas` with orders under small limits. `QUANYU_TEST_SEED=n` plays one history again.
+//! have few phones, `pieces` with orders for few goods, `quotas` with orders under small limits, `claims` with taps and `lists` with reservations under them. `QUANYU_TEST_SEED=n` plays one history again.
 
 mod checker;
+mod claims;
 mod flight;
+mod forgotten;
+mod lists;
 mod phones;
 mod pieces;
 mod planted;

@@ -1,6 +1,7 @@
 //! The rain: decided before, revealed by the tap, credited to everybody at the close.
 
 mod claim_limits;
+mod claim_quotas;
 mod dealt;
 mod drawn;
 pub mod first_come;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::Server;
 use crate::harness::client::Request;
-use crate::harness::fixture::{Market, at, new_order, sale};
+use crate::harness::fixture::{Market, at, chengdu, new_campaign_id, new_order, sale};
 use crate::harness::till::Till;
 
 fn buy(server: &Server, till: &Till, person: &crate::harness::identity::Resident, amount: i64) -> String {
@@ -118,4 +118,46 @@ fn a_settlement_is_for_its_own_program_only() {
     let all = server.office_as(&stranger, "GET", "/v1/settlements/2020-07-25", None);
     assert!(!all.text().contains(&till.merchant_id), "{}", all.text());
     server.office("GET", "/v1/settlements/2020-13-45", None).refused_with("invalid_request");
+}
+
+#[test]
+fn sources_of_money_share_a_day_to_the_fen_in_json_and_csv() {
+    let mut file = chengdu(&new_campaign_id("funding"), 2);
+    file["funding"] =
+        json!([{"source": "city", "weight": 5}, {"source": "district", "weight": 3}, {"source": "bank", "weight": 3}]);
+    let market = Market::open_with(file, 2);
+    let (server, till, person) = (market.server(), market.till(), market.shopper());
+    buy(server, &till, &person, 6000);
+    let part = buy(server, &till, &person, 3000);
+    server.refund(&till, &part, "R1", 1000).ok();
+    let settled = day(server, "2020-07-25", &till);
+    // 3000 less a third of 1000: 2666 in parts of 5, 3 and 3 elevenths.
+    let shares = |of: &Value| -> Vec<(String, i64)> {
+        let one = |share: &Value| {
+            (share["source"].as_str().unwrap_or("").to_string(), share["subsidy"].as_i64().unwrap_or(0))
+        };
+        of["funding"].as_array().expect("shares").iter().map(one).collect()
+    };
+    let expected = [("city", 1211), ("district", 727), ("bank", 728)].map(|(source, fen)| (source.to_string(), fen));
+    assert_eq!(settled["totals"]["subsidy"], 2666);
+    assert_eq!(shares(&settled), expected);
+    assert_eq!(settled["funding"][0]["campaign_id"], market.campaign());
+    for line in settled["lines"].as_array().expect("lines") {
+        let sum: i64 = shares(line).iter().map(|(_, fen)| fen).sum();
+        assert_eq!(json!(sum), line["subsidy"], "{line}");
+    }
+    let summary = server.office("GET", "/v1/settlements/2020-07-25", None).ok();
+    assert_eq!(shares(&summary.json), expected);
+    let path = format!("/v1/settlements/2020-07-25/{}", till.merchant_id);
+    for path in ["/v1/settlements/2020-07-25", &path] {
+        let csv = server.send(&Request::new("GET", path).bearer(&server.admin_key).header("accept", "text/csv")).ok();
+        let text = csv.text();
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+        for (source, fen) in &expected {
+            let place = rows[0].iter().position(|name| *name == format!("funding_{source}")).expect("a column");
+            let sum: i64 = rows[1..].iter().map(|row| row[place].parse::<i64>().expect("fen")).sum();
+            assert_eq!(sum, *fen, "{source}: {}", csv.text());
+        }
+    }
+    server.assert_audit_clean();
 }

@@ -4,6 +4,8 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
+
 use super::together::{Choice, Choices, Used};
 use crate::domain::money::Fen;
 use crate::domain::rules::Candidate;
@@ -24,9 +26,9 @@ struct Chain {
 #[derive(Clone)]
 pub(super) struct Set {
     pub used: Used,
-    pub choices: Vec<usize>,
+    pub choices: SmallVec<[usize; 4]>,
     /// What is saved by vouchers that end at each instant, soonest first.
-    by_end: Vec<(Ms, Fen)>,
+    by_end: SmallVec<[(Ms, Fen); 2]>,
 }
 
 impl Set {
@@ -67,6 +69,11 @@ fn sooner(one: &[(Ms, Fen)], other: &[(Ms, Fen)]) -> Ordering {
     Ordering::Equal
 }
 
+/// Where the set is that uses this much.
+fn places_of(kept: &[(Set, Fen)]) -> HashMap<Used, usize> {
+    kept.iter().enumerate().map(|(place, (set, _))| (set.used.clone(), place)).collect()
+}
+
 pub(super) struct Search<'a, 'b> {
     choices: &'a Choices<'b>,
     candidates: &'a [Candidate<'b>],
@@ -80,7 +87,7 @@ impl<'a, 'b> Search<'a, 'b> {
 
     /// The set of these vouchers.
     pub fn set(&self, choices: &[usize]) -> Set {
-        let mut set = Set { used: self.choices.nothing_used(), choices: Vec::new(), by_end: Vec::new() };
+        let mut set = Set { used: self.choices.nothing_used(), choices: SmallVec::new(), by_end: SmallVec::new() };
         choices.iter().for_each(|choice| self.take(&mut set, *choice));
         set
     }
@@ -157,12 +164,12 @@ impl<'a, 'b> Search<'a, 'b> {
     /// All sets that differ in what they use, each with what is missing for it.
     fn sets(&mut self, chains: &[Chain], most: usize, least: Fen, slack: Fen) -> Vec<(Set, Fen)> {
         let mut kept = vec![(self.set(&[]), Fen::ZERO)];
+        let mut places = places_of(&kept);
         for chain in chains {
             // What is replaced in `kept` must not be extended by the same chain again.
-            let before = kept.clone();
-            let mut places: HashMap<Used, usize> =
-                kept.iter().enumerate().map(|(place, (set, _))| (set.used.clone(), place)).collect();
-            for (mut set, _) in before {
+            let room = |(set, _): &&(Set, Fen)| set.used.count < most;
+            let before: Vec<Set> = kept.iter().filter(room).map(|(set, _)| set.clone()).collect();
+            for mut set in before {
                 for choice in chain.choices.iter().take(most - set.used.count) {
                     self.looked_at += 1;
                     self.take(&mut set, *choice);
@@ -186,6 +193,7 @@ impl<'a, 'b> Search<'a, 'b> {
             if kept.len() > MOST_KEPT {
                 kept.sort_by(|one, other| one.0.compare(&other.0));
                 kept.truncate(MOST_KEPT);
+                places = places_of(&kept);
             }
         }
         kept.retain(|(set, _)| set.used.count > 0);

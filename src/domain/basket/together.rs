@@ -3,6 +3,8 @@
 //! Each voucher uses up its own threshold, so splitting a payment never saves more than paying at once; thresholds and discounts of
 //! vouchers for different goods must find room in the goods that each is for.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::{Reason, too_many};
 use crate::domain::goods::Goods;
 use crate::domain::limit::LimitFact;
@@ -23,7 +25,7 @@ pub(super) struct Choice {
     /// Position of its goods among the scopes.
     pub scope: usize,
     /// Positions of its limits.
-    pub limits: Vec<usize>,
+    pub limits: SmallVec<[usize; 4]>,
     pub most: usize,
     pub least: Fen,
     pub campaign: u16,
@@ -48,10 +50,10 @@ pub(super) struct Choices<'a> {
 pub(super) struct Used {
     pub count: usize,
     /// By scope.
-    pub thresholds: Vec<Fen>,
-    pub discounts: Vec<Fen>,
+    pub thresholds: SmallVec<[Fen; 2]>,
+    pub discounts: SmallVec<[Fen; 2]>,
     /// By limit.
-    pub limits: Vec<(i64, Fen)>,
+    pub limits: SmallVec<[(i64, Fen); 4]>,
 }
 
 impl<'a> Choices<'a> {
@@ -94,8 +96,12 @@ impl<'a> Choices<'a> {
     }
 
     pub fn nothing_used(&self) -> Used {
-        let none = vec![Fen::ZERO; self.scopes];
-        Used { count: 0, thresholds: none.clone(), discounts: none, limits: vec![(0, Fen::ZERO); self.limits.len()] }
+        Used {
+            count: 0,
+            thresholds: smallvec![Fen::ZERO; self.scopes],
+            discounts: smallvec![Fen::ZERO; self.scopes],
+            limits: smallvec![(0, Fen::ZERO); self.limits.len()],
+        }
     }
 
     pub fn add(&self, used: &mut Used, choice: &Choice) {

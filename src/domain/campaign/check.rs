@@ -204,6 +204,16 @@ fn check_money(found: &mut Findings, campaign: &Campaign) {
             "The daily cap is above the budget and has no effect.",
         );
     }
+    let too_large = |pack: &&Pack| campaign.max_amount_by_day.is_some_and(|most| pack.value() > most);
+    if let Some(pack) = campaign.packs.iter().find(too_large) {
+        let pack_id = &pack.pack_id;
+        found.fault(
+            "/max_amount_by_day",
+            "pack_exceeds_day",
+            format!("券包 {pack_id} 的面额高于每日上限，永远发不出。"),
+            format!("The value of pack {pack_id} is above the daily cap, so it could never be issued."),
+        );
+    }
     if campaign.expired_refund_to == ExpiredRefundTo::Pool && campaign.carry_over == CarryOver::None {
         found.fault(
             "/expired_refund_to",

@@ -24,8 +24,8 @@ impl Missing {
 pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     let mut missing = Missing(Vec::new());
     let row = &mut missing;
-    row.unless(campaign.max_amount_by_day.is_none(), "/max_amount_by_day".into(), "max_amount_by_day");
-    row.unless(campaign.funding.is_empty(), "/funding".into(), "funding");
+    let by_day = campaign.max_amount_by_day.is_none() || all_tapped(&campaign.rounds);
+    row.unless(by_day, "/max_amount_by_day".into(), "max_amount_by_day where not every round is first_come");
     for (i, round) in campaign.rounds.iter().enumerate() {
         let at = format!("/rounds/{i}");
         one_round(row, campaign, round, &at);
@@ -34,7 +34,7 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     let limits = campaign.limits.len() + campaign.rounds.iter().map(|round| round.limits.len()).sum::<usize>();
     row.unless(limits <= 255, "/limits".into(), "more than 255 limits in all");
     for (i, limit) in campaign.limits.iter().enumerate() {
-        one_limit(row, limit, &format!("/limits/{i}"));
+        one_limit(row, campaign, limit, &campaign.rounds, &format!("/limits/{i}"));
     }
     eligibility(row, campaign.eligibility.as_ref(), "");
     missing.0
@@ -53,7 +53,7 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
         "location when claiming in a round that credits without a claim",
     );
     for (i, limit) in round.limits.iter().enumerate() {
-        one_limit(row, limit, &format!("{at}/limits/{i}"));
+        one_limit(row, campaign, limit, std::slice::from_ref(round), &format!("{at}/limits/{i}"));
     }
 }
 
@@ -69,10 +69,24 @@ fn eligibility(row: &mut Missing, terms: Option<&Eligibility>, at: &str) {
     }
 }
 
-fn one_limit(row: &mut Missing, limit: &Limit, at: &str) {
-    if matches!(limit.action, LimitAction::Reserve | LimitAction::Claim) {
-        let personal = claim_limit::is_personal(limit);
-        let what = "limits on reserving and claiming by other than person, alone or with channel and pack";
-        row.unless(personal, format!("{at}/entities"), what);
+/// In other rounds packs are promised before anybody claims: drawn, or counted against a list.
+fn all_tapped(rounds: &[Round]) -> bool {
+    rounds.iter().all(|round| round.mode == Mode::FirstCome)
+}
+
+fn one_limit(row: &mut Missing, campaign: &Campaign, limit: &Limit, rounds: &[Round], at: &str) {
+    let personal = claim_limit::is_personal(limit);
+    if limit.action == LimitAction::Reserve {
+        // Where the earliest counts, a change of mind keeps its time, and so its day, which the store knows alone.
+        let earliest = |round: &Round| {
+            campaign.reservation_of(round).is_some_and(|terms| terms.duplicates == Duplicates::Earliest)
+        };
+        let by_calendar = !matches!(limit.period, Period::Round | Period::Campaign);
+        let what = "limits on reserving over all persons by day, week, month or year, where duplicates is earliest";
+        row.unless(personal || !(by_calendar && rounds.iter().any(earliest)), format!("{at}/period"), what);
+    }
+    if limit.action == LimitAction::Claim {
+        let what = "limits on claiming by other than person, alone or with channel and pack, where not every round is first_come";
+        row.unless(personal || all_tapped(rounds), format!("{at}/entities"), what);
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::judge::{names_pack, not_on_list};
 use super::plans::PlanPlace;
+use super::quotas::Counted;
 use super::{CreditedPack, credited};
 use crate::domain::campaign::schema::{Assignment, Mode, Round};
 use crate::domain::claim_limit;
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::time::Ms;
 use crate::engine::reservation::NO_CHOICE;
 use crate::engine::resident::Person;
@@ -50,11 +51,25 @@ impl Engine {
         supply: u8,
     ) -> Result<Issued, Failure> {
         for _ in 0..PLANS {
-            let member = issue_member(self, view, round, person, channel, pack, supply, self.now());
-            let reply = self.store.call(&script::PACK_ISSUE, &person.slot(), member).await?;
-            match issued(view, round, pack, &reply) {
-                Issued::Stale => continue,
-                issued => return Ok(issued),
+            let at = self.now();
+            let counted = match self.count_claim(view, round, person, (channel, pack), at).await? {
+                Counted::At(places) => places,
+                Counted::Instead(issued) => return Ok(issued),
+            };
+            let member = issue_member(self, view, round, person, channel, pack, supply, at);
+            let reply = match self.store.call(&script::PACK_ISSUE, &person.slot(), member).await {
+                Err(error) if error.outcome() == Outcome::NotApplied => {
+                    self.uncount_claim(&counted).await;
+                    return Err(error.into());
+                }
+                reply => reply?,
+            };
+            let issued = issued(view, round, pack, &reply);
+            if !matches!(issued, Issued::Pack { replayed: false, .. }) {
+                self.uncount_claim(&counted).await;
+            }
+            if !matches!(issued, Issued::Stale) {
+                return Ok(issued);
             }
         }
         Err(Refusal::new(Code::StoreUnavailable).retry_after_ms(1_000).into())

@@ -1,7 +1,7 @@
 //! Applying a plan on the payer's shard: the order that it makes, and what becomes of the records that it was made of.
 
 use super::draft::Draft;
-use super::limits::{keeps_place, place_of};
+use super::limits::keeps_place;
 use super::plan::{Planned, shown_terminal};
 use super::redeem::Call;
 use super::seen::Seen;
@@ -38,13 +38,13 @@ impl Engine {
             return Ok(Applied::Another(stored.bytes.clone()));
         }
         let payer = call.payer;
-        let place = place_of(call.till, call.ask);
-        let order = order_of(call, attempt, plan, &place);
+        let place = &call.place;
+        let order = order_of(call, attempt, plan, place);
         let mut draft = Draft::new(&payer.people, &seen.records, seen.now);
         for unit in &order.units {
             take(&mut draft, call, &order, unit)?;
             // The plan was made within the limits; what passes one here is told as they would be.
-            if let Some(limit) = draft.count(unit, &place, seen.now)? {
+            if let Some(limit) = draft.count(unit, place, seen.now)? {
                 return Err(limit.reached().into());
             }
         }

@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::plan::PersonAt;
 use super::seen::StoredRecord;
-use super::{TRIES, Till, broken, contended};
+use super::{TRIES, Till, contended};
 use crate::domain::order::{Order, OrderKey, OrderState};
 use crate::domain::refusal::Code;
 use crate::domain::time::Ms;
@@ -112,8 +112,9 @@ impl Engine {
     async fn read_found(&self, key: &OrderKey, met: &Met) -> Result<Option<Found>, Failure> {
         let snapshot = self.view();
         let person = |(campaign, field): &(u16, PersonField)| {
-            let view = snapshot.by_number.get(campaign).ok_or_else(|| broken("an order's campaign is gone"))?;
-            Ok(PersonAt::new(view, met.shard, *field))
+            // An order of a campaign that another node has published a moment ago: this node reads the configuration first.
+            let unknown = StoreError::Stale { campaign: *campaign, held: 1 };
+            Ok(PersonAt::new(snapshot.by_number.get(campaign).ok_or(unknown)?, met.shard, *field))
         };
         let people = met.people.iter().map(person).collect::<Result<Vec<_>, Failure>>()?;
         let shard = met.shard;

@@ -9,7 +9,9 @@ use super::redeem::{Call, Opened, refused};
 use super::seen::Seen;
 use super::{Ask, Till};
 use crate::domain::campaign::schema::{LimitMax, VoucherKind};
-use crate::domain::limit::{Keeper, LimitFact, OfPack, Place, contacts, fact_of_kind, facts, needs_place};
+use crate::domain::limit::{
+    Keeper, LimitFact, OfPack, Place, contacts, fact_of_kind, facts, needs_place, redeems_within,
+};
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, Order, OrderKey, OrderUnit, limit_entity};
 use crate::domain::time::Ms;
@@ -150,6 +152,9 @@ pub(super) fn cap_names(
     at: Ms,
 ) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
+    if !redeems_within(&view.campaign, keeper) {
+        return names;
+    }
     for pack in &record.packs {
         let facts = facts(&view.campaign, &view.zone, of_pack(view, record, pack), place, at);
         let kept = facts.iter().filter(|fact| fact.keeper == keeper);
@@ -171,7 +176,8 @@ pub(super) fn caps_of(
 ) -> Vec<Cap> {
     let mut caps: Vec<Cap> = Vec::new();
     for unit in units {
-        let Some(view) = snapshot.by_number.get(&unit.c) else { continue };
+        let view = snapshot.by_number.get(&unit.c).filter(|view| redeems_within(&view.campaign, keeper));
+        let Some(view) = view else { continue };
         let facts = facts(&view.campaign, &view.zone, unit.of_pack(), place, at);
         for fact in facts.iter().filter(|fact| fact.keeper == keeper) {
             let (n, most) = match fact.limit.max {
@@ -213,8 +219,8 @@ impl Engine {
         held: &mut Held,
     ) -> Result<Capped, Failure> {
         let marked = self.take_serials(call, attempt, &plan.serials).await?;
-        let (merchant_id, place) = (&call.till.merchant_id, place_of(call.till, call.ask));
-        let of = |keeper| caps_of(keeper, call.snapshot, merchant_id, &plan.units, &place, seen.now);
+        let (merchant_id, place) = (&call.till.merchant_id, &call.place);
+        let of = |keeper| caps_of(keeper, call.snapshot, merchant_id, &plan.units, place, seen.now);
         let (caps, quotas) = (of(Keeper::Merchant), of(Keeper::Quota));
         if (caps.is_empty() && quotas.is_empty()) || !matches!(marked, Capped::Held) {
             return Ok(marked);

@@ -8,7 +8,7 @@
 use futures_util::future::try_join_all;
 use rmpv::Value;
 
-use super::limits::{Cap, Capped, Caps, Held, cap_names, caps_of, place_of};
+use super::limits::{Cap, Capped, Caps, Held, cap_names, caps_of};
 use super::plan::{PayerView, Planned};
 use super::redeem::Call;
 use super::seen::Seen;
@@ -100,8 +100,8 @@ impl Engine {
         (plan, seen): &(Planned, Seen),
         held: &Held,
     ) {
-        let (merchant_id, place) = (&call.till.merchant_id, place_of(call.till, call.ask));
-        let used = caps_of(Keeper::Quota, call.snapshot, merchant_id, &plan.units, &place, seen.now);
+        let (merchant_id, place) = (&call.till.merchant_id, &call.place);
+        let used = caps_of(Keeper::Quota, call.snapshot, merchant_id, &plan.units, place, seen.now);
         for quota in &held.quotas {
             let keeps = used.iter().find(|used| used.name == quota.name).map_or(0, |used| used.n);
             let Some(place) = self.quota_place(&quota.name, &call.key).filter(|_| quota.n > keeps) else { continue };

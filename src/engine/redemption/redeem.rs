@@ -8,6 +8,7 @@ use super::limits::{Capped, Held, place_of};
 use super::plan::{self, PayerView, shard_hint, usable};
 use super::seen::Seen;
 use super::{Answered, Ask, OrderView, TRIES, Till, contended};
+use crate::domain::limit::Place;
 use crate::domain::order::{Fingerprint, Order, OrderKey, OrderState, order_key};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::voucher::VoucherRef;
@@ -28,6 +29,8 @@ pub(super) struct Call<'a> {
     pub till: &'a Till,
     pub order_id: &'a str,
     pub ask: &'a Ask,
+    /// Where it is made, as limits count it.
+    pub place: Place,
     pub key: OrderKey,
     pub fingerprint: Fingerprint,
     pub merchant: &'a MerchantView,
@@ -90,8 +93,17 @@ impl Engine {
             Ok(found) => found,
             Err(refusal) => return self.refuse_unplanned(till, order_id, ask, &key, &opened, refusal).await,
         };
-        let call =
-            Call { till, order_id, ask, key, fingerprint, merchant: &merchant, snapshot: &snapshot, payer: &payer };
+        let call = Call {
+            till,
+            order_id,
+            ask,
+            place: place_of(till, ask),
+            key,
+            fingerprint,
+            merchant: &merchant,
+            snapshot: &snapshot,
+            payer: &payer,
+        };
         let mut seen = Some(seen);
         for _ in 0..TRIES {
             let same = opened.shard == shard && opened.fingerprint == fingerprint && !opened.released;
@@ -281,7 +293,7 @@ impl Engine {
         }
         self.require_code(call.payer, &seen, Some(&call.key))?;
         let seen = self.without_lapsed(call.payer, seen, Some(&call.key)).await?;
-        let place = place_of(call.till, call.ask);
+        let place = call.place.clone();
         let caps =
             self.caps_seen(call.payer, &seen, &call.till.merchant_id, &place, (Some(&call.key), &held.caps)).await?;
         let unlisted = self.unlisted(&call.payer.people, &call.till.merchant_id).await?;
@@ -324,6 +336,10 @@ impl Engine {
         }
         if let Some(code) = reply.refused() {
             return Err(refused(code));
+        }
+        if reply.is("changed") && reply.int(0) == 0 {
+            // The order was forgotten meanwhile, and with it this attempt: a repeat opens it anew.
+            return Err(contended().into());
         }
         opened.attempt = reply.int(0) as u32;
         opened.shard = reply.int(1) as u8;

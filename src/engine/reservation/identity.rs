@@ -92,7 +92,7 @@ fn digests(wanted: &Wanted) -> impl Iterator<Item = u64> {
 }
 
 /// What the person's own entry says to the wish, unless the wish changes it.
-fn standing(
+pub(super) fn standing(
     view: &CampaignView,
     round: &RoundView,
     reservation: &Reservation,
@@ -110,7 +110,9 @@ fn standing(
     };
     match (changes, same) {
         (true, _) => Ok(None),
-        (false, true) => Ok(Some(Entered { channel, choice, at: own.at, replayed: true, replaced: false })),
+        (false, true) => {
+            Ok(Some(Entered { channel, choice, at: own.at, replayed: true, replaced: false, instead_of: None }))
+        }
         (false, false) => Err(already_reserved(view, own.channel, own.choice)),
     }
 }

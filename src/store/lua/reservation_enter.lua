@@ -3,7 +3,7 @@
 --   taken down or 0 = now, digests of identity keys; terms are shared: {campaign, round, counter prefix, maximum or 0, an entry per
 --   channel 0|1, earliest counts 0|1, uses of limits}
 -- Replies: refused already_reserved {channel, choice, at}; refused reservation_full; refused limit_reached {limit}; replay {replaced 0, at};
---   ok {replaced 0|1, at}; 0 = ok, entered at the second of the call
+--   ok {replaced 0, at}; ok {replaced 1, at, of what was there channel, choice, at, digests}; 0 = ok, entered at the second of the call
 -- Keeps: one entry per person and round (and channel); a round's counters (by channel and choice) are the numbers of its entries.
 local second = floor(now / 1000)
 local heads = {}
@@ -55,11 +55,12 @@ local function replace(wish, terms, person, entry, at)
   end
   add(count_of(prefix, entry[2], entry[3]), -1)
   add(count_of(prefix, channel, choice), 1)
+  local old = { entry[2], entry[3], entry[4], entry[5] or '' }
   entry[2], entry[3], entry[4] = channel, choice, at
   if digests ~= '' then entry[5] = digests end
   line({ 'C', campaign, wish.field, round, channel, choice })
   put_person(wish.key, wish.field, person)
-  return { 'ok', 1, at }
+  return { 'ok', 1, at, unpack(old) }
 end
 
 local function wish_of(member)

@@ -2,7 +2,7 @@
 -- comes late does not bring the entry back.
 -- KEYS 1 header hash, 2 ledger stream, 3.. person buckets, buckets of void intents (hashes)
 -- ARGV member {{person bucket, bucket of void intents if keys are indexed}, field, campaign, round, channel or 255 = any, counter prefix, uses of limits}
--- Replies: refused reservation_not_found; ok
+-- Replies: refused reservation_not_found; ok {channel, choice, at, digests of what was there}
 -- Keeps: a round's counters are the numbers of its entries; a person without entries and packs has no record.
 local function judge(m)
   local bucket, field, campaign, round, prefix = m[1][1], m[2], m[3], m[4], m[6]
@@ -21,7 +21,7 @@ local function judge(m)
   else
     put_person(bucket, field, record)
   end
-  return { 'ok' }
+  return { 'ok', entry[2], entry[3], entry[4], entry[5] or '' }
 end
 
 return answer(judge)
