@@ -4,8 +4,7 @@
 //! A campaign's record says from when on, so that every node and the audit judge alike. The walk goes bucket by bucket with a cursor; two
 //! walkers are harmless, for whatever has changed since it was read stays.
 //!
-//! What refused attempts leave, entries of orders that never had an effect and void records, says neither campaign nor time: it goes when
-//! all campaigns are over, for then nothing of any attempt can take effect any more.
+//! An entry of an order that never had an effect carries no time and stays; so does the void record of a refused attempt.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +13,7 @@ use futures_util::future::try_join_all;
 use super::view::{CampaignView, Snapshot};
 use super::{Engine, Failure};
 use crate::domain::campaign::Campaign;
-use crate::domain::order::{LATE_CONFIRM, Order, OrderKey, OrderState};
+use crate::domain::order::{LATE_CONFIRM, Order, OrderState};
 use crate::domain::time::{DAY, HOUR, MINUTE, Ms};
 use crate::domain::{claim_limit, limit, reserve_limit};
 use crate::store::StoreError;
@@ -107,11 +106,6 @@ impl Over<'_> {
             && self.published().filter(of_its_time).all(|view| self.campaign(view))
     }
 
-    /// Whether no voucher of anybody can be used: whatever is still on its way comes too late.
-    fn everything(&self) -> bool {
-        self.published().all(|view| self.campaign(view))
-    }
-
     /// How many walks are due by now; this only grows.
     fn walks(&self) -> i64 {
         let over = self.published().filter_map(|view| view.record.orders_over_at);
@@ -167,10 +161,9 @@ impl Engine {
     }
 
     /// Forgets what is over in some buckets: orders with their entries, and marks of a reverse that have no order.
-    pub async fn forget_orders(&self, buckets: std::ops::Range<u16>) -> Result<(), StoreError> {
-        // The orders first: an entry that goes changes the void record behind it before, so one that was read with an older entry stays.
-        let orders = self.store.kept_orders(buckets.clone()).await?;
-        let entries = self.store.directory_entries(buckets).await?;
+    async fn forget_orders(&self, buckets: std::ops::Range<u16>) -> Result<(), StoreError> {
+        let entries = self.store.directory_entries(buckets.clone()).await?;
+        let orders = self.store.kept_orders(buckets).await?;
         let over = Over { snapshot: &self.view(), arrived: self.arrived(self.now()) };
         let entry_of: HashMap<_, _> = entries.iter().map(|one| ((one.key, one.entry.shard), one)).collect();
         let gone: Vec<_> = orders.iter().filter(|one| over.order(&one.stored.order)).collect();
@@ -190,49 +183,7 @@ impl Engine {
         for some in marks.chunks(AT_ONCE) {
             try_join_all(some.iter().map(|one| self.store.forget_entry(one))).await?;
         }
-        if over.everything() { self.forget_attempts(&entries, &orders).await } else { Ok(()) }
-    }
-
-    /// Forgets what refused attempts have left. Somebody may be half way with such an attempt, and a campaign may be published while we are:
-    /// so an entry goes only when its attempt and all before it are void on their shard, and a void record only when campaigns that were
-    /// read after its entry had gone are over, for who has still met the entry knows no others.
-    async fn forget_attempts(&self, entries: &[KeptEntry], orders: &[KeptOrder]) -> Result<(), StoreError> {
-        let void = |one: &&KeptOrder| one.stored.order.state == OrderState::Void;
-        let record_of: HashMap<_, _> = orders.iter().map(|one| ((one.key, one.shard), one)).collect();
-        let effectless = |one: &&KeptEntry| {
-            let record = record_of.get(&(one.key, one.entry.shard));
-            one.entry.reversed.is_none() && one.entry.shard < self.store.shards() && record.is_none_or(void)
-        };
-        let open: Vec<_> = entries.iter().filter(effectless).collect();
-        let led_to: HashSet<_> = entries.iter().map(|one| (one.key, one.entry.shard)).collect();
-        let alone = |one: &&KeptOrder| void(one) && !led_to.contains(&(one.key, one.shard));
-        let mut left: Vec<(u8, OrderKey, Vec<u8>)> =
-            orders.iter().filter(alone).map(|one| (one.shard, one.key, one.stored.bytes.clone())).collect();
-        for some in open.chunks(AT_ONCE) {
-            let ending = some.iter().map(|one| {
-                let known = record_of.get(&(one.key, one.entry.shard)).map_or(0, |record| record.stored.order.attempt);
-                self.end_attempts(one, known)
-            });
-            left.extend(try_join_all(ending).await?.into_iter().flatten());
-        }
-        if left.is_empty() {
-            return Ok(());
-        }
-        self.refresh().await?;
-        if !(Over { snapshot: &self.view(), arrived: self.arrived(self.now()) }).everything() {
-            return Ok(());
-        }
-        for some in left.chunks(AT_ONCE) {
-            try_join_all(some.iter().map(|(shard, key, bytes)| self.store.forget_record(*shard, key, bytes))).await?;
-        }
         Ok(())
-    }
-
-    /// The entry of an order without an effect goes, behind a new void record: answers where and what it is. Nothing if anything has moved.
-    async fn end_attempts(&self, one: &KeptEntry, known: u32) -> Result<Option<(u8, OrderKey, Vec<u8>)>, StoreError> {
-        let (shard, attempt) = (one.entry.shard, one.entry.attempt.max(known) + 1);
-        let Some(bytes) = self.store.void_attempts(shard, &one.key, attempt).await? else { return Ok(None) };
-        Ok(self.store.forget_entry(one).await?.then_some((shard, one.key, bytes)))
     }
 
     /// Quotas go with their campaign: none of its vouchers can be used, or its orders given back, any more.

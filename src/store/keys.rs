@@ -6,7 +6,7 @@
 //! | `{s000}:l` | stream | the shard's ledger, id = first seq | until archived |
 //! | `{s000}:c<c>:p:<bucket>` | hash | person records of a campaign, field = 9 bytes of the pseudonym | campaign + retention |
 //! | `{s000}:c<c>:v:<bucket>` | hash | void intents of persons who withdrew or whose identity key was taken over, field as above | campaign + retention |
-//! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; void ones until all campaigns are over |
+//! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; void ones stay |
 //! | `{s000}:b:<bucket>` | hash | what was bought with the orders that were sent with items, field as above | as their orders |
 //! | `{s000}:x` | hash | lapsing holds, field = order key, value = until | while held |
 //! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
@@ -14,7 +14,7 @@
 //! | `{s000}:list:<n>:<bucket>` | hash | persons of the n-th uploaded list, field = root pseudonym | installation |
 //! | `{m000}:h` | hash | header of a merchant slot: `m:<merchant>` state and enrolments, `u:…` caps used | installation |
 //! | `{m000}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
-//! | `{m000}:d:<bucket>` | hash | directory: order -> shard and attempt, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; without an effect until all campaigns are over |
+//! | `{m000}:d:<bucket>` | hash | directory: order -> shard and attempt, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; without an effect it stays |
 //! | `{r.<c>.<round>}:h` | hash | pool of a first-come round, by cell: packs out, and per shard its leases, returns, drained | campaign |
 //! | `{i000}:c<c>:r<round>:<bucket>` | hash | index of identity keys, field = digest of a phone, device or account, value = person and intent | campaign + retention |
 //! | `{i000}:c<c>:sn:<bucket>` | hash | index of serial numbers, field = 16 bytes of a digest, value = shard, order, attempt | campaign + refund window |

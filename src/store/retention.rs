@@ -7,7 +7,7 @@ use super::order::StoredOrder;
 use super::orders::DirectoryEntry;
 use super::script::{self, Args, Member};
 use super::{Store, StoreError, orders};
-use crate::domain::order::{OrderKey, OrderState};
+use crate::domain::order::OrderKey;
 
 /// Header field of shard 0 that holds how far the walk over the order buckets has come.
 const SHARD_OF_CURSOR: Slot = Slot::Shard(0);
@@ -63,20 +63,8 @@ impl Store {
 
     /// Removes an order's record and what was bought with it; false when it has changed meanwhile.
     pub async fn forget_order(&self, one: &KeptOrder) -> Result<bool, StoreError> {
-        self.forget_record(one.shard, &one.key, &one.stored.bytes).await
-    }
-
-    pub async fn forget_record(&self, shard: u8, key: &OrderKey, bytes: &[u8]) -> Result<bool, StoreError> {
-        let buckets = vec![keys::order_bucket(shard, key), keys::bought_bucket(shard, key)];
-        self.forget(&Slot::Shard(shard), buckets, key, bytes).await
-    }
-
-    /// Makes the attempts of an order up to this one void, and answers the record that says so; nothing if it has had an effect.
-    pub async fn void_attempts(&self, shard: u8, key: &OrderKey, attempt: u32) -> Result<Option<Vec<u8>>, StoreError> {
-        let member = Member::packed(vec![keys::order_bucket(shard, key)], Args::default().bytes(key).int(attempt));
-        let reply = self.call(&script::ORDER_CLOSE, &Slot::Shard(shard), member).await?;
-        let void = Args::default().list(|record| record.int(1).int(OrderState::Void as i64).int(attempt));
-        Ok(reply.is("ok").then_some(void.bytes))
+        let buckets = vec![keys::order_bucket(one.shard, &one.key), keys::bought_bucket(one.shard, &one.key)];
+        self.forget(&Slot::Shard(one.shard), buckets, &one.key, &one.stored.bytes).await
     }
 
     async fn forget(&self, slot: &Slot, keys: Vec<String>, key: &OrderKey, bytes: &[u8]) -> Result<bool, StoreError> {

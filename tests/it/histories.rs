@@ -9,7 +9,6 @@
 mod checker;
 mod claims;
 mod flight;
-mod forgotten;
 mod lists;
 mod phones;
 mod pieces;

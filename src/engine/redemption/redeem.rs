@@ -265,10 +265,6 @@ impl Engine {
         if let Some(code) = reply.refused() {
             return Err(refused(code));
         }
-        if reply.is("changed") && reply.int(0) == 0 {
-            // The order was forgotten meanwhile, and with it this attempt: a repeat opens it anew.
-            return Err(contended().into());
-        }
         opened.attempt = reply.int(0) as u32;
         opened.shard = reply.int(1) as u8;
         opened.released = false;
