@@ -13,7 +13,7 @@ use quanyu::engine::issuance::{Claimant, Tap};
 use quanyu::engine::resident::{Identity, Resident};
 use serde_json::{Value, json};
 
-use super::flight::Flight;
+use super::flight::{Flight, Flights};
 use super::town::node;
 use crate::harness::fixture::at;
 use crate::harness::random::Random;
@@ -92,7 +92,7 @@ struct Play<'a> {
     campaign: String,
     random: Random,
     people: Vec<Resident>,
-    going: Vec<(usize, Flight<Reply>)>,
+    going: Flights<usize, Reply>,
     /// How often each was told of a pack that is no repeat.
     won: Vec<usize>,
     lost: usize,
@@ -121,7 +121,7 @@ impl<'a> Play<'a> {
             campaign,
             random: Random::new(seed),
             people,
-            going: Vec::new(),
+            going: Flights::default(),
             won,
             lost: 0,
             story: Vec::new(),
@@ -142,7 +142,7 @@ impl<'a> Play<'a> {
                     calls -= 1;
                     let (node, person) = (self.random.below(2), self.random.below(PEOPLE));
                     self.story.push(format!("{person} taps at {node}"));
-                    self.going.push((person, self.claim(node, person)));
+                    self.going.push(person, self.claim(node, person));
                 }
                 30..=89 => self.advance().await,
                 90..=95 => self.crash().await,
@@ -153,12 +153,7 @@ impl<'a> Play<'a> {
     }
 
     async fn advance(&mut self) {
-        if self.going.is_empty() {
-            return;
-        }
-        let place = self.random.below(self.going.len());
-        if let Some(reply) = self.going[place].1.step().await {
-            let (person, _) = self.going.swap_remove(place);
+        if let Some((person, reply)) = self.going.step_one(&mut self.random).await {
             self.told(person, reply).await;
         }
     }
@@ -178,16 +173,10 @@ impl<'a> Play<'a> {
     }
 
     async fn crash(&mut self) {
-        if self.going.is_empty() {
-            return;
+        if let Some(person) = self.going.lose_one(&mut self.random).await {
+            self.lost += 1;
+            self.story.push(format!("{person}'s tap is lost"));
         }
-        let place = self.random.below(self.going.len());
-        if self.random.chance(60) {
-            self.going[place].1.answered().await;
-        }
-        let (person, _) = self.going.swap_remove(place);
-        self.lost += 1;
-        self.story.push(format!("{person}'s tap is lost"));
     }
 
     /// Packs that there are, by channel.

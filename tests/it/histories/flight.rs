@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::harness::random::Random;
+
 /// The store answers long before.
 const PATIENCE: Duration = Duration::from_millis(30);
 
@@ -57,5 +59,44 @@ impl<T> Flight<T> {
             }
         };
         tokio::time::timeout(PATIENCE, rung).await.is_ok()
+    }
+}
+
+/// Calls that are on their way, each with what its history knows of it.
+pub struct Flights<K, T>(Vec<(K, Flight<T>)>);
+
+impl<K, T> Default for Flights<K, T> {
+    fn default() -> Self {
+        Flights(Vec::new())
+    }
+}
+
+impl<K, T> Flights<K, T> {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn push(&mut self, known: K, flight: Flight<T>) {
+        self.0.push((known, flight));
+    }
+
+    /// One of them goes on; what it ended with, if it did.
+    pub async fn step_one(&mut self, random: &mut Random) -> Option<(K, T)> {
+        let place = self.place(random)?;
+        let done = self.0[place].1.step().await?;
+        Some((self.0.swap_remove(place).0, done))
+    }
+
+    /// The node dies with one of them on it: before the store has it, or after.
+    pub async fn lose_one(&mut self, random: &mut Random) -> Option<K> {
+        let place = self.place(random)?;
+        if random.chance(60) {
+            self.0[place].1.answered().await;
+        }
+        Some(self.0.swap_remove(place).0)
+    }
+
+    fn place(&self, random: &mut Random) -> Option<usize> {
+        (!self.0.is_empty()).then(|| random.below(self.0.len()))
     }
 }

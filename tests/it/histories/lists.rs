@@ -13,7 +13,7 @@ use quanyu::engine::reservation::Wish;
 use quanyu::engine::resident::{Identity, Resident};
 use serde_json::{Value, json};
 
-use super::flight::Flight;
+use super::flight::{Flight, Flights};
 use super::town::node;
 use crate::harness::fixture::at;
 use crate::harness::random::Random;
@@ -91,7 +91,7 @@ struct Play<'a> {
     campaign: String,
     random: Random,
     people: Vec<Resident>,
-    going: Vec<(usize, Flight<Reply>)>,
+    going: Flights<usize, Reply>,
     lost: usize,
     story: Vec<String>,
 }
@@ -111,7 +111,16 @@ impl<'a> Play<'a> {
             town.nodes[0].resident(&identity).expect("a person")
         };
         let people = (0..PEOPLE).map(person).collect();
-        Play { town, seed, campaign, random: Random::new(seed), people, going: Vec::new(), lost: 0, story: Vec::new() }
+        Play {
+            town,
+            seed,
+            campaign,
+            random: Random::new(seed),
+            people,
+            going: Flights::default(),
+            lost: 0,
+            story: Vec::new(),
+        }
     }
 
     fn call(&self, node: usize, person: usize, call: Call) -> Flight<Reply> {
@@ -140,7 +149,7 @@ impl<'a> Play<'a> {
                         _ => Call::Withdraw,
                     };
                     self.story.push(format!("{person} sends {call:?} to {node}"));
-                    self.going.push((person, self.call(node, person, call)));
+                    self.going.push(person, self.call(node, person, call));
                 }
                 30..=89 => self.advance().await,
                 90..=95 => self.crash().await,
@@ -151,12 +160,7 @@ impl<'a> Play<'a> {
     }
 
     async fn advance(&mut self) {
-        if self.going.is_empty() {
-            return;
-        }
-        let place = self.random.below(self.going.len());
-        if let Some(reply) = self.going[place].1.step().await {
-            let (person, _) = self.going.swap_remove(place);
+        if let Some((person, reply)) = self.going.step_one(&mut self.random).await {
             self.story.push(format!("{person} is told {:?}", reply.as_ref().map_err(|refusal| refusal.code)));
             let known = [Code::LimitReached, Code::AlreadyReserved, Code::ReservationNotFound, Code::Overloaded];
             assert!(reply.is_ok() || reply.is_err_and(|one| known.contains(&one.code)), "{:#?}", self.story);
@@ -165,16 +169,10 @@ impl<'a> Play<'a> {
     }
 
     async fn crash(&mut self) {
-        if self.going.is_empty() {
-            return;
+        if let Some(person) = self.going.lose_one(&mut self.random).await {
+            self.lost += 1;
+            self.story.push(format!("{person}'s call is lost"));
         }
-        let place = self.random.below(self.going.len());
-        if self.random.chance(60) {
-            self.going[place].1.answered().await;
-        }
-        let (person, _) = self.going.swap_remove(place);
-        self.lost += 1;
-        self.story.push(format!("{person}'s call is lost"));
     }
 
     /// Entries by choice.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use quanyu::clock::{Clock, Setting};
 use quanyu::domain::merchant::EnrolState;
 use quanyu::domain::money::Fen;
-use quanyu::domain::order::{Order, OrderState, hold_id, order_key};
+use quanyu::domain::order::{Order, OrderState, hold_id};
 use quanyu::domain::refund::RefundAsk;
 use quanyu::domain::refusal::{Code, Refusal};
 use quanyu::engine::Engine;
@@ -18,9 +18,9 @@ use quanyu::engine::redemption::{Ask, Payer, Till};
 use quanyu::engine::resident::{Identity, Resident};
 use serde_json::json;
 
-use super::flight::Flight;
-use super::town::{draft, node, till};
-use crate::harness::fixture::{MINUTE, SECOND, at};
+use super::flight::{Flight, Flights};
+use super::town::{draft, node, order_of, some_time, till};
+use crate::harness::fixture::at;
 use crate::harness::random::Random;
 use crate::harness::redis::OwnRedis;
 
@@ -137,7 +137,7 @@ struct Play<'a> {
     random: Random,
     people: Vec<Resident>,
     plans: Vec<Plan>,
-    going: Vec<(usize, Call, Flight<Reply>)>,
+    going: Flights<(usize, Call), Reply>,
     story: Vec<String>,
 }
 
@@ -155,7 +155,7 @@ impl<'a> Play<'a> {
             capture: random.chance(40),
         };
         let plans = (0..ORDERS).map(plan).collect();
-        Play { town, seed, random, people, plans, going: Vec::new(), story: Vec::new() }
+        Play { town, seed, random, people, plans, going: Flights::default(), story: Vec::new() }
     }
 
     async fn run(mut self) {
@@ -185,11 +185,7 @@ impl<'a> Play<'a> {
     }
 
     fn let_time_pass(&mut self) {
-        let step = match self.random.below(3) {
-            0 => self.random.between(1, 20_000),
-            1 => self.random.between(100, 130) * SECOND,
-            _ => self.random.between(9, 12) * MINUTE,
-        };
+        let step = some_time(&mut self.random);
         self.story.push(format!("{step} ms pass"));
         self.town.set_clock(self.town.clock.now() + step);
     }
@@ -221,7 +217,7 @@ impl<'a> Play<'a> {
                 Flight::new(async move { node.refund(&till, &id, &ask).await.map(drop) })
             }
         };
-        self.going.push((order, call, flight));
+        self.going.push((order, call), flight);
     }
 
     /// Sometimes another amount, so that an order's attempts differ.
@@ -247,12 +243,7 @@ impl<'a> Play<'a> {
     }
 
     async fn advance(&mut self) {
-        if self.going.is_empty() {
-            return;
-        }
-        let place = self.random.below(self.going.len());
-        if let Some(reply) = self.going[place].2.step().await {
-            let (order, call, _) = self.going.swap_remove(place);
+        if let Some(((order, call), reply)) = self.going.step_one(&mut self.random).await {
             self.story.push(format!("ends {call:?} of {order}: {:?}", reply.as_ref().map_err(|refusal| refusal.code)));
             let broken = [Code::Internal, Code::StoreUnavailable, Code::StoreTimeout];
             let broke = reply.err().is_some_and(|refusal| broken.contains(&refusal.code));
@@ -261,27 +252,14 @@ impl<'a> Play<'a> {
         self.check().await;
     }
 
-    /// The node dies with a call on it: before the store has it, or after.
     async fn crash(&mut self) {
-        if self.going.is_empty() {
-            return;
+        if let Some((order, call)) = self.going.lose_one(&mut self.random).await {
+            self.story.push(format!("loses {call:?} of {order}"));
         }
-        let place = self.random.below(self.going.len());
-        if self.random.chance(60) {
-            self.going[place].2.answered().await;
-        }
-        let (order, call, _) = self.going.swap_remove(place);
-        self.story.push(format!("loses {call:?} of {order}"));
     }
 
     async fn stored(&self, plan: &Plan) -> Option<Order> {
-        let (store, merchant) = (&self.town.nodes[0].store, &self.town.tills[plan.merchant].merchant_id);
-        let key = order_key(merchant, &plan.order_id);
-        let entry = store.directory_entry(merchant, &key).await.expect("a directory")?;
-        if entry.shard >= SHARDS {
-            return None;
-        }
-        Some(store.order(entry.shard, &key).await.expect("an order")?.order)
+        order_of(&self.town.nodes[0].store, &self.town.tills[plan.merchant].merchant_id, &plan.order_id).await
     }
 
     /// Vouchers and fen that live orders use in each category, and the vouchers of each at each merchant.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use quanyu::clock::{Clock, Setting};
 use quanyu::domain::merchant::{Draft, EnrolState, Name};
+use quanyu::domain::order::{Order, order_key};
 use quanyu::engine::access::{ApiKey, Role};
 use quanyu::engine::campaign::Expect;
 use quanyu::engine::redemption::Till;
@@ -15,8 +16,9 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::HISTORIES;
-use crate::harness::fixture::at;
+use crate::harness::fixture::{MINUTE, SECOND, at};
 use crate::harness::identity::firm_code;
+use crate::harness::random::Random;
 use crate::harness::redis::OwnRedis;
 
 pub const CAMPAIGN: &str = "histories";
@@ -147,5 +149,24 @@ pub fn draft(merchant_id: &str) -> Draft {
         operating_district: Some("510104".into()),
         industry_code: Some("6210".into()),
         stores: Vec::new(),
+    }
+}
+
+/// The order behind a number, wherever its directory says that it is.
+pub async fn order_of(store: &Store, merchant_id: &str, order_id: &str) -> Option<Order> {
+    let key = order_key(merchant_id, order_id);
+    let entry = store.directory_entry(merchant_id, &key).await.expect("a directory")?;
+    if entry.shard >= store.shards() {
+        return None;
+    }
+    Some(store.order(entry.shard, &key).await.expect("an order")?.order)
+}
+
+/// Milliseconds: little, past a hold, or about as long as a late confirm is taken.
+pub fn some_time(random: &mut Random) -> i64 {
+    match random.below(3) {
+        0 => random.between(1, 20_000),
+        1 => random.between(100, 130) * SECOND,
+        _ => random.between(9, 12) * MINUTE,
     }
 }
