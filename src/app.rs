@@ -1,15 +1,18 @@
 //! One node, from its settings to a listening server and back: used by `serve`, by the other commands (without HTTP) and by nothing else.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::time::SECOND;
-use crate::engine::access::{Role, put_api_key};
+use crate::engine::access::{Role, key_digest, put_api_key};
 use crate::engine::{self, Engine};
 use crate::instance::{ConnectInfo, Instance, InstanceError, new_api_key};
 use crate::keyring::KeyRing;
 use crate::store::embedded::{self, Embedded};
+use crate::store::health::Health;
+use crate::store::installation::{Bound, Installation, Mismatch, bind};
 use crate::store::probe::{Durability, StoreFacts, measure_fsync_us};
 use crate::store::{self, Store, StoreError};
 
@@ -23,6 +26,13 @@ pub enum AppError {
     Instance(#[from] InstanceError),
     #[error(transparent)]
     Embedded(#[from] embedded::StartError),
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
+    #[error(
+        "no store has data of the installation in {path}: name its store with --redis-url, or start it once with `quanyu serve`",
+        path = .0.display()
+    )]
+    NoStore(PathBuf),
     #[error("the store cannot be used: {0}")]
     Store(#[from] StoreError),
     #[error("the store is below the declared durability:\n  {}", .0.join("\n  "))]
@@ -45,34 +55,61 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts or finds the store, checks that it keeps what is declared, and loads the configuration.
+    /// Starts or finds the store, checks that it is this installation's and keeps what is declared, and loads the configuration. An
+    /// installation begins here and nowhere else.
     pub async fn start(settings: &Settings) -> Result<Node, AppError> {
+        let has_key = Instance::has_key(&settings.data)?;
+        let (redis_url, embedded) = given_or_own_store(settings).await?;
+        let facts = StoreFacts::of(&redis_url).await?;
+        facts.refuse_below(settings.durability).map_err(AppError::BelowDurability)?;
+        for advice in facts.advice().into_iter().chain(facts.memory_advice()) {
+            tracing::warn!("{advice}");
+        }
+        if !has_key && Bound::of(&redis_url, None).await?.is_some_and(|bound| bound.has_data()) {
+            return Err(Mismatch::NoKeys(settings.data.clone()).into());
+        }
         let instance = Instance::open(&settings.data)?;
-        let (redis_url, embedded) = match &settings.redis_url {
-            Some(url) => (url.clone(), None),
-            None => {
-                let options =
-                    embedded::Options { binary: settings.store_binary.clone(), durability: settings.durability };
-                let embedded = Embedded::start(instance.data(), options).await?;
-                tell_fsync(instance.data().to_owned());
-                (embedded.url(), Some(embedded))
-            }
-        };
-        let node = Node::open(settings, instance, redis_url, embedded).await?;
+        if embedded.is_some() {
+            tell_fsync(instance.data().to_owned());
+        }
+        let own = installation(&instance, settings)?;
+        if let Some(bound) = Bound::of(&redis_url, own.admin_digest.as_deref()).await? {
+            bound.refuse_other(&own)?;
+        }
+        bind(&redis_url, &own).await?.refuse_other(&own)?;
+        // A store that never compacts its file by itself leaves that to us.
+        let compacts_store = facts.auto_aof_rewrite_percentage == Some(0);
+        let node = Node::open(settings, instance, redis_url, embedded, compacts_store).await?;
+        node.engine.begin_clock(settings.clock).await?;
         node.first_key().await?;
         Ok(node)
     }
 
-    /// The node that another command uses beside a running server, or alone when none runs.
+    /// The node that another command uses beside a running server, or alone when none runs. It makes nothing: a directory or store
+    /// without an installation is an error, and what the store is bound to is taken from there.
     pub async fn beside(settings: &Settings) -> Result<Node, AppError> {
-        let instance = Instance::open(&settings.data)?;
-        match instance.connect_info()? {
+        let instance = Instance::existing(&settings.data)?;
+        let mut settings = settings.clone();
+        let (redis_url, embedded) = match instance.connect_info()? {
             ConnectInfo::Running(info) => {
-                let settings = Settings { shards: info.shards, ..settings.clone() };
-                Node::open(&settings, instance, info.redis_url, None).await
+                settings.sandbox = info.sandbox;
+                (info.redis_url, None)
             }
-            ConnectInfo::Stopped => Node::start(settings).await,
-        }
+            ConnectInfo::Stopped if settings.redis_url.is_none() && !embedded::has_files(instance.data()) => {
+                return Err(AppError::NoStore(settings.data));
+            }
+            ConnectInfo::Stopped => given_or_own_store(&settings).await?,
+        };
+        let admin = instance.admin_key()?.map(|key| key_digest(&key));
+        let Some(bound) = Bound::of(&redis_url, admin.as_deref()).await? else {
+            return Err(AppError::NoStore(settings.data));
+        };
+        settings.shards = bound.shards.unwrap_or(settings.shards);
+        settings.sandbox = bound.sandbox.unwrap_or(settings.sandbox);
+        bound.refuse_other(&installation(&instance, &settings)?)?;
+        let node = Node::open(&settings, instance, redis_url, embedded, false).await?;
+        node.engine.adopt_clock().await?;
+        Ok(node)
     }
 
     async fn open(
@@ -80,15 +117,8 @@ impl Node {
         instance: Instance,
         redis_url: String,
         embedded: Option<Embedded>,
+        compacts_store: bool,
     ) -> Result<Node, AppError> {
-        if settings.durability == Durability::D3 {
-            return Err(AppError::NoReplicaWait);
-        }
-        let facts = StoreFacts::of(&redis_url).await?;
-        facts.refuse_below(settings.durability).map_err(AppError::BelowDurability)?;
-        for advice in facts.advice() {
-            tracing::warn!("{advice}");
-        }
         let clock = if settings.sandbox { Clock::sandbox(settings.clock) } else { Clock::live() };
         let options = store::Options {
             url: redis_url.clone(),
@@ -97,6 +127,7 @@ impl Node {
             deadline: settings.store_deadline(),
             queue: settings.store_queue as usize,
             clock_guard: !settings.sandbox,
+            health: Health::default(),
         };
         let store = Store::open(options, clock).await?;
         let keys = KeyRing::of_master(instance.master_key());
@@ -105,8 +136,7 @@ impl Node {
             key_prefix: if settings.sandbox { "test" } else { "live" },
             durability: settings.durability.to_string(),
             pay_code_step: settings.pay_code_seconds * SECOND,
-            // A store that never compacts its file by itself leaves that to us.
-            compacts_store: facts.auto_aof_rewrite_percentage == Some(0),
+            compacts_store,
         };
         let engine = Engine::new(store, keys, engine_settings).await?;
         Ok(Node { instance, engine, redis_url, embedded })
@@ -131,8 +161,35 @@ impl Node {
     }
 }
 
+/// The store that the settings name, or the private one in the data directory, started.
+async fn given_or_own_store(settings: &Settings) -> Result<(String, Option<Embedded>), AppError> {
+    if settings.durability == Durability::D3 {
+        return Err(AppError::NoReplicaWait);
+    }
+    if let Some(url) = &settings.redis_url {
+        return Ok((url.clone(), None));
+    }
+    let options = embedded::Options {
+        binary: settings.store_binary.clone(),
+        durability: settings.durability,
+        memory_mib: settings.store_memory_mib,
+    };
+    let embedded = Embedded::start(&settings.data, options).await?;
+    Ok((embedded.url(), Some(embedded)))
+}
+
+fn installation(instance: &Instance, settings: &Settings) -> Result<Installation, InstanceError> {
+    Ok(Installation {
+        data: instance.data().to_owned(),
+        fingerprint: KeyRing::of_master(instance.master_key()).fingerprint(),
+        sandbox: settings.sandbox,
+        shards: settings.shards,
+        admin_digest: instance.admin_key()?.map(|key| key_digest(&key)),
+    })
+}
+
 /// Every acknowledgement at D2 waits for one sync of the disk, so its cost is worth a line in the log.
-fn tell_fsync(data: std::path::PathBuf) {
+fn tell_fsync(data: PathBuf) {
     tokio::task::spawn_blocking(move || match measure_fsync_us(&data) {
         Ok(fsync_us) => tracing::info!(fsync_us, "one sync of the store's disk"),
         Err(error) => tracing::warn!(%error, "the disk's sync could not be measured"),

@@ -30,6 +30,10 @@ pub struct Settings {
     /// Store binary of the embedded store; empty searches beside this executable and on PATH.
     #[arg(long, env = "QUANYU_STORE_BINARY")]
     pub store_binary: Option<PathBuf>,
+    /// MiB of memory at which the embedded store refuses new reservations, claims and redemptions, while confirms, cancels, refunds and
+    /// reversals go on; 0 sets no limit.
+    #[arg(long, env = "QUANYU_STORE_MEMORY_MIB", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=16_777_216))]
+    pub store_memory_mib: u64,
     /// Hot connections to the store, 4 to 64.
     #[arg(long, env = "QUANYU_STORE_CONNECTIONS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(4..=64))]
     pub store_connections: u16,
@@ -42,13 +46,17 @@ pub struct Settings {
     /// HTTP worker threads; 0 = one per core.
     #[arg(long, env = "QUANYU_WORKERS", default_value_t = 0)]
     pub workers: u16,
+    /// Seconds after SIGTERM in which readyz says 503 and requests are still taken, so that the load balancer sends none here any
+    /// more, 0 to 600; a second signal ends them. Default: 5, in a sandbox 0.
+    #[arg(long, env = "QUANYU_NOTICE_SECONDS", value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub notice_seconds: Option<u64>,
     /// Seconds that running requests get at shutdown.
     #[arg(long, env = "QUANYU_DRAIN_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=600))]
     pub drain_seconds: u64,
     /// A sandbox has a campaign clock that can be set, test_ keys, and no four-eyes unless asked for.
     #[arg(long, env = "QUANYU_SANDBOX", num_args = 0..=1, default_missing_value = "true", default_value_t = false)]
     pub sandbox: bool,
-    /// Campaign clock of a sandbox at the start (RFC 3339); otherwise the wall clock.
+    /// Sets the campaign clock of a sandbox at the start (RFC 3339), forward only once it was set by hand. Otherwise it goes on as the data keeps it, at first from the wall clock.
     #[arg(long, env = "QUANYU_CLOCK", value_parser = clock)]
     pub clock: Option<Ms>,
     /// Approval by another person than the submitter: on unless it is a sandbox.
@@ -97,10 +105,12 @@ impl Settings {
             ("QUANYU_DURABILITY", self.durability.to_string()),
             ("QUANYU_SHARDS", self.shards.to_string()),
             ("QUANYU_STORE_BINARY", path(&self.store_binary)),
+            ("QUANYU_STORE_MEMORY_MIB", self.store_memory_mib.to_string()),
             ("QUANYU_STORE_CONNECTIONS", self.store_connections.to_string()),
             ("QUANYU_STORE_DEADLINE_MS", self.store_deadline_ms.to_string()),
             ("QUANYU_STORE_QUEUE", self.store_queue.to_string()),
             ("QUANYU_WORKERS", self.workers.to_string()),
+            ("QUANYU_NOTICE_SECONDS", self.notice().as_secs().to_string()),
             ("QUANYU_DRAIN_SECONDS", self.drain_seconds.to_string()),
             ("QUANYU_SANDBOX", self.sandbox.to_string()),
             ("QUANYU_CLOCK", self.clock.map(|clock| clock.to_string()).unwrap_or_default()),
@@ -116,6 +126,11 @@ impl Settings {
 
     pub fn four_eyes(&self) -> bool {
         self.four_eyes.unwrap_or(!self.sandbox)
+    }
+
+    /// How long the node says that it is going before it takes no more connections.
+    pub fn notice(&self) -> Duration {
+        Duration::from_secs(self.notice_seconds.unwrap_or(if self.sandbox { 0 } else { 5 }))
     }
 
     pub fn store_deadline(&self) -> Duration {

@@ -55,11 +55,28 @@ pub enum InstanceError {
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("{path} does not hold {expected}; restore it from a backup", path = .0.display(), expected = .1)]
     Malformed(PathBuf, &'static str),
+    #[error(
+        "{path} holds no installation ({missing} is not there): name the data directory of one with --data; \
+         `quanyu serve --data {path}` makes one",
+        path = .0.display(), missing = .1
+    )]
+    NoInstallation(PathBuf, &'static str),
     #[error("a server already runs on {path}; stop it, or name another directory with --data", path = .0.display())]
     AlreadyRunning(PathBuf),
 }
 
 impl Instance {
+    /// Opens the data directory of an installation that was made before; commands that only look never make one.
+    pub fn existing(data: &Path) -> Result<Self, InstanceError> {
+        if Self::has_key(data)? { Self::open(data) } else { Err(InstanceError::NoInstallation(data.into(), MASTER)) }
+    }
+
+    /// Whether the directory holds a master key.
+    pub fn has_key(data: &Path) -> Result<bool, InstanceError> {
+        let path = data.join(MASTER);
+        path.try_exists().map_err(io_error("cannot read", &path))
+    }
+
     /// Opens the data directory, creating it and its master key on first use.
     pub fn open(data: &Path) -> Result<Self, InstanceError> {
         let created = DirBuilder::new().recursive(true).mode(0o700).create(data);
@@ -82,6 +99,15 @@ impl Instance {
     /// The HS256 key of sandbox tokens, created on first use.
     pub fn sandbox_token_key(&self) -> Result<[u8; 32], InstanceError> {
         read_or_create_key(&self.data.join(SANDBOX_TOKEN))
+    }
+
+    /// The same key for a command, which finds it and never makes it.
+    pub fn existing_token_key(&self) -> Result<[u8; 32], InstanceError> {
+        let path = self.data.join(SANDBOX_TOKEN);
+        match path.try_exists().map_err(io_error("cannot read", &path))? {
+            true => self.sandbox_token_key(),
+            false => Err(InstanceError::NoInstallation(self.data.clone(), SANDBOX_TOKEN)),
+        }
     }
 
     /// The API key of the first administrator, once the service has written it.
@@ -329,6 +355,17 @@ mod tests {
         assert_eq!(instance.connect_info().unwrap(), ConnectInfo::Stopped);
         replace_private(&folder.0.join(NOTE), "left behind by a killed server").unwrap();
         assert_eq!(instance.connect_info().unwrap(), ConnectInfo::Stopped);
+    }
+
+    #[test]
+    fn looking_for_an_installation_makes_none() {
+        let folder = Folder::new();
+        assert!(matches!(Instance::existing(&folder.0), Err(InstanceError::NoInstallation(..))));
+        assert!(!folder.0.exists());
+        let made = Instance::open(&folder.0).unwrap();
+        assert_eq!(Instance::existing(&folder.0).unwrap().master_key(), made.master_key());
+        assert!(matches!(made.existing_token_key(), Err(InstanceError::NoInstallation(..))));
+        assert_eq!(made.sandbox_token_key().unwrap(), made.existing_token_key().unwrap());
     }
 
     #[test]

@@ -38,6 +38,11 @@ impl KeyRing {
         derive(&self.master, "draw", &[campaign_id, round_id])
     }
 
+    /// Tells these keys from others; nothing can be derived from it.
+    pub fn fingerprint(&self) -> String {
+        hex::encode(&derive(&self.master, "fingerprint", &[])[..16])
+    }
+
     /// What signs the reports of `pos-certify`.
     pub fn report_key(&self) -> [u8; 32] {
         derive(&self.master, "pos-certify", &[])

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::could_not;
 use crate::certify::{self, Order, report};
-use crate::instance::{Instance, InstanceError};
+use crate::instance::Instance;
 use crate::keyring::KeyRing;
 
 #[derive(Args)]
@@ -62,7 +62,7 @@ fn play(options: Options) -> Result<bool, String> {
     if !(0.01..=1.0).contains(&options.pace) {
         return Err("--pace is from 0.01 to 1".into());
     }
-    let key = report_key(&options.data).map_err(|error| error.to_string())?;
+    let key = Instance::open(&options.data).map(report_key).map_err(|error| error.to_string())?;
     let adapter = options.adapter.unwrap_or_default();
     certify::run(&Order { adapter, pace: options.pace, cases: options.case, folder: options.report, key })
 }
@@ -76,7 +76,8 @@ fn verify(file: &Path, data: Option<&Path>) -> Result<bool, String> {
             return Ok(false);
         }
     };
-    let key = data.map(report_key).transpose().map_err(|error| error.to_string())?;
+    let key =
+        data.map(|data| Instance::existing(data).map(report_key)).transpose().map_err(|error| error.to_string())?;
     let own = key.map(|key| report::public_key(&key) == verified.public_key);
     println!("signature=right");
     println!("public_key={}", verified.public_key);
@@ -89,6 +90,6 @@ fn verify(file: &Path, data: Option<&Path>) -> Result<bool, String> {
     Ok(own != Some(false))
 }
 
-fn report_key(data: &Path) -> Result<[u8; 32], InstanceError> {
-    Ok(KeyRing::of_master(Instance::open(data)?.master_key()).report_key())
+fn report_key(instance: Instance) -> [u8; 32] {
+    KeyRing::of_master(instance.master_key()).report_key()
 }

@@ -43,11 +43,14 @@ async fn serve(settings: Settings) -> Result<(), AppError> {
     tracing::info!(listen = %listen, sandbox = settings.sandbox, durability = %settings.durability, "serving");
     let handle = server.handle();
     tokio::spawn({
-        let state = state.clone();
+        let (state, notice) = (state.clone(), settings.notice());
         async move {
             wait_for_signal().await;
-            tracing::info!("draining");
+            tracing::info!(notice_seconds = notice.as_secs(), "not ready any more");
             state.drain();
+            // Whoever is in a hurry says so again.
+            let _ = tokio::time::timeout(notice, wait_for_signal()).await;
+            tracing::info!("draining");
             handle.stop(true).await;
         }
     });

@@ -19,7 +19,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> ExitCode {
-    let key = Instance::open(&options.data).and_then(|instance| instance.sandbox_token_key());
+    let key = Instance::existing(&options.data).and_then(|instance| instance.existing_token_key());
     let key = match key {
         Ok(key) => key,
         Err(error) => return could_not(error),

@@ -14,13 +14,17 @@ use super::{Engine, Failure};
 use crate::domain::campaign::schema::{Mode, Unclaimed};
 use crate::domain::time::Ms;
 use crate::store::campaign::ListState;
-use crate::store::config::Kind;
+use crate::store::health::Probe;
+use crate::store::probe::Durability;
 
 /// How often a node looks whether another one has changed the configuration, and whether something is due.
 const STEP: Duration = Duration::from_millis(100);
 
 /// How often the store's files are looked at.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How often the store is tried.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs until `stop` turns true; spawn it once per node. Each job has its own loop, so that a draw of minutes delays nobody's freeze.
 pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
@@ -61,7 +65,14 @@ pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
             let _ = upkeep.step(&engine).await.inspect_err(|error| tell("upkeep", &error.clone().into()));
         }
     };
-    tokio::join!(follow, sweep, campaigns, stock, retention, upkeep);
+    let look = async {
+        let level = engine.settings.durability.parse().unwrap_or(Durability::D2);
+        let (mut turns, mut probe) = (turns(LOOK), Probe::new(engine.store.clone(), level));
+        while turns.next().await {
+            probe.look().await;
+        }
+    };
+    tokio::join!(follow, sweep, campaigns, stock, retention, upkeep, look);
 }
 
 /// The turns of one job, until it is told to stop.
@@ -158,16 +169,6 @@ impl Engine {
         }
         self.move_money(&view, now, false).await?;
         self.end_orders(&view, now).await
-    }
-
-    /// Nodes that share a store share the sandbox's clock.
-    async fn adopt_clock(&self) -> Result<(), Failure> {
-        if self.clock().is_sandbox()
-            && let Some(setting) = self.store.record(Kind::Clock, "sandbox").await?
-        {
-            self.clock().adopt(setting.value);
-        }
-        Ok(())
     }
 }
 

@@ -109,7 +109,6 @@ pub struct Engine {
 
 impl Engine {
     pub async fn new(store: Store, keys: KeyRing, settings: Settings) -> Result<Arc<Engine>, StoreError> {
-        store.check_layout().await?;
         let engine = Engine {
             store,
             keys,

@@ -70,11 +70,18 @@ impl State {
         let store = self.engine.store.config_revision().await;
         let detail = store.as_ref().err().map(|error| error.to_string());
         let draining = self.draining.load(Ordering::Relaxed);
+        let (found, old) = self.engine.store.health().findings();
+        let check =
+            |name: &str, trouble: Option<String>| Check { name: name.into(), ok: trouble.is_none(), detail: trouble };
         let checks = vec![
-            Check { name: "store".into(), ok: store.is_ok(), detail },
-            Check { name: "serving".into(), ok: !draining, detail: draining.then(|| "draining".into()) },
+            check("store", detail),
+            check("store_writes", found.writes.or(old.then(|| "the store has not been looked at for a while".into()))),
+            check("store_level", found.level),
+            check("store_clock", found.clock),
+            check("serving", draining.then(|| "draining".into())),
         ];
-        Readiness { ready: checks.iter().all(|check| check.ok), checks, warnings: self.engine.warnings() }
+        let warnings = self.engine.warnings().into_iter().chain(found.unseen).collect();
+        Readiness { ready: checks.iter().all(|check| check.ok), checks, warnings }
     }
 }
 

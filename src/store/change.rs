@@ -28,6 +28,7 @@ pub struct Change {
     lines: Vec<Line>,
     money: Vec<Arc<Shared>>,
     views: Vec<(u16, u64)>,
+    goes_on: bool,
 }
 
 /// A field of a hash.
@@ -107,9 +108,15 @@ impl Change {
             lines: Vec::with_capacity(order.units.len()),
             money: Vec::with_capacity(order.units.len()),
             views: Vec::new(),
+            goes_on: false,
         };
         change.field(keys::order_bucket(shard, key), key, Some(seen), pieces(order), Between::Instant);
         change
+    }
+
+    /// It changes an order that has its effect, so a full store takes it.
+    pub fn going_on(self) -> Change {
+        Change { goes_on: true, ..self }
     }
 
     fn field(&mut self, key: String, name: &[u8], seen: Option<&[u8]>, becomes: Vec<Vec<u8>>, between: Between) {
@@ -164,9 +171,10 @@ impl Change {
     }
 
     fn member(self) -> Member {
-        let bytes = self.bytes();
+        let (bytes, goes_on) = (self.bytes(), self.goes_on);
         let keys = self.fields.into_iter().map(|field| field.key).collect();
-        let member = self.money.into_iter().fold(Member::flat(keys, bytes), Member::sharing);
+        let member = Member::flat(keys, bytes).going_on(goes_on);
+        let member = self.money.into_iter().fold(member, Member::sharing);
         self.views.into_iter().fold(member, |member, (campaign, rev)| member.view(campaign, rev))
     }
 

@@ -25,7 +25,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Campaign => "campaigns",
             Kind::Merchant => "merchants",
@@ -116,24 +116,6 @@ impl Store {
     /// The number of the next upload of a list (from 1): it names the keys of the members and is never used twice.
     pub async fn next_list_number(&self) -> Result<u64, StoreError> {
         self.query(redis::cmd("HINCRBY").arg(Slot::Config.header()).arg("lists").arg(1)).await
-    }
-
-    /// Writes the layout version at first start and refuses a store that another layout wrote.
-    pub async fn check_layout(&self) -> Result<(), StoreError> {
-        let header = Slot::Config.header();
-        let _: i64 = self.query(redis::cmd("HSETNX").arg(&header).arg("layout").arg(keys::LAYOUT)).await?;
-        let _: i64 = self.query(redis::cmd("HSETNX").arg(&header).arg("shards").arg(self.shards())).await?;
-        let held: (u32, u8) = self.query(redis::cmd("HMGET").arg(&header).arg("layout").arg("shards")).await?;
-        if held != (keys::LAYOUT, self.shards()) {
-            return Err(StoreError::Unavailable(format!(
-                "the store has layout {} with {} shards, this binary and its settings want layout {} with {} shards",
-                held.0,
-                held.1,
-                keys::LAYOUT,
-                self.shards()
-            )));
-        }
-        Ok(())
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Options {
     pub binary: Option<PathBuf>,
     /// D1 asks for `appendfsync everysec`, D2 for `always`. D3 needs replicas, which an embedded store does not have.
     pub durability: Durability,
+    /// `maxmemory` of the child in MiB; 0 sets none.
+    pub memory_mib: u64,
 }
 
 /// What callers of the store need to know about the child's life.
@@ -135,6 +137,7 @@ impl Embedded {
             store_dir: data.join("store"),
             lock_path: data.join("store.lock"),
             socket: socket.clone(),
+            memory_mib: options.memory_mib,
             appendfsync: match options.durability {
                 Durability::D1 => "everysec",
                 Durability::D2 | Durability::D3 => "always",
@@ -190,6 +193,11 @@ impl Drop for Embedded {
             tracing::error!(target: "quanyu::store", "the store's thread panicked");
         }
     }
+}
+
+/// Whether a store has ever kept its files in the data directory.
+pub fn has_files(data: &Path) -> bool {
+    data.join("store").join("appendonlydir").exists()
 }
 
 /// How long a start waits for the store of a killed predecessor to close its files.

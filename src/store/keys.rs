@@ -21,11 +21,12 @@
 //! | `{i000}:c<c>:q:<bucket>` | hash | quotas: what is used of limits that neither a person nor a merchant counts, field = the quota's name | campaign + refund window |
 //! | `{i000}:c<c>:qm:<bucket>` | hash | marks of quotas: what an order holds of one, field = order and 6 bytes of the name's digest | campaign + refund window |
 //! | `{i000}:h`, `{i000}:l` | hash, stream | unused: an index slot has no counters and no ledger, the script shape names them | - |
-//! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, stream of changes | installation |
+//! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, and what the store is bound to: `layout`, `shards`, `keys` (fingerprint), `manner` (sandbox, live); stream of changes | installation |
 //! | `{cfg}:list:<n>:<bucket>` | hash | merchants of the n-th uploaded list, field = merchant id | installation |
 //! | `{cfg}:<kind>`, `{cfg}:<kind>:v` | hash | configuration records and their versions | installation |
+//! | `{cfg}:probe` | string | the last write that a node has tried | installation |
 //!
-//! LAYOUT is written into the configuration header at first start; a binary refuses a store with another layout.
+//! LAYOUT is written into the configuration header at first start (`installation.rs`); a binary refuses a store with another layout.
 
 use sha2::{Digest, Sha256};
 
@@ -33,6 +34,9 @@ use crate::domain::account::AccountDigest;
 
 /// Version of all names and record formats below.
 pub const LAYOUT: u32 = 3;
+
+/// What nodes write to see whether the store takes writes.
+pub const PROBE: &str = "{cfg}:probe";
 
 /// Persons per bucket that keep a bucket's hash a listpack and its share of the key's overhead small.
 pub const PERSONS_PER_BUCKET: u64 = 16;

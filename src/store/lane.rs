@@ -9,6 +9,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 
 use super::batch::{self, Queue};
+use super::health::Health;
 use super::keys::Slot;
 use super::{Options, Store, StoreError};
 use crate::clock::Clock;
@@ -32,6 +33,7 @@ pub(super) struct Wire {
     pub(super) clock: Clock,
     pub(super) deadline: Duration,
     pub(super) clock_guard: bool,
+    pub(super) health: Health,
 }
 
 impl Lane {
@@ -58,6 +60,7 @@ impl Lane {
             clock: clock.clone(),
             deadline: options.deadline,
             clock_guard: options.clock_guard,
+            health: options.health.clone(),
         });
         let shards = options.shards;
         let slots = [Slot::Shard, Slot::Merchant, Slot::Identity].into_iter();

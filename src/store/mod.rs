@@ -7,7 +7,9 @@ pub mod campaign;
 pub mod change;
 pub mod config;
 pub mod embedded;
+pub mod health;
 pub mod identity;
+pub mod installation;
 pub mod keys;
 mod lane;
 pub mod ledger;
@@ -33,6 +35,7 @@ use rmpv::Value;
 
 use crate::clock::Clock;
 use crate::domain::refusal::{Code, Outcome, Refusal};
+use health::Health;
 use keys::Slot;
 use lane::{Lane, Wire};
 pub use script::{Args, Member, Reply, Script};
@@ -52,6 +55,8 @@ pub struct Options {
     pub queue: usize,
     /// Check `now` of a call against the store's clock; off on a sandbox clock.
     pub clock_guard: bool,
+    /// What is known of the store; nothing is written while it keeps less than is declared.
+    pub health: Health,
 }
 
 impl Options {
@@ -63,6 +68,7 @@ impl Options {
             deadline: Duration::from_secs(5),
             queue: 16_384,
             clock_guard: true,
+            health: Health::default(),
         }
     }
 }
@@ -74,6 +80,9 @@ pub enum StoreError {
     Overloaded,
     #[error("the store refused before any effect: {0}")]
     Unavailable(String),
+    /// Memory is at the store's `maxmemory`: it takes no new money, and nothing of the call has happened.
+    #[error("the store is full: {0}")]
+    Full(String),
     #[error("the outcome is not known: {0}")]
     Unknown(String),
     /// A script or a reply is broken: a fault of ours, shown to nobody but the log.
@@ -105,18 +114,11 @@ impl StoreError {
 
     /// The one place where a client's error becomes a statement about the effect; what is not known to be refused is unknown.
     pub fn from_client(error: &redis::RedisError) -> StoreError {
-        const REFUSED: [&str; 10] = [
-            "BUSY",
-            "LOADING",
-            "MISCONF",
-            "OOM",
-            "READONLY",
-            "NOREPLICAS",
-            "CLUSTERDOWN",
-            "TRYAGAIN",
-            "NOAUTH",
-            "WRONGPASS",
-        ];
+        const REFUSED: [&str; 9] =
+            ["BUSY", "LOADING", "MISCONF", "READONLY", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS"];
+        if error.code() == Some("OOM") {
+            return StoreError::Full(error.to_string());
+        }
         if error.code().is_some_and(|code| REFUSED.contains(&code)) || error.is_connection_refusal() {
             return StoreError::Unavailable(error.to_string());
         }
@@ -138,7 +140,7 @@ impl From<StoreError> for Refusal {
                 refusal.outcome = Outcome::Unknown;
                 refusal
             }
-            StoreError::Unavailable(_) | StoreError::Clock(_) | StoreError::Stale { .. } => {
+            StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Clock(_) | StoreError::Stale { .. } => {
                 Refusal::new(Code::StoreUnavailable).retry_after_ms(1_000)
             }
         }
@@ -177,6 +179,11 @@ impl Store {
     /// The slot of a merchant: there are as many as shards, fixed like them.
     pub fn merchant_slot(&self, merchant_id: &str) -> u8 {
         keys::merchant_slot(merchant_id, self.shards())
+    }
+
+    /// What the last look at the store found.
+    pub fn health(&self) -> &Health {
+        &self.0.options.health
     }
 
     pub fn clock(&self) -> &Clock {
@@ -236,26 +243,68 @@ impl Store {
 }
 
 impl Wire {
-    /// A batch in one script call.
+    /// A batch in one script call; on a full store, which has refused the whole of it, those members go on that may.
     async fn batch(
         &self,
         script: &Script,
         slot: &Slot,
         members: &[Member],
     ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
+        if self.health.is_below() && script.writes() {
+            return Err(StoreError::Unavailable("it keeps less than the declared durability".into()));
+        }
+        match self.run((script.text, script.hash()), slot, members).await {
+            Err(StoreError::Full(why)) if members.iter().any(|member| member.goes_on(script)) => {
+                self.batch_of_a_full_store(script, slot, members, &why).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn batch_of_a_full_store(
+        &self,
+        script: &Script,
+        slot: &Slot,
+        members: &[Member],
+        why: &str,
+    ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
+        let going: Vec<Member> = members.iter().filter(|member| member.goes_on(script)).cloned().collect();
+        let mut replies = match self.run(script.reserve(), slot, &going).await {
+            Ok(replies) => replies.into_iter(),
+            // The caller runs them one by one.
+            Err(error @ StoreError::Broken(_)) => return Err(error),
+            Err(error) => going.iter().map(|_| Err(error.clone())).collect::<Vec<_>>().into_iter(),
+        };
+        let full = || Err(StoreError::Full(why.to_owned()));
+        let answer =
+            |member: &Member| if member.goes_on(script) { replies.next().unwrap_or_else(full) } else { full() };
+        Ok(members.iter().map(answer).collect())
+    }
+
+    async fn run(
+        &self,
+        form: (&str, &str),
+        slot: &Slot,
+        members: &[Member],
+    ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
         let now = self.clock.now();
         let call = batch::encode(slot, members, now, self.clock_guard);
-        let reply = self.eval(script, &call.keys, &call.args).await?;
+        let reply = self.eval(form, &call.keys, &call.args).await?;
         batch::decode(reply, members.len(), now)
     }
 
-    /// Runs a script by its hash; a node without the script gets it and runs it then, for NOSCRIPT means nothing ran.
-    async fn eval(&self, script: &Script, keys: &[String], args: &[Vec<u8>]) -> Result<redis::Value, StoreError> {
+    /// Runs a script by its hash; a store without the script gets it and runs it then, for NOSCRIPT means nothing ran.
+    async fn eval(
+        &self,
+        (text, hash): (&str, &str),
+        keys: &[String],
+        args: &[Vec<u8>],
+    ) -> Result<redis::Value, StoreError> {
         let mut command = redis::cmd("EVALSHA");
-        command.arg(script.hash()).arg(keys.len()).arg(keys).arg(args);
+        command.arg(hash).arg(keys.len()).arg(keys).arg(args);
         match self.send(&command).await {
             Err(error) if error.code() == Some("NOSCRIPT") => {
-                self.send(redis::cmd("SCRIPT").arg("LOAD").arg(script.text))
+                self.send(redis::cmd("SCRIPT").arg("LOAD").arg(text))
                     .await
                     .map_err(|error| StoreError::from_client(&error))?;
                 self.send(&command).await.map_err(|error| StoreError::from_client(&error))

@@ -146,10 +146,12 @@ impl Store {
         script: &'static Script,
         merchant: &str,
         key: &OrderKey,
+        goes_on: bool,
         fill: impl FnOnce(Args) -> Args,
     ) -> Result<Reply, StoreError> {
         let slot = self.merchant_slot(merchant);
         let member = Member::packed(vec![keys::directory_bucket(slot, key)], fill(Args::default().bytes(key)));
+        let member = member.going_on(goes_on);
         self.call(script, &Slot::Merchant(slot), member).await
     }
 

@@ -71,10 +71,14 @@ pub struct StoreFacts {
     pub cluster: bool,
     pub aof_enabled: bool,
     pub aof_last_write_ok: bool,
+    /// The append-only file is being written anew; one that was just switched on keeps nothing until that has ended.
+    pub aof_rewriting: bool,
     pub appendfsync: Option<String>,
     pub no_appendfsync_on_rewrite: Option<bool>,
     pub auto_aof_rewrite_percentage: Option<u32>,
     pub maxmemory_bytes: u64,
+    /// Of the machine, as the server sees it; 0 = it does not say.
+    pub system_memory_bytes: u64,
     pub maxmemory_policy: String,
     pub hash_max_listpack_value: Option<u32>,
     pub hash_max_listpack_entries: Option<u32>,
@@ -112,10 +116,14 @@ impl StoreFacts {
             cluster: text(&server, "redis_mode") == "cluster" || text(&server, "server_mode") == "cluster",
             aof_enabled: text(&persistence, "aof_enabled") == "1",
             aof_last_write_ok: text(&persistence, "aof_last_write_status") != "err",
+            aof_rewriting: ["aof_rewrite_in_progress", "aof_rewrite_scheduled"]
+                .iter()
+                .any(|name| text(&persistence, name) == "1"),
             appendfsync: settings.get("appendfsync").cloned(),
             no_appendfsync_on_rewrite: settings.get("no-appendfsync-on-rewrite").map(|value| value == "yes"),
             auto_aof_rewrite_percentage: number("auto-aof-rewrite-percentage"),
             maxmemory_bytes: memory.get("maxmemory").unwrap_or(0),
+            system_memory_bytes: memory.get("total_system_memory").unwrap_or(0),
             maxmemory_policy: text(&memory, "maxmemory_policy"),
             hash_max_listpack_value: number("hash-max-listpack-value").or(number("hash-max-ziplist-value")),
             hash_max_listpack_entries: number("hash-max-listpack-entries").or(number("hash-max-ziplist-entries")),
@@ -197,7 +205,7 @@ impl StoreFacts {
         if self.auto_aof_rewrite_percentage.is_some_and(|percentage| percentage > 0) {
             advice.push(
                 "auto-aof-rewrite-percentage is on, so a rewrite may start in the middle of a round; \
-                 the service rewrites before rounds itself: CONFIG SET auto-aof-rewrite-percentage 0"
+                 the service rewrites before rounds and in quiet minutes itself: CONFIG SET auto-aof-rewrite-percentage 0"
                     .to_owned(),
             );
         }
@@ -208,12 +216,35 @@ impl StoreFacts {
     }
 }
 
-/// Size of the append-only file, now and after its last rewrite.
+impl StoreFacts {
+    /// Whether the store will refuse new money before the machine has no memory left: above `maxmemory` confirms, cancels, refunds and
+    /// reversals still write, and a rewrite of the file copies what changes meanwhile.
+    pub fn memory_advice(&self) -> Option<String> {
+        let (most, system) = (self.maxmemory_bytes, self.system_memory_bytes);
+        if most == 0 {
+            return Some(
+                "maxmemory is 0, so a store that grows is ended by the system in the middle of a campaign; with a limit it refuses \
+                 new reservations and claims first: CONFIG SET maxmemory to about two thirds of the machine's memory, or QUANYU_STORE_MEMORY_MIB for the embedded store"
+                    .to_owned(),
+            );
+        }
+        (system > 0 && most > system / 10 * 9).then(|| {
+            format!(
+                "maxmemory is {most} of the machine's {system} bytes; above it refunds and confirms still write, so leave a tenth \
+                 free: CONFIG SET maxmemory {}",
+                system / 3 * 2
+            )
+        })
+    }
+}
+
+/// Size of the append-only file, now and after its last rewrite, and how busy the store is.
 #[derive(Clone, Copy, Debug)]
 pub struct AofFacts {
     pub current_bytes: u64,
     pub base_bytes: u64,
     pub rewriting: bool,
+    pub calls_per_second: u64,
 }
 
 impl Store {
@@ -221,12 +252,14 @@ impl Store {
         let mut connection = self.admin().await?;
         let persistence =
             info(&mut connection, "persistence").await.map_err(|error| StoreError::from_client(&error))?;
+        let stats = info(&mut connection, "stats").await.map_err(|error| StoreError::from_client(&error))?;
         let number = |name: &str| persistence.get::<u64>(name).unwrap_or_default();
         let flag = |name: &str| persistence.get::<String>(name).as_deref() == Some("1");
         Ok(AofFacts {
             current_bytes: number("aof_current_size"),
             base_bytes: number("aof_base_size"),
             rewriting: flag("aof_rewrite_in_progress") || flag("aof_rewrite_scheduled"),
+            calls_per_second: stats.get("instantaneous_ops_per_sec").unwrap_or_default(),
         })
     }
 
@@ -297,10 +330,12 @@ mod tests {
             cluster: false,
             aof_enabled: true,
             aof_last_write_ok: true,
+            aof_rewriting: false,
             appendfsync: Some("always".into()),
             no_appendfsync_on_rewrite: Some(false),
             auto_aof_rewrite_percentage: Some(0),
             maxmemory_bytes: 0,
+            system_memory_bytes: 16 << 30,
             maxmemory_policy: "noeviction".into(),
             hash_max_listpack_value: Some(128),
             hash_max_listpack_entries: Some(512),
@@ -317,6 +352,15 @@ mod tests {
         for (reason, words) in reasons.iter().zip(expected) {
             assert!(reason.contains(words), "{reason:?} does not say {words:?}");
         }
+    }
+
+    #[test]
+    fn memory_is_left_for_what_goes_on_when_the_store_is_full() {
+        let advised = |maxmemory_bytes| StoreFacts { maxmemory_bytes, ..facts() }.memory_advice().is_some();
+        let tenth = (16_u64 << 30) / 10;
+        assert_eq!([0, 1, tenth * 9, tenth * 9 + 1].map(advised), [true, false, false, true]);
+        let unknown = StoreFacts { maxmemory_bytes: u64::MAX, system_memory_bytes: 0, ..facts() };
+        assert_eq!(unknown.memory_advice(), None);
     }
 
     #[test]

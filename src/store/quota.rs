@@ -93,7 +93,7 @@ impl Store {
         Ok(())
     }
 
-    /// `again` is for a late confirm: what the attempt held was given back when its hold ran out.
+    /// `again` is for a late confirm: what the attempt held was given back when its hold ran out. `goes_on`: also on a full store.
     pub async fn take_quota(
         &self,
         place: &QuotaPlace,
@@ -101,10 +101,11 @@ impl Store {
         n: i64,
         most: i64,
         again: bool,
+        goes_on: bool,
     ) -> Result<Taken, StoreError> {
         let keys = place.keys(self.shards());
         let args = place.args(&keys, attempt).int(n).int(most).int(u8::from(again));
-        let member = Member::packed(vec![keys.counters, keys.marks], args);
+        let member = Member::packed(vec![keys.counters, keys.marks], args).going_on(goes_on);
         let reply = self.call(&script::QUOTA_TAKE, &Slot::Identity(keys.slot), member).await?;
         match reply.refused() {
             None => Ok(Taken::Holds(reply.int(0))),

@@ -14,12 +14,34 @@ pub struct Script {
     pub name: &'static str,
     pub text: &'static str,
     hash: OnceLock<String>,
+    reserve: OnceLock<(String, String)>,
 }
 
 impl Script {
     /// SHA-1 of the text, as EVALSHA wants it; computed once.
     pub fn hash(&self) -> &str {
         self.hash.get_or_init(|| redis::Script::new(self.text).get_hash().to_owned())
+    }
+
+    /// Text and hash of the same script with leave to write above the store's maxmemory.
+    pub(super) fn reserve(&self) -> (&str, &str) {
+        let (text, hash) = self.reserve.get_or_init(|| {
+            let text = format!("#!lua flags=allow-oom\n{}", self.text);
+            let hash = redis::Script::new(&text).get_hash().to_owned();
+            (text, hash)
+        });
+        (text, hash)
+    }
+
+    /// Whether it may have an effect.
+    pub(super) fn writes(&self) -> bool {
+        ![&MERCHANT_VIEW, &WALLET_READ].iter().any(|script| std::ptr::eq::<Script>(*script, self))
+    }
+
+    /// Whether it only ever ends or gives back what was begun, which goes on when the store is full.
+    fn ends(&self) -> bool {
+        const ENDING: [&Script; 5] = [&ORDER_CLOSE, &ORDER_RELEASE, &ORDER_REVERSE, &QUOTA_GIVE, &QUOTA_LEAVE];
+        ENDING.iter().any(|script| std::ptr::eq(*script, self))
     }
 }
 
@@ -28,6 +50,7 @@ macro_rules! scripts {
         $(pub static $constant: Script = Script {
             name: $name,
             hash: OnceLock::new(),
+            reserve: OnceLock::new(),
             text: concat!(
                 include_str!("lua/lib.lua"),
                 $($(include_str!(concat!("lua/", $shared, ".lua")),)*)?
@@ -86,6 +109,8 @@ pub struct Member {
     pub(super) shared: Vec<Arc<Shared>>,
     /// The node's view of a campaign, checked against the shard's before anything is judged.
     pub views: Vec<(u16, u64)>,
+    /// It goes on when the store is full.
+    goes_on: bool,
 }
 
 /// How a script reads a member.
@@ -104,17 +129,27 @@ impl Member {
 
     /// For the hot transitions, which write their arguments without building values first.
     pub fn packed(keys: Vec<String>, args: Args) -> Member {
-        Member { keys, form: Form::Packed(args), shared: Vec::new(), views: Vec::new() }
+        Member { keys, form: Form::Packed(args), shared: Vec::new(), views: Vec::new(), goes_on: false }
     }
 
     pub fn flat(keys: Vec<String>, bytes: Vec<u8>) -> Member {
-        Member { keys, form: Form::Flat(bytes), shared: Vec::new(), views: Vec::new() }
+        Member { keys, form: Form::Flat(bytes), shared: Vec::new(), views: Vec::new(), goes_on: false }
     }
 
     /// Only flat members share.
     pub fn sharing(mut self, shared: Arc<Shared>) -> Member {
         self.shared.push(shared);
         self
+    }
+
+    /// A step of what was begun, such as a confirm or a refund: a full store, which takes no new money, still takes this.
+    pub fn going_on(mut self, goes_on: bool) -> Member {
+        self.goes_on = goes_on;
+        self
+    }
+
+    pub(super) fn goes_on(&self, script: &Script) -> bool {
+        self.goes_on || script.ends()
     }
 
     pub fn view(mut self, campaign: u16, rev: u64) -> Member {

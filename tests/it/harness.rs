@@ -38,6 +38,7 @@ pub struct Server {
     /// Ends the server when this test process ends without dropping us (statics, aborts): the
     /// guard reads a pipe that only we hold open.
     guard: Mutex<Child>,
+    options: Options,
     _scratch: Scratch,
 }
 
@@ -54,6 +55,8 @@ pub struct Options {
     pub pay_code_seconds: Option<u32>,
     /// Without it the server is live: its clock is the store's, and nobody moves it.
     pub sandbox: bool,
+    /// Further settings by their names in the environment.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl Options {
@@ -66,6 +69,7 @@ impl Options {
             shards: 1,
             pay_code_seconds: None,
             sandbox: true,
+            settings: Vec::new(),
         }
     }
 }
@@ -78,15 +82,9 @@ impl Server {
 
     pub fn start(options: Options) -> Server {
         let scratch = Scratch::new("quanyu-it");
-        let data = scratch.path.join("data");
-        fs::create_dir_all(&data).expect("the data directory can be made");
-        if let Some(other) = &options.keys_from {
-            for name in ["master.key", "sandbox-token.key", "admin.key"] {
-                fs::copy(other.join(name), data.join(name)).expect("key files can be shared");
-            }
-        }
+        let data = data_in(&scratch, &options);
         let log = scratch.path.join("server.log");
-        let mut child = spawn(&options, &data, &log);
+        let mut child = spawn(&options, &data, &log, Some(&options.clock));
         let guard = guard_of(&child, &scratch.path);
         let listen = wait_for_address(&mut child, &data, &log);
         let read = |name: &str| fs::read_to_string(data.join(name)).unwrap_or_default().trim().to_string();
@@ -98,13 +96,53 @@ impl Server {
             log,
             process: Mutex::new(Some(child)),
             guard: Mutex::new(guard),
+            options,
             _scratch: scratch,
         };
         server.wait_ready();
-        if options.sandbox {
-            server.set_clock_text(&options.clock);
+        if server.options.sandbox {
+            server.set_clock_text(&server.options.clock);
         }
         server
+    }
+
+    /// What a server says that must not start, which it ends with the code of commands that could not.
+    #[track_caller]
+    pub fn refused(options: Options) -> String {
+        let scratch = Scratch::new("quanyu-it");
+        let data = data_in(&scratch, &options);
+        refused_on(&options, &data, &scratch.path.join("server.log"))
+    }
+
+    /// The same on the data of this server, which has been stopped.
+    #[track_caller]
+    pub fn refused_again(&self) -> String {
+        refused_on(&self.options, &self.data, &self.log)
+    }
+
+    /// Starts the server again on its data, with the campaign clock of the start if one is named.
+    pub fn restart(&mut self, clock: Option<&str>) {
+        self.stop();
+        let _ = fs::remove_file(self.data.join("instance.json"));
+        let mut child = spawn(&self.options, &self.data, &self.log, clock);
+        let old = std::mem::replace(self.guard.get_mut().unwrap(), guard_of(&child, &self._scratch.path));
+        end(old);
+        self.client = Client::new(&wait_for_address(&mut child, &self.data, &self.log));
+        *self.process.get_mut().unwrap() = Some(child);
+        self.wait_ready();
+    }
+
+    /// Tells the process to end and does not wait for it.
+    pub fn tell_to_end(&self) {
+        let process = self.process.lock().unwrap();
+        let child = process.as_ref().expect("a server that runs");
+        let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    }
+
+    /// The code with which the process has ended by itself.
+    pub fn ended(&self) -> Option<i32> {
+        let mut process = self.process.lock().unwrap();
+        process.as_mut().and_then(|child| child.try_wait().ok().flatten()).and_then(|status| status.code())
     }
 
     fn wait_ready(&self) {
@@ -181,16 +219,44 @@ impl Drop for Server {
     }
 }
 
+fn data_in(scratch: &Scratch, options: &Options) -> PathBuf {
+    let data = scratch.path.join("data");
+    fs::create_dir_all(&data).expect("the data directory can be made");
+    if let Some(other) = &options.keys_from {
+        for name in ["master.key", "sandbox-token.key", "admin.key"] {
+            fs::copy(other.join(name), data.join(name)).expect("key files can be shared");
+        }
+    }
+    data
+}
+
+#[track_caller]
+fn refused_on(options: &Options, data: &Path, log: &Path) -> String {
+    let mut child = spawn(options, data, log, Some(&options.clock));
+    let ended = poll(START_DEADLINE, || child.try_wait().ok().flatten());
+    if ended.is_none() {
+        end(child);
+    }
+    let text = fs::read_to_string(log).unwrap_or_default();
+    assert_eq!(ended.and_then(|status| status.code()), Some(2), "{text}");
+    text
+}
+
+fn end(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
 pub fn program() -> &'static str {
     env!("CARGO_BIN_EXE_quanyu")
 }
 
-fn spawn(options: &Options, data: &Path, log: &Path) -> Child {
+fn spawn(options: &Options, data: &Path, log: &Path, clock: Option<&str>) -> Child {
     let file = File::create(log).expect("the log can be written");
     let mut command = Command::new(program());
     command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
     if options.sandbox {
-        command.args(["--sandbox", "--clock", &options.clock]);
+        command.arg("--sandbox").args(clock.iter().flat_map(|clock| ["--clock", *clock]));
     }
     if options.four_eyes {
         command.arg("--four-eyes");
@@ -206,6 +272,7 @@ fn spawn(options: &Options, data: &Path, log: &Path) -> Child {
     if let Some(seconds) = options.pay_code_seconds {
         command.env("QUANYU_PAY_CODE_SECONDS", seconds.to_string());
     }
+    command.envs(options.settings.iter().map(|(name, value)| (*name, value)));
     command.stdin(Stdio::null());
     command.stdout(file.try_clone().expect("the log handle can be shared")).stderr(file);
     command.spawn().expect("quanyu serve can be started")

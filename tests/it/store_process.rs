@@ -29,7 +29,7 @@ impl Drop for Folder {
 }
 
 async fn start_at_once(data: &Path, durability: Durability) -> Result<Embedded, StartError> {
-    Embedded::start(data, Options { binary: None, durability }).await
+    Embedded::start(data, Options { binary: None, durability, memory_mib: 0 }).await
 }
 
 /// The tests beside this one fork children all the time, and a child keeps a lock that we have closed until it has become another
@@ -222,7 +222,7 @@ async fn files_of_a_newer_engine_are_refused_untouched() {
 #[tokio::test]
 async fn what_cannot_be_run_is_refused_before_anything_starts() {
     let folder = Folder::new();
-    let options = |binary: &str| Options { binary: Some(binary.into()), durability: Durability::D2 };
+    let options = |binary: &str| Options { binary: Some(binary.into()), durability: Durability::D2, memory_mib: 0 };
     for binary in ["/nowhere/valkey-server", "/bin/echo"] {
         let error = Embedded::start(&folder.0, options(binary)).await.unwrap_err();
         assert!(matches!(&error, StartError::NoBinary(text) if text.contains(binary)), "{error}");

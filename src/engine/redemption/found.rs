@@ -51,7 +51,7 @@ impl Found {
 
     /// The change that makes the order what the caller says.
     pub(super) fn change(&self, draft: Draft<'_>, key: &OrderKey, order: &Order) -> Change {
-        draft.change(self.shard, key, &self.stored.bytes, order)
+        draft.change(self.shard, key, &self.stored.bytes, order).going_on()
     }
 }
 

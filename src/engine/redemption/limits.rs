@@ -250,7 +250,7 @@ impl Engine {
         };
         let named = |list: Args| quotas.iter().fold(list, |list, quota| list.bytes(&quota.name));
         let fill = |args: Args| args.int(attempt).list(all).int(u8::from(again)).list(named);
-        let reply = self.store.directory_step(&script::ORDER_CAP, merchant_id, key, fill).await?;
+        let reply = self.store.directory_step(&script::ORDER_CAP, merchant_id, key, again, fill).await?;
         match reply.refused() {
             None => self.take_quotas(key, attempt, quotas, again).await,
             Some("limit_reached") => Ok(Capped::Full),
@@ -268,7 +268,7 @@ impl Engine {
         generation: Option<i64>,
     ) -> Result<(), StoreError> {
         let fill = |args: Args| args.int(attempt).int(generation.unwrap_or(-1));
-        let reply = self.store.directory_step(&script::ORDER_RELEASE, merchant_id, key, fill).await?;
+        let reply = self.store.directory_step(&script::ORDER_RELEASE, merchant_id, key, true, fill).await?;
         self.give_quotas(key, attempt, generation, &named_quotas(&reply, 0)).await
     }
 

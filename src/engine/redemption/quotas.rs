@@ -71,7 +71,7 @@ impl Engine {
     ) -> Result<Capped, Failure> {
         for quota in quotas {
             let Some(place) = self.quota_place(&quota.name, holder) else { continue };
-            match self.store.take_quota(&place, attempt, quota.n, quota.most, again).await? {
+            match self.store.take_quota(&place, attempt, quota.n, quota.most, again, again).await? {
                 Taken::Holds(_) => {}
                 Taken::Full => return Ok(Capped::Full),
                 Taken::AttemptVoid => return Ok(Capped::Void),

@@ -255,7 +255,8 @@ impl Engine {
         let field = keys::merchant_field(merchant_id);
         let fill = |args: Args| args.bytes(&field).int(opened.attempt).bytes(call.fingerprint).int(call.payer.shard);
         let replan = |given: u8| {
-            self.store.directory_step(&script::ORDER_REPLAN, merchant_id, &call.key, move |args| fill(args).int(given))
+            self.store
+                .directory_step(&script::ORDER_REPLAN, merchant_id, &call.key, false, move |args| fill(args).int(given))
         };
         let mut reply = replan(0).await?;
         if reply.is("holding") {

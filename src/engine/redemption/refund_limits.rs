@@ -70,7 +70,7 @@ impl Engine {
             let (n, most) = one.takes();
             let name = keys::quota_name(one.view.number, one.fact.number, &one.fact.entity, one.fact.period);
             let Some(place) = self.quota_place(&name, &holder).filter(|_| n > 0) else { continue };
-            match self.store.take_quota(&place, ATTEMPT, n, most, false).await? {
+            match self.store.take_quota(&place, ATTEMPT, n, most, false, true).await? {
                 Taken::Holds(held) if held > n => beyond.push((place, n)),
                 Taken::Holds(_) => {}
                 Taken::Full => return Err(one.fact.reached().into()),

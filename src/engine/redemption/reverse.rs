@@ -77,7 +77,7 @@ impl Engine {
                 // Only after this compare-and-set is it final: a newer attempt elsewhere would still stand.
                 let attempt = entry.map(|entry| entry.attempt).unwrap_or_default();
                 let fill = |args: Args| args.int(attempt).bytes(was);
-                let step = self.store.directory_step(&script::ORDER_REVERSE, &till.merchant_id, &key, fill);
+                let step = self.store.directory_step(&script::ORDER_REVERSE, &till.merchant_id, &key, true, fill);
                 let reply = step.await.map_err(half_done)?;
                 if !reply.is("changed") {
                     self.give_quotas(&key, attempt, None, &named_quotas(&reply, 4)).await.map_err(half_done)?;

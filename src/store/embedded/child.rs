@@ -22,6 +22,7 @@ pub(super) struct Plan {
     pub lock_path: PathBuf,
     pub socket: PathBuf,
     pub appendfsync: &'static str,
+    pub memory_mib: u64,
 }
 
 /// How long a process that neither loads nor answers is waited for.
@@ -213,6 +214,7 @@ fn arguments(plan: &Plan) -> Vec<std::ffi::OsString> {
     for (name, path) in paths {
         arguments.extend([name.into(), path.into()]);
     }
+    arguments.extend(["--maxmemory".into(), format!("{}mb", plan.memory_mib).into()]);
     let texts = [
         ("--port", "0"),
         ("--unixsocketperm", "700"),

@@ -38,6 +38,16 @@ impl OwnRedis {
         OwnRedis { url, child, _scratch: scratch }
     }
 
+    /// One command, answered as a text: a number in digits, nothing as an empty one.
+    #[track_caller]
+    pub fn ask(&self, command: &[&str]) -> String {
+        let client = ::redis::Client::open(self.url.as_str()).expect("a url");
+        let mut connection = client.get_connection().expect("the store listens");
+        let mut asked = ::redis::cmd(command[0]);
+        let answer: Option<String> = asked.arg(&command[1..]).query(&mut connection).expect("an answer");
+        answer.unwrap_or_default()
+    }
+
     /// Two nodes of one installation: one Redis, the same key files, the same campaign clock.
     pub fn two_nodes(&self, clock: &str) -> [Server; 2] {
         self.nodes_with(clock, 1)

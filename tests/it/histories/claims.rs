@@ -63,7 +63,7 @@ impl Town {
     async fn open() -> Town {
         let redis = OwnRedis::in_memory();
         let clock = Clock::sandbox(Some(0));
-        clock.adopt(Setting { campaign_ms: at("2020-06-30T00:00:00"), wall_ms: 0, rate: 0, version: 1 });
+        clock.adopt(Setting { campaign_ms: at("2020-06-30T00:00:00"), wall_ms: 0, rate: 0, version: 1, began: None });
         let nodes = [node(&redis, &clock, SHARDS).await, node(&redis, &clock, SHARDS).await];
         let key = ApiKey { name: "office".into(), roles: Role::ALL.to_vec(), program: "city".into(), created_at: 0 };
         Town { nodes, clock, key, _redis: redis }
@@ -71,7 +71,7 @@ impl Town {
 
     fn set_clock(&self, to: i64) {
         let version = self.clock.setting().expect("a sandbox").version + 1;
-        self.clock.adopt(Setting { campaign_ms: to, wall_ms: 0, rate: 0, version });
+        self.clock.adopt(Setting { campaign_ms: to, wall_ms: 0, rate: 0, version, began: None });
     }
 
     async fn publish(&self, campaign: &str, packs: i64) {

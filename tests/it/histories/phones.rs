@@ -39,7 +39,7 @@ impl Town {
     async fn open() -> Town {
         let redis = OwnRedis::in_memory();
         let clock = Clock::sandbox(Some(0));
-        clock.adopt(Setting { campaign_ms: at("2020-07-01T00:00:00"), wall_ms: 0, rate: 0, version: 1 });
+        clock.adopt(Setting { campaign_ms: at("2020-07-01T00:00:00"), wall_ms: 0, rate: 0, version: 1, began: None });
         let first = node(&redis, &clock, SHARDS).await;
         let file = json!({
             "campaign_id": CAMPAIGN, "name": {"zh": "手机", "en": "Phones"}, "time_zone": "Asia/Shanghai", "currency": "CNY",

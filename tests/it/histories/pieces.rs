@@ -45,7 +45,7 @@ impl Town {
     async fn open() -> Town {
         let redis = OwnRedis::in_memory();
         let clock = Clock::sandbox(Some(0));
-        clock.adopt(Setting { campaign_ms: at("2020-06-30T00:00:00"), wall_ms: 0, rate: 0, version: 1 });
+        clock.adopt(Setting { campaign_ms: at("2020-06-30T00:00:00"), wall_ms: 0, rate: 0, version: 1, began: None });
         let first = node(&redis, &clock, SHARDS).await;
         let packs = HISTORIES * PEOPLE as u64;
         let file = json!({
@@ -83,7 +83,7 @@ impl Town {
 
     fn set_clock(&self, to: i64) {
         let version = self.clock.setting().expect("a sandbox").version + 1;
-        self.clock.adopt(Setting { campaign_ms: to, wall_ms: 0, rate: 0, version });
+        self.clock.adopt(Setting { campaign_ms: to, wall_ms: 0, rate: 0, version, began: None });
     }
 
     async fn buyer(&self, seed: u64, number: usize) -> Resident {

@@ -93,7 +93,7 @@ impl Town {
 
     pub fn set_clock(&self, to: i64) {
         let version = self.clock.setting().expect("a sandbox").version + 1;
-        self.clock.adopt(Setting { campaign_ms: to, wall_ms: 0, rate: 0, version });
+        self.clock.adopt(Setting { campaign_ms: to, wall_ms: 0, rate: 0, version, began: None });
     }
 
     /// The ledger's lines since the last call.

@@ -1,0 +1,203 @@
+//! What binds a store to one installation: the fingerprint of its keys, whether it is a sandbox, and its number of shards. All three are
+//! written at the first start; a node that differs in one of them would look for everybody in the wrong place, so it does not start.
+
+use std::path::PathBuf;
+
+use redis::RedisResult;
+
+use super::StoreError;
+use super::config::Kind;
+use super::keys::{self, Slot};
+
+/// What a node is, to be compared with what the store is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installation {
+    pub data: PathBuf,
+    /// Of the master key; tells keys apart and says nothing about them.
+    pub fingerprint: String,
+    pub sandbox: bool,
+    pub shards: u8,
+    /// Digest of the administrator's key in the data directory, if there is one.
+    pub admin_digest: Option<String>,
+}
+
+/// What a store says about the installation that wrote it; what an older version did not write is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bound {
+    pub layout: u32,
+    pub shards: Option<u8>,
+    pub fingerprint: Option<String>,
+    pub sandbox: Option<bool>,
+    /// Keys of the program office: every installation that has served has one.
+    pub api_keys: u64,
+    /// Whether the key of the data directory's administrator is among them.
+    pub knows_admin: bool,
+}
+
+/// Why a node must not use a store; each text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    #[error(
+        "the store has layout {0} and this binary reads layout {layout}: run the version that wrote it, or name another store",
+        layout = keys::LAYOUT
+    )]
+    Layout(u32),
+    #[error("the store was made with {0} shards and the settings say {1}: set QUANYU_SHARDS={0}")]
+    Shards(u8, u8),
+    #[error(
+        "the store belongs to another master.key than the one in {path}: copy master.key from the data directory that \
+         belongs to this store or from its backup, or name another store",
+        path = .0.display()
+    )]
+    OtherKeys(PathBuf),
+    #[error(
+        "the store holds an installation and {path} has no master.key: copy master.key from the data directory that belongs \
+         to this store or from its backup. A new key would find nobody's vouchers and give everybody a second pack",
+        path = .0.display()
+    )]
+    NoKeys(PathBuf),
+    #[error(
+        "the store was written by a version that did not bind it to its keys, and {path} has not served it: copy master.key \
+         and admin.key from the data directory that has, so that the store can be bound to them",
+        path = .0.display()
+    )]
+    Unproved(PathBuf),
+    #[error("the store belongs to a sandbox: start with --sandbox, or name another store for a live service")]
+    Sandbox,
+    #[error("the store belongs to a live service: start without --sandbox, or name another store for a sandbox")]
+    Live,
+}
+
+impl Bound {
+    /// Asks the server at a URL and changes nothing; `None` when no installation has written to it.
+    pub async fn of(url: &str, admin_digest: Option<&str>) -> Result<Option<Bound>, StoreError> {
+        let read = async {
+            let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+            read(&mut connection, admin_digest).await
+        };
+        read.await.map_err(|error| StoreError::from_client(&error))
+    }
+
+    /// Whether anything was kept under keys that a new key would not find.
+    pub fn has_data(&self) -> bool {
+        self.fingerprint.is_some() || self.api_keys > 0
+    }
+
+    /// A store of an older version is taken over by the data directory that has served it, which its administrator's key proves: both
+    /// keys were made in one directory, and a new directory makes a new one.
+    pub fn refuse_other(&self, own: &Installation) -> Result<(), Mismatch> {
+        if self.layout != keys::LAYOUT {
+            return Err(Mismatch::Layout(self.layout));
+        }
+        match &self.fingerprint {
+            Some(held) if *held != own.fingerprint => return Err(Mismatch::OtherKeys(own.data.clone())),
+            None if self.api_keys > 0 && !self.knows_admin => return Err(Mismatch::Unproved(own.data.clone())),
+            _ => {}
+        }
+        match (self.shards, self.sandbox) {
+            (Some(held), _) if held != own.shards => Err(Mismatch::Shards(held, own.shards)),
+            (_, Some(true)) if !own.sandbox => Err(Mismatch::Sandbox),
+            (_, Some(false)) if own.sandbox => Err(Mismatch::Live),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Binds a store that is not bound yet, and says what it is bound to: of two nodes that start at once on an empty store the first counts.
+pub async fn bind(url: &str, own: &Installation) -> Result<Bound, StoreError> {
+    let bound = async {
+        let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+        let manner = if own.sandbox { "sandbox" } else { "live" };
+        let (layout, shards) = (keys::LAYOUT.to_string(), own.shards.to_string());
+        for (name, value) in
+            [("keys", own.fingerprint.as_str()), ("manner", manner), ("layout", &layout), ("shards", &shards)]
+        {
+            let mut set = redis::cmd("HSETNX");
+            set.arg(Slot::Config.header()).arg(name).arg(value);
+            let _: i64 = set.query_async(&mut connection).await?;
+        }
+        read(&mut connection, own.admin_digest.as_deref()).await
+    };
+    let bound: Option<Bound> = bound.await.map_err(|error: redis::RedisError| StoreError::from_client(&error))?;
+    bound.ok_or_else(|| StoreError::Unknown("the store did not keep what it is bound to".into()))
+}
+
+async fn read(
+    connection: &mut redis::aio::MultiplexedConnection,
+    admin_digest: Option<&str>,
+) -> RedisResult<Option<Bound>> {
+    let mut header = redis::cmd("HMGET");
+    header.arg(Slot::Config.header()).arg(&["layout", "shards", "keys", "manner"]);
+    let (layout, shards, fingerprint, manner): (Option<u32>, Option<u8>, Option<String>, Option<String>) =
+        header.query_async(connection).await?;
+    let Some(layout) = layout else { return Ok(None) };
+    let [records, _] = keys::config(Kind::ApiKey.name());
+    let api_keys = redis::cmd("HLEN").arg(&records).query_async(connection).await?;
+    let knows_admin = match admin_digest {
+        Some(digest) => redis::cmd("HEXISTS").arg(&records).arg(digest).query_async(connection).await?,
+        None => false,
+    };
+    let sandbox = manner.map(|manner| manner == "sandbox");
+    Ok(Some(Bound { layout, shards, fingerprint, sandbox, api_keys, knows_admin }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Installation {
+        Installation {
+            data: "/data".into(),
+            fingerprint: "aa".into(),
+            sandbox: false,
+            shards: 4,
+            admin_digest: Some("digest".into()),
+        }
+    }
+
+    fn bound() -> Bound {
+        Bound {
+            layout: keys::LAYOUT,
+            shards: Some(4),
+            fingerprint: Some("aa".into()),
+            sandbox: Some(false),
+            api_keys: 1,
+            knows_admin: true,
+        }
+    }
+
+    #[track_caller]
+    fn check(change: impl Fn(&mut Bound), expected: Result<(), Mismatch>) {
+        let mut bound = bound();
+        change(&mut bound);
+        assert_eq!(bound.refuse_other(&own()), expected, "{bound:?}");
+    }
+
+    #[test]
+    fn a_store_is_used_only_by_the_installation_that_it_is_bound_to() {
+        let data = || PathBuf::from("/data");
+        check(|_| {}, Ok(()));
+        check(|bound| bound.layout += 1, Err(Mismatch::Layout(keys::LAYOUT + 1)));
+        check(|bound| bound.fingerprint = Some("bb".into()), Err(Mismatch::OtherKeys(data())));
+        check(|bound| bound.shards = Some(1), Err(Mismatch::Shards(1, 4)));
+        check(|bound| bound.sandbox = Some(true), Err(Mismatch::Sandbox));
+        // Somebody else's administrator may have come first; the fingerprint is what counts.
+        check(|bound| bound.knows_admin = false, Ok(()));
+    }
+
+    #[test]
+    fn an_older_store_is_taken_over_by_the_data_directory_that_has_served_it() {
+        let old = |bound: &mut Bound| (bound.fingerprint, bound.sandbox) = (None, None);
+        check(old, Ok(()));
+        let stranger = |bound: &mut Bound| {
+            old(bound);
+            bound.knows_admin = false;
+        };
+        check(stranger, Err(Mismatch::Unproved("/data".into())));
+        let empty = |bound: &mut Bound| {
+            stranger(bound);
+            bound.api_keys = 0;
+        };
+        check(empty, Ok(()));
+    }
+}
