@@ -128,6 +128,9 @@ fn assert_certified(adapter: &str) {
     let (code, told) = verify(&file, &["--data", &data]);
     assert!(code == Some(0) && told.contains("signed_here=true") && told.contains("certified=true"), "{told}");
     let elsewhere = scratch.path.join("elsewhere").display().to_string();
+    assert_eq!(verify(&file, &["--data", &elsewhere]).0, Some(2), "no installation is there, and none is made");
+    std::fs::create_dir_all(&elsewhere).expect("a directory");
+    std::fs::write(Path::new(&elsewhere).join("master.key"), "5a".repeat(32)).expect("a key");
     let (code, told) = verify(&file, &["--data", &elsewhere]);
     assert!(code == Some(1) && told.contains("signed_here=false"), "{told}");
     let forged = std::fs::read_to_string(&file).expect("the report").replace("\"pace\": 0.02", "\"pace\": 1.0");
