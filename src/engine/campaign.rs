@@ -183,11 +183,18 @@ impl Engine {
         .await
     }
 
-    pub async fn resume_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<CampaignStatus, Refusal> {
+    pub async fn resume_campaign(
+        &self,
+        key: &ApiKey,
+        campaign_id: &str,
+        scope: Option<&[Scope]>,
+    ) -> Result<CampaignStatus, Refusal> {
         self.change(key, campaign_id, |record| {
             require_state(record, State::Published)?;
-            record.paused.clear();
-            record.pause_reason = None;
+            record.paused.retain(|paused| scope.is_some_and(|scope| !scope.contains(paused)));
+            if record.paused.is_empty() && !record.stopped {
+                record.pause_reason = None;
+            }
             Ok(())
         })
         .await

@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::State;
 use super::answer::{self, Answer};
 use super::auth_resident::TokenHolder;
-use super::body::MaybeBody;
+use super::body::{MaybeBody, NoBody};
 use super::wallet::PayCodeRequest as NoMembers;
 use crate::domain::account::Account;
 use crate::domain::refusal::Refusal;
@@ -56,7 +56,7 @@ pub async fn get_account(state: Data<State>, token: TokenHolder) -> answer::Resu
 /// Payments of the token's account leave the vouchers alone again.
 #[utoipa::path(tag = "resident", responses((status = 200, body = AccountLinkBody)))]
 #[delete("/v1/wallet/account")]
-pub async fn unlink_account(state: Data<State>, token: TokenHolder) -> answer::Result {
+pub async fn unlink_account(state: Data<State>, token: TokenHolder, _: NoBody) -> answer::Result {
     let (resident, account) = account(&state, &token)?;
     let changed = state.engine.link_account(&resident, &account, false).await?;
     let body = AccountLinkBody { channel: account.channel, linked: false };

@@ -10,7 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::State;
 use super::answer::{self, Answer};
 use super::auth::Officer;
-use super::body::Body;
+use super::body::{Body, NoBody};
 use crate::domain::amendment::Change;
 use crate::engine::amendment::Proposal;
 use crate::engine::campaign::may;
@@ -51,7 +51,12 @@ pub async fn propose_amendment(
 /// Bring another person's amendment into force; when it is answered every node judges by it.
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("amendment_id" = String, Path)), responses((status = 200)))]
 #[post("/v1/campaigns/{campaign_id}/amendments/{amendment_id}/approve")]
-pub async fn approve_amendment(state: Data<State>, officer: Officer, path: Path<(String, String)>) -> answer::Result {
+pub async fn approve_amendment(
+    state: Data<State>,
+    officer: Officer,
+    path: Path<(String, String)>,
+    _: NoBody,
+) -> answer::Result {
     let key = officer.require(may::APPROVE)?;
     let (campaign_id, amendment_id) = path.into_inner();
     let told = state.engine.approve_amendment(key, &campaign_id, &amendment_id).await?;

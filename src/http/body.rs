@@ -27,6 +27,24 @@ pub struct Body<T>(pub T);
 #[derive(Debug)]
 pub struct MaybeBody<T>(pub Option<T>);
 
+/// No body, or an empty object: a caller that sends more expects something that this route does not do.
+#[derive(Debug)]
+pub struct NoBody;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl FromRequest for NoBody {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let body = MaybeBody::<Nothing>::from_request(request, payload);
+        Box::pin(async move { body.await.map(|_| NoBody) })
+    }
+}
+
 /// The parameters of the query; `T` carries `#[serde(deny_unknown_fields)]`.
 #[derive(Debug)]
 pub struct Params<T>(pub T);

@@ -10,7 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::State;
 use super::answer::{self, Answer};
 use super::auth::{Anyone, Officer};
-use super::body::{Body, Params, RawBody};
+use super::body::{Body, MaybeBody, NoBody, Params, RawBody};
 use super::error::Problem;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Failure;
@@ -63,6 +63,13 @@ pub struct Pause {
     reason: String,
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resume {
+    /// What goes on; absent: all that was paused.
+    scope: Option<Vec<Scope>>,
+}
+
 /// Create a draft (`If-None-Match: *`) or replace one (`If-Match`).
 #[utoipa::path(tag = "office", params(PutQuery, ("campaign_id" = String, Path)), request_body(content = serde_json::Value),
     responses((status = 200, description = "state, version, rules_hash, totals, warnings")))]
@@ -110,7 +117,12 @@ macro_rules! step {
         $(#[$doc])*
         #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200)))]
         #[post($path)]
-        pub async fn $name(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
+        pub async fn $name(
+            state: Data<State>,
+            officer: Officer,
+            campaign_id: Path<String>,
+            _: NoBody,
+        ) -> answer::Result {
             let key = officer.require(may::$may)?;
             Ok(written(&state, state.engine.$method(key, &campaign_id).await?))
         }
@@ -133,9 +145,18 @@ step! {
     /// Freeze the rules and let the clock run the campaign.
     publish_campaign "/v1/campaigns/{campaign_id}/publish" APPROVE publish_campaign
 }
-step! {
-    /// Go on after a pause.
-    resume_campaign "/v1/campaigns/{campaign_id}/resume" OPERATE resume_campaign
+/// Go on after a pause, with what `scope` names or, without it, with all that was paused.
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body(content = Option<Resume>), responses((status = 200)))]
+#[post("/v1/campaigns/{campaign_id}/resume")]
+pub async fn resume_campaign(
+    state: Data<State>,
+    officer: Officer,
+    campaign_id: Path<String>,
+    body: MaybeBody<Resume>,
+) -> answer::Result {
+    let key = officer.require(may::OPERATE)?;
+    let scope = body.0.and_then(|body| body.scope);
+    Ok(written(&state, state.engine.resume_campaign(key, &campaign_id, scope.as_deref()).await?))
 }
 
 /// Stop reserving, claiming or redeeming; exact on every node when it is answered.

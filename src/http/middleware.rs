@@ -12,7 +12,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::Method;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, ResponseError};
 use bytes::Bytes;
@@ -179,6 +179,9 @@ async fn answer<B: MessageBody + 'static>(
             let response = Problem::from(refusal).error_response();
             return Ok(request.into_response(response));
         }
+        if let Some(refusal) = unread_body(&request) {
+            return Ok(request.into_response(Problem::from(refusal).error_response()));
+        }
         next.call(request).await.map(ServiceResponse::map_into_boxed_body)
     };
     match tokio::time::timeout(limit, AssertUnwindSafe(route).catch_unwind()).await {
@@ -190,6 +193,21 @@ async fn answer<B: MessageBody + 'static>(
         }
         Err(_) => Err(unknown(Code::DeadlineExceeded)),
     }
+}
+
+/// A request that only reads takes no body: what stands in one would be ignored, and its sender would not know.
+fn unread_body(request: &ServiceRequest) -> Option<Refusal> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let length = request.headers().get(CONTENT_LENGTH).map(|length| length.as_bytes() != b"0");
+    let has_body = length.unwrap_or_else(|| request.headers().contains_key(TRANSFER_ENCODING));
+    (reads && has_body).then(|| {
+        Refusal::new(Code::InvalidRequest).field(
+            "",
+            "no_body_here",
+            "该请求不接受请求体。",
+            "This request takes no body.",
+        )
+    })
 }
 
 fn unknown(code: Code) -> HttpResponse {

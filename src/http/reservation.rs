@@ -11,7 +11,7 @@ use super::State;
 use super::answer::{self, Answer};
 use super::area::LocationBody;
 use super::auth_resident::TokenHolder;
-use super::body::{Body, MaybeBody, Params};
+use super::body::{Body, MaybeBody, NoBody, Params};
 use crate::domain::refusal::Refusal;
 use crate::engine::reservation::{Reserved, Wish};
 
@@ -136,6 +136,7 @@ pub async fn withdraw(
     token: TokenHolder,
     campaign_id: Path<String>,
     query: Params<RoundQuery>,
+    _: NoBody,
 ) -> answer::Result {
     let resident = state.engine.resident(&token.0.identity())?;
     state.engine.withdraw(&campaign_id, &resident, query.round_id.as_deref()).await?;

@@ -10,7 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::State;
 use super::answer::{self, Answer};
 use super::auth::{Anyone, Officer};
-use super::body::MaybeBody;
+use super::body::{MaybeBody, NoBody};
 use super::error::Problem;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Failure;
@@ -35,7 +35,12 @@ pub fn configure(config: &mut ServiceConfig) {
 /// Close a round's list now, after its reservation has ended.
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200)))]
 #[post("/v1/campaigns/{campaign_id}/rounds/{round_id}/close-list")]
-pub async fn close_list(state: Data<State>, officer: Officer, path: Path<(String, String)>) -> answer::Result {
+pub async fn close_list(
+    state: Data<State>,
+    officer: Officer,
+    path: Path<(String, String)>,
+    _: NoBody,
+) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
     let view = state.engine.own_view(officer.require(may::OPERATE)?, &campaign_id)?;
     let round = view.round(&round_id).ok_or(Code::RoundNotFound)?;

@@ -258,6 +258,36 @@ fn a_pause_of_reservations_is_exact_and_a_resume_lets_them_in_again() {
 }
 
 #[test]
+fn a_resume_lets_on_what_its_scope_names_and_without_one_everything() {
+    let server = Server::at(BEFORE);
+    server.create_campaign(&chengdu("partly", 10)).ok();
+    server.publish("partly");
+    let paused = |reply: Reply| reply.ok()["paused"].clone();
+    let resume = |body: Value| server.office("POST", "/v1/campaigns/partly/resume", Some(body));
+    server.pause("partly", &["reserve", "claim", "redeem"]).ok();
+    assert_eq!(paused(resume(json!({"scope": ["redeem"]}))), json!(["reserve", "claim"]));
+    resume(json!({"scopes": ["claim"]})).refused(422, "invalid_request");
+    resume(json!({"scope": ["everything"]})).refused(422, "invalid_request");
+    assert_eq!(paused(resume(json!({"scope": []}))), json!(["reserve", "claim"]));
+    assert_eq!(paused(resume(json!({"scope": ["claim"]}))), json!(["reserve"]));
+    assert_eq!(paused(server.step("partly", "resume")), json!([]));
+}
+
+#[test]
+fn a_route_that_takes_no_body_refuses_one() {
+    let server = Server::at(BEFORE);
+    server.create_campaign(&chengdu("bare", 10)).ok();
+    let body = json!({"force": true});
+    for path in ["submit", "approve", "reject", "publish", "rounds/rain/close-list", "amendments/a/approve"] {
+        server
+            .office("POST", &format!("/v1/campaigns/bare/{path}"), Some(body.clone()))
+            .refused(422, "invalid_request");
+    }
+    server.office("GET", "/v1/campaigns/bare", Some(body)).refused(422, "invalid_request");
+    assert_eq!(server.office("GET", "/v1/campaigns/bare", None).ok()["state"], "draft");
+}
+
+#[test]
 fn after_a_stop_nothing_is_issued_and_issued_vouchers_stay_valid() {
     let round = Round::reserved(chengdu("stop", 3), 3);
     round.raining(480 * SECOND);
