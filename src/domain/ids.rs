@@ -2,7 +2,20 @@
 
 use crate::domain::refusal::{Code, Refusal};
 
-/// A caller's id: 1 to 64 of `[A-Za-z0-9_.-]` (orders, refunds, terminals, stores, merchants, keys).
+/// An order's id, as the till's own system writes it: 1 to 64 printable ASCII characters, spaces and slashes included.
+pub fn order_id(pointer: &str, text: &str) -> Result<String, Refusal> {
+    if (1..=64).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::new(Code::InvalidRequest).field(
+        pointer,
+        "invalid_id",
+        "须为 1 至 64 个可打印的 ASCII 字符。",
+        "Must be 1 to 64 printable ASCII characters.",
+    ))
+}
+
+/// A caller's id: 1 to 64 of `[A-Za-z0-9_.-]` (refunds, terminals, stores, merchants, keys).
 pub fn caller_id(pointer: &str, text: &str) -> Result<String, Refusal> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if (1..=64).contains(&text.len()) && text.chars().all(allowed) {

@@ -10,7 +10,7 @@ use super::State;
 use super::answer::{self, Answer};
 use super::auth_till::Till as Caller;
 use super::body::{Body, MaybeBody, Params};
-use crate::domain::ids::caller_id;
+use crate::domain::ids::{self, caller_id};
 use crate::domain::money::Fen;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::parse_rfc3339;
@@ -78,7 +78,7 @@ pub async fn confirm(
     order_id: Path<String>,
     body: Body<ConfirmRequest>,
 ) -> answer::Result {
-    let order_id = caller_id("/order_id", &order_id)?;
+    let order_id = ids::order_id("/order_id", &order_id)?;
     let till = till(caller, body.0.merchant_id, body.0.terminal_id)?;
     let Answered { value, replayed } =
         state.engine.confirm(&till, &order_id, &body.0.hold_id, Fen(body.0.paid_amount)).await?;
@@ -95,7 +95,7 @@ pub async fn cancel(
     order_id: Path<String>,
     body: MaybeBody<CancelRequest>,
 ) -> answer::Result {
-    let order_id = caller_id("/order_id", &order_id)?;
+    let order_id = ids::order_id("/order_id", &order_id)?;
     let body = body.0.unwrap_or_default();
     let till = till(caller, body.merchant_id, body.terminal_id)?;
     let Answered { value, replayed } = state.engine.cancel(&till, &order_id).await?;
@@ -112,7 +112,7 @@ pub async fn reverse(
     order_id: Path<String>,
     body: MaybeBody<ReverseRequest>,
 ) -> answer::Result {
-    let order_id = caller_id("/order_id", &order_id)?;
+    let order_id = ids::order_id("/order_id", &order_id)?;
     let body = body.0.unwrap_or_default();
     // What a cashier types may name a person, so the log says only whether something was typed.
     tracing::info!(order.id = order_id, reason_given = body.reason.is_some(), "reverse");
@@ -131,7 +131,7 @@ pub async fn refund(
     order_id: Path<String>,
     body: Body<RefundRequest>,
 ) -> answer::Result {
-    let order_id = caller_id("/order_id", &order_id)?;
+    let order_id = ids::order_id("/order_id", &order_id)?;
     let (till, ask) = body.0.ask(caller)?;
     let Answered { value, replayed } = state.engine.refund(&till, &order_id, &ask).await?;
     effect(&state, &RefundBody::from(&value), replayed)
@@ -146,7 +146,7 @@ pub async fn get_order(
     order_id: Path<String>,
     query: Params<TillQuery>,
 ) -> answer::Result {
-    let order_id = caller_id("/order_id", &order_id)?;
+    let order_id = ids::order_id("/order_id", &order_id)?;
     let till = till(caller, query.0.merchant_id, None)?;
     let view: OrderView = state.engine.get_order(&till, &order_id).await?;
     Ok(Answer::ok(&OrderBody::from(&view)))

@@ -10,7 +10,7 @@ use crate::domain::bought::Piece;
 use crate::domain::campaign::Named;
 use crate::domain::campaign::terms::Scene;
 use crate::domain::cashier::{self, Words};
-use crate::domain::ids::caller_id;
+use crate::domain::ids::{self, caller_id};
 use crate::domain::money::Fen;
 use crate::domain::refund::RefundAsk;
 use crate::domain::refusal::{Code, Refusal};
@@ -218,7 +218,7 @@ impl QuoteRequest {
 
 impl RedemptionRequest {
     pub fn ask(self, caller: Caller) -> Result<(Till, String, Ask), Refusal> {
-        let order_id = caller_id("/order_id", &self.order_id)?;
+        let order_id = ids::order_id("/order_id", &self.order_id)?;
         let usual_scene = usual_scene(&caller);
         let payer = payer(&caller, self.pay_code, self.voucher_ids, self.account)?;
         let till = till(caller, self.merchant_id, self.terminal_id)?;

@@ -215,3 +215,29 @@ fn a_refund_is_bounded_repeatable_and_closes_the_way_of_a_reverse() {
     server.refund(&till, order, "R2", 4000).ok();
     refused(server.refund(&till, order, "R3", 1), "refund_exceeds_order");
 }
+
+#[test]
+fn an_order_bears_the_name_that_the_tills_own_system_gave_it() {
+    let (server, till) = (MARKET.server(), MARKET.till());
+    let longest = "~".repeat(64);
+    for (order, in_path) in [
+        ("Order 00591-006-0018", "Order%2000591-006-0018"),
+        ("POS/0001", "POS%2F0001"),
+        ("100% #1?", "100%25%20%231%3F"),
+        (longest.as_str(), longest.as_str()),
+    ] {
+        let body = sale(order, &server.pay_code(&MARKET.shopper()), 6000, false);
+        let hold = server.redeem(&till, &body).ok();
+        assert_eq!(hold.str("order_id"), order);
+        let paid = hold.int("payable");
+        server.confirm(&till, in_path, hold.str("hold_id"), paid).ok();
+        let seen = server.till(&till, "GET", &format!("/v1/redemptions/{in_path}"), None).ok();
+        assert_eq!((seen.str("order_id"), seen.str("state")), (order, "redeemed"));
+        assert_eq!(server.reverse(&till, in_path).ok().str("was"), "redeemed");
+    }
+    for order in ["", "x\ny", "订单1", &"x".repeat(65)] {
+        let body = sale(order, &server.pay_code(&MARKET.shopper()), 6000, false);
+        let refused = server.redeem(&till, &body).refused(422, "invalid_request");
+        assert_eq!(refused["errors"][0]["pointer"], "/order_id", "{order:?}");
+    }
+}
