@@ -37,6 +37,10 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error("the store is below the declared durability:\n  {}", .0.join("\n  "))]
     BelowDurability(Vec<String>),
+    #[error(
+        "the store is a Redis Cluster, of which this version reaches one server only; point redis.url at a server with cluster-enabled no"
+    )]
+    Cluster,
     #[error("D3 is not offered by this version: nothing here waits for replicas before it answers; declare D2")]
     NoReplicaWait,
     #[error("cannot listen on {0}: {1}")]
@@ -61,6 +65,9 @@ impl Node {
         let has_key = Instance::has_key(&settings.data)?;
         let (redis_url, embedded) = given_or_own_store(settings).await?;
         let facts = StoreFacts::of(&redis_url).await?;
+        if facts.cluster {
+            return Err(AppError::Cluster);
+        }
         facts.refuse_below(settings.durability).map_err(AppError::BelowDurability)?;
         for advice in facts.advice().into_iter().chain(facts.memory_advice()) {
             tracing::warn!("{advice}");

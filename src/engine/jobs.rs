@@ -1,9 +1,11 @@
 //! What happens by itself: lists close, draws are held, winners are credited, money expires. Every step is idempotent, so several nodes
 //! may run it and none holds a lock; after a crash the next round of any node goes on.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::lists::undecided;
@@ -20,6 +22,9 @@ use crate::store::probe::Durability;
 /// How often a node looks whether another one has changed the configuration, and whether something is due.
 const STEP: Duration = Duration::from_millis(100);
 
+/// How long a job that panicked rests before it begins again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// How often the store's files are looked at.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -29,50 +34,66 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Runs until `stop` turns true; spawn it once per node. Each job has its own loop, so that a draw of minutes delays nobody's freeze.
 pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
     let turns = |pause| Turns::new(pause, stop.clone());
-    let follow = async {
+    let follow = || async {
         let mut turns = turns(STEP);
         while turns.next().await {
             let _ = engine.follow().await.inspect_err(|failure| tell("follow", failure));
         }
     };
-    let sweep = async {
+    let sweep = || async {
         let mut turns = turns(STEP);
         while turns.next().await {
             engine.sweep().await;
         }
     };
-    let campaigns = async {
+    let campaigns = || async {
         let mut turns = turns(STEP);
         while turns.next().await {
             engine.step_campaigns().await;
         }
     };
-    let stock = async {
+    let stock = || async {
         let mut turns = turns(STEP);
         while turns.next().await {
             let _ = engine.step_stock().await.inspect_err(|failure| tell("stock", failure));
         }
     };
-    let retention = async {
+    let retention = || async {
         let (mut turns, mut walk) = (turns(STEP), RetentionWalk::default());
         while turns.next().await {
             let _ = walk.step(&engine).await.inspect_err(|error| tell("retention", &error.clone().into()));
         }
     };
-    let upkeep = async {
+    let upkeep = || async {
         let (mut turns, mut upkeep) = (turns(UPKEEP), Upkeep::default());
         while engine.settings.compacts_store && turns.next().await {
             let _ = upkeep.step(&engine).await.inspect_err(|error| tell("upkeep", &error.clone().into()));
         }
     };
-    let look = async {
+    let look = || async {
         let level = engine.settings.durability.parse().unwrap_or(Durability::D2);
         let (mut turns, mut probe) = (turns(LOOK), Probe::new(engine.store.clone(), level));
         while turns.next().await {
             probe.look().await;
         }
     };
-    tokio::join!(follow, sweep, campaigns, stock, retention, upkeep, look);
+    tokio::join!(
+        kept("follow", follow),
+        kept("sweep", sweep),
+        kept("campaigns", campaigns),
+        kept("stock", stock),
+        kept("retention", retention),
+        kept("upkeep", upkeep),
+        kept("look", look),
+    );
+}
+
+/// Runs a job to its end. One that panics begins again after a while, so that it stops neither itself for good nor the others.
+async fn kept<F: Future<Output = ()>>(job: &str, begin: impl Fn() -> F) {
+    while AssertUnwindSafe(begin()).catch_unwind().await.is_err() {
+        tracing::error!(job, "a background job panicked and begins again");
+        tokio::time::sleep(AGAIN).await;
+    }
 }
 
 /// The turns of one job, until it is told to stop.
@@ -192,4 +213,23 @@ fn crediting_is_due(round: &RoundView, now: Ms) -> bool {
         _ => None,
     };
     round.record.draw.is_some() && round.record.credited_at.is_none() && due.is_some_and(|due| now >= due)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_panics_begins_again_and_the_others_go_on() {
+        let (begun, went_on) = (Cell::new(0), Cell::new(false));
+        let faulty = || async {
+            begun.set(begun.get() + 1);
+            assert!(begun.get() > 2, "a record that nobody foresaw");
+        };
+        let other = || async { went_on.set(true) };
+        tokio::join!(kept("faulty", faulty), kept("other", other));
+        assert_eq!((begun.get(), went_on.get()), (3, true));
+    }
 }

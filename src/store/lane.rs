@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 
@@ -93,9 +93,18 @@ impl Wire {
 
     /// One command, bounded by our own deadline, never sent twice.
     pub(super) async fn send(&self, command: &redis::Cmd) -> Result<redis::Value, redis::RedisError> {
+        self.send_until(command, Instant::now() + self.deadline).await
+    }
+
+    /// One command that is given up at an instant.
+    pub(super) async fn send_until(
+        &self,
+        command: &redis::Cmd,
+        until: Instant,
+    ) -> Result<redis::Value, redis::RedisError> {
         let index = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
         let mut connection = self.connections[index].clone();
-        match tokio::time::timeout(self.deadline, connection.req_packed_command(command)).await {
+        match tokio::time::timeout_at(until.into(), connection.req_packed_command(command)).await {
             // A server error arrives as a value at this level of the client; it becomes an error here, once.
             Ok(answer) => answer.and_then(redis::Value::extract_error),
             Err(_) => Err(redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))),

@@ -7,6 +7,7 @@ pub mod campaign;
 pub mod change;
 pub mod config;
 pub mod embedded;
+mod error;
 pub mod health;
 pub mod identity;
 pub mod installation;
@@ -27,14 +28,15 @@ pub mod serial;
 pub mod snapshot;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use rmpv::Value;
 
 use crate::clock::Clock;
-use crate::domain::refusal::{Code, Outcome, Refusal};
+use batch::Call;
+pub use error::StoreError;
 use health::Health;
 use keys::Slot;
 use lane::{Lane, Wire};
@@ -69,80 +71,6 @@ impl Options {
             queue: 16_384,
             clock_guard: true,
             health: Health::default(),
-        }
-    }
-}
-
-/// Why a call has no reply. A refusal is not an error: it is a reply.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum StoreError {
-    #[error("the queue to the store is full")]
-    Overloaded,
-    #[error("the store refused before any effect: {0}")]
-    Unavailable(String),
-    /// Memory is at the store's `maxmemory`: it takes no new money, and nothing of the call has happened.
-    #[error("the store is full: {0}")]
-    Full(String),
-    #[error("the outcome is not known: {0}")]
-    Unknown(String),
-    /// A script or a reply is broken: a fault of ours, shown to nobody but the log.
-    #[error("a script failed: {0}")]
-    Broken(String),
-    /// The node's view of a campaign is not the shard's: reload and judge again.
-    #[error("stale view of campaign {campaign}: the shard has {held}")]
-    Stale { campaign: u16, held: u64 },
-    #[error("this node's clock is off: the store says {0}")]
-    Clock(i64),
-}
-
-impl StoreError {
-    fn malformed(what: &str) -> StoreError {
-        StoreError::Broken(format!("malformed {what}"))
-    }
-
-    /// Whether the same call may succeed later.
-    pub fn transient(&self) -> bool {
-        !matches!(self, StoreError::Clock(_) | StoreError::Broken(_))
-    }
-
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            StoreError::Unknown(_) | StoreError::Broken(_) => Outcome::Unknown,
-            _ => Outcome::NotApplied,
-        }
-    }
-
-    /// The one place where a client's error becomes a statement about the effect; what is not known to be refused is unknown.
-    pub fn from_client(error: &redis::RedisError) -> StoreError {
-        const REFUSED: [&str; 9] =
-            ["BUSY", "LOADING", "MISCONF", "READONLY", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS"];
-        if error.code() == Some("OOM") {
-            return StoreError::Full(error.to_string());
-        }
-        if error.code().is_some_and(|code| REFUSED.contains(&code)) || error.is_connection_refusal() {
-            return StoreError::Unavailable(error.to_string());
-        }
-        match error.kind() {
-            redis::ErrorKind::Server(_) | redis::ErrorKind::Extension => StoreError::Broken(error.to_string()),
-            _ => StoreError::Unknown(error.to_string()),
-        }
-    }
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Refusal {
-        match error {
-            StoreError::Overloaded => Refusal::new(Code::Overloaded).retry_after_ms(1_000),
-            StoreError::Unknown(_) => Refusal::new(Code::StoreTimeout).retry_after_ms(1_000),
-            StoreError::Broken(detail) => {
-                tracing::error!(detail, "a script or record is broken");
-                let mut refusal = Refusal::new(Code::Internal);
-                refusal.outcome = Outcome::Unknown;
-                refusal
-            }
-            StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Clock(_) | StoreError::Stale { .. } => {
-                Refusal::new(Code::StoreUnavailable).retry_after_ms(1_000)
-            }
         }
     }
 }
@@ -208,7 +136,8 @@ impl Store {
         slot: &Slot,
         members: Vec<Member>,
     ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
-        self.lane().wire.batch(script, slot, &members).await
+        let wire = &self.lane().wire;
+        wire.batch(script, slot, &members, Instant::now() + wire.deadline).await
     }
 
     /// One command over a hot connection, bounded by our own deadline, never sent twice.
@@ -249,13 +178,14 @@ impl Wire {
         script: &Script,
         slot: &Slot,
         members: &[Member],
+        until: Instant,
     ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
         if self.health.is_below() && script.writes() {
             return Err(StoreError::Unavailable("it keeps less than the declared durability".into()));
         }
-        match self.run((script.text, script.hash()), slot, members).await {
+        match self.run((script.text, script.hash()), slot, members, until).await {
             Err(StoreError::Full(why)) if members.iter().any(|member| member.goes_on(script)) => {
-                self.batch_of_a_full_store(script, slot, members, &why).await
+                self.batch_of_a_full_store(script, slot, members, (&why, until)).await
             }
             answer => answer,
         }
@@ -266,10 +196,10 @@ impl Wire {
         script: &Script,
         slot: &Slot,
         members: &[Member],
-        why: &str,
+        (why, until): (&str, Instant),
     ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
         let going: Vec<Member> = members.iter().filter(|member| member.goes_on(script)).cloned().collect();
-        let mut replies = match self.run(script.reserve(), slot, &going).await {
+        let mut replies = match self.run(script.reserve(), slot, &going, until).await {
             Ok(replies) => replies.into_iter(),
             // The caller runs them one by one.
             Err(error @ StoreError::Broken(_)) => return Err(error),
@@ -286,28 +216,24 @@ impl Wire {
         form: (&str, &str),
         slot: &Slot,
         members: &[Member],
+        until: Instant,
     ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
         let now = self.clock.now();
-        let call = batch::encode(slot, members, now, self.clock_guard);
-        let reply = self.eval(form, &call.keys, &call.args).await?;
+        let call = batch::encode(slot, members, now, self.clock_guard)?;
+        let reply = self.eval(form, &call, until).await?;
         batch::decode(reply, members.len(), now)
     }
 
     /// Runs a script by its hash; a store without the script gets it and runs it then, for NOSCRIPT means nothing ran.
-    async fn eval(
-        &self,
-        (text, hash): (&str, &str),
-        keys: &[String],
-        args: &[Vec<u8>],
-    ) -> Result<redis::Value, StoreError> {
+    async fn eval(&self, (text, hash): (&str, &str), call: &Call, until: Instant) -> Result<redis::Value, StoreError> {
         let mut command = redis::cmd("EVALSHA");
-        command.arg(hash).arg(keys.len()).arg(keys).arg(args);
-        match self.send(&command).await {
+        command.arg(hash).arg(call.keys.len()).arg(&call.keys).arg(&call.args);
+        match self.send_until(&command, until).await {
             Err(error) if error.code() == Some("NOSCRIPT") => {
-                self.send(redis::cmd("SCRIPT").arg("LOAD").arg(text))
-                    .await
-                    .map_err(|error| StoreError::from_client(&error))?;
-                self.send(&command).await.map_err(|error| StoreError::from_client(&error))
+                // Whatever becomes of the loading, the script has not run.
+                let load = self.send_until(redis::cmd("SCRIPT").arg("LOAD").arg(text), until).await;
+                load.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+                self.send_until(&command, until).await.map_err(|error| StoreError::from_client(&error))
             }
             answer => answer.map_err(|error| StoreError::from_client(&error)),
         }

@@ -112,3 +112,9 @@ fn a_sandbox_keeps_its_clock_over_a_restart_and_a_start_moves_it_forward_only() 
     server.restart(None);
     assert_eq!(clock(&server)[..19], *"2020-07-21T09:00:00");
 }
+
+#[test]
+fn a_server_of_a_cluster_is_refused_at_the_start_with_the_reason() {
+    let said = Server::refused(on(&OwnRedis::of_a_cluster()));
+    assert!(said.contains("the store is a Redis Cluster") && said.contains("cluster-enabled no"), "{said}");
+}

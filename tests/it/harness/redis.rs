@@ -23,6 +23,15 @@ impl OwnRedis {
     }
 
     fn with_aof(appendonly: &str) -> OwnRedis {
+        OwnRedis::with(appendonly, &[])
+    }
+
+    /// A server that belongs to a cluster.
+    pub fn of_a_cluster() -> OwnRedis {
+        OwnRedis::with("yes", &["--cluster-enabled", "yes"])
+    }
+
+    fn with(appendonly: &str, more: &[&str]) -> OwnRedis {
         let scratch = Scratch::new("quanyu-redis");
         let socket = scratch.path.join("r.sock");
         let mut command = Command::new(store_binary());
@@ -30,6 +39,7 @@ impl OwnRedis {
         command.args(["--appendfsync", "always", "--maxmemory-policy", "noeviction"]);
         command.args(["--hash-max-listpack-value", "128", "--daemonize", "no"]);
         command.arg("--unixsocket").arg(&socket).arg("--dir").arg(&scratch.path);
+        command.args(more);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("the store can be started");
         let up = poll(Duration::from_secs(10), || std::os::unix::net::UnixStream::connect(&socket).ok().map(|_| ()));
