@@ -80,6 +80,11 @@ impl Goods {
         self.sum(payment, |amount, offer| amount - offer)
     }
 
+    /// The merchant's own offer on these goods.
+    pub fn offer(&self, payment: &Payment) -> Fen {
+        self.sum(payment, |_, offer| offer)
+    }
+
     fn sum(&self, payment: &Payment, count: impl Fn(Fen, Fen) -> Fen) -> Fen {
         if payment.items.is_empty() {
             return if self.is_empty() { Fen::ZERO } else { count(payment.amount, payment.merchant_discount) };

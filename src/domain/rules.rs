@@ -226,9 +226,15 @@ fn hours(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// An offer on goods that the voucher is not for does not concern it.
 fn merchant_offer(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     let combines = candidate.rules.iter().all(|rule| rule.combine_with_merchant_offers);
-    if combines || payment.merchant_discount == Fen::ZERO { Ok(()) } else { Err(Code::NotCombinable.into()) }
+    let free = combines || payment.merchant_discount == Fen::ZERO;
+    if free || Goods::of(payment, candidate).offer(payment) == Fen::ZERO {
+        Ok(())
+    } else {
+        Err(Code::NotCombinable.into())
+    }
 }
 
 fn items(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {

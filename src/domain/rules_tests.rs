@@ -264,3 +264,18 @@ fn an_added_rule_leaves_the_numbers_of_the_first_alone() {
     let strict = Case::new(r#"{"max_vouchers_per_payment":2}"#, r#"{"max_vouchers_per_payment":1}"#, "{}");
     assert_eq!(most_vouchers(&strict.candidate()), 1);
 }
+
+#[test]
+fn an_offer_of_the_merchant_counts_only_on_goods_that_the_voucher_is_for() {
+    let case = Case::of(r#"{"combine_with_merchant_offers":false,"eligible_items":["rice"]}"#);
+    for (rice_offer, tea_offer, said) in
+        [(0, 0, "ok"), (0, 500, "ok"), (1, 0, "not_combinable"), (1, 500, "not_combinable")]
+    {
+        let items = [item("rice", None, 8_000, rice_offer), item("tea", None, 2_000, tea_offer)];
+        let payment = Payment { items: &items, merchant_discount: Fen(rice_offer + tea_offer), ..sale(10_000) };
+        assert_eq!(case.says(&payment), said, "{rice_offer} on the rice, {tea_offer} on the tea");
+    }
+    // Without a list of goods the whole receipt is what the voucher is for.
+    let case = Case::of(r#"{"combine_with_merchant_offers":false}"#);
+    assert_eq!(case.says(&Payment { merchant_discount: Fen(1), ..sale(10_000) }), "not_combinable");
+}
