@@ -97,6 +97,8 @@ pub struct Engine {
     orders: recent::Recent<crate::domain::order::OrderKey, redemption::Met>,
     /// Holds that may run out soon.
     lapsing: redemption::Lapsing,
+    /// Give-backs that the store refused.
+    owed: redemption::Owed,
     /// For the magic codes of a sandbox.
     failed_once: sandbox::magic::Seen,
     /// How far the long steps are that this node runs.
@@ -122,6 +124,7 @@ impl Engine {
             codes: redemption::Codes::default(),
             orders: Default::default(),
             lapsing: Default::default(),
+            owed: Default::default(),
             failed_once: Default::default(),
             progress: Default::default(),
             lists: Default::default(),

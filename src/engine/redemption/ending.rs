@@ -134,7 +134,7 @@ impl Engine {
         if let Some(stored) = stored
             && matches!(stored.order.state, OrderState::Cancelled | OrderState::Reversed)
         {
-            self.release_ended(&till.merchant_id, key, &stored.order, None).await?;
+            self.release_or_owe(&till.merchant_id, key, &stored.order, None).await;
         }
         Ok(())
     }
@@ -219,7 +219,7 @@ impl Engine {
                     _ => (self.cancel_found(&key, &found, limit_entity(&till.merchant_id)).await?, false),
                 };
                 if let Some(ended) = ended {
-                    self.release_ended(&till.merchant_id, &key, order, None).await?;
+                    self.release_or_owe(&till.merchant_id, &key, order, None).await;
                     let value = self.order_view(&till.merchant_id, order_id, shard, ended)?;
                     return Ok(Answered { value, replayed });
                 }

@@ -52,7 +52,7 @@ impl Engine {
                 let refunding = Refunding { till, order_id, key, found: self.found(till, &key).await? };
                 let (order, bought) = (&refunding.found.stored.order, refunding.bought());
                 if let Some(index) = known_refund(order, bought, ask)? {
-                    self.give_back_refunded(till, &key, order).await?;
+                    self.give_back_refunded(till, &key, order).await;
                     let pieces = bought.and_then(|bought| bought.pieces_of(index));
                     let value = self.refund_view(&refunding, order, index, pieces)?;
                     return Ok(Answered { value, replayed: true });
@@ -133,7 +133,7 @@ impl Engine {
         let Some(after) = self.put_order(change, after).await? else { return Ok(None) };
         self.settle_refund(&beyond).await;
         if limits_restored {
-            self.release_ended(&till.merchant_id, key, order, None).await?;
+            self.release_or_owe(&till.merchant_id, key, order, None).await;
         }
         let pieces = goods.and_then(|(_, becomes)| becomes.pieces_of(order.refunds.len()));
         Ok(Some((after, pieces)))

@@ -10,8 +10,8 @@ use crate::domain::order::{Order, OrderKey};
 use crate::domain::refusal::Refusal;
 use crate::engine::view::CampaignView;
 use crate::engine::{Engine, Failure};
+use crate::store::keys;
 use crate::store::quota::{QuotaPlace, Taken};
-use crate::store::{StoreError, keys};
 
 /// There is one try at the n-th refund, whoever makes it: the record of the order says who did.
 const ATTEMPT: u32 = 1;
@@ -90,18 +90,12 @@ impl Engine {
     }
 
     /// Who booked the refund that made the order whole may have stopped before the limits on its redemption were given back.
-    pub(super) async fn give_back_refunded(
-        &self,
-        till: &Till,
-        key: &OrderKey,
-        order: &Order,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn give_back_refunded(&self, till: &Till, key: &OrderKey, order: &Order) {
         let snapshot = self.view();
         let restores = super::reverse::campaign_of(&snapshot, order).is_some_and(|one| one.refund_restores_limits);
         if restores && order.refundable() == Fen::ZERO {
-            self.release_ended(&till.merchant_id, key, order, None).await?;
+            self.release_or_owe(&till.merchant_id, key, order, None).await;
         }
-        Ok(())
     }
 }
 

@@ -31,6 +31,7 @@ fn look_holds() -> Ms {
 impl Engine {
     /// One round of the sweeper over all shards; how many holds it ended. Two sweepers are harmless.
     pub async fn expire_lapsed_holds(&self) -> Result<usize, Refusal> {
+        self.pay_owed().await;
         let mut ended = 0;
         let mut looks = self.lapsing.0.lock().await;
         for shard in 0..self.store.shards() {
@@ -77,7 +78,7 @@ impl Engine {
             change.hold_ends(key);
             if let Some(expired) = self.put_order(change, expired).await? {
                 // A late confirm may take the caps again; then they are of a later generation and stay.
-                self.release_ended(&order.receipt.merchant_id, key, order, Some(0)).await?;
+                self.release_or_owe(&order.receipt.merchant_id, key, order, Some(0)).await;
                 return Ok(Some(expired));
             }
         }

@@ -180,3 +180,32 @@ fn quotas_are_forgotten_with_the_orders_of_their_campaign() {
     wait_until("they are forgotten", || kept().is_empty().then_some(()));
     market.server().assert_audit_clean();
 }
+
+#[test]
+fn what_ends_while_the_merchants_slot_refuses_is_told_as_it_is_and_given_back_later() {
+    let redis = OwnRedis::start();
+    let file = campaign("owed", 3, vouchers(), |campaign| {
+        campaign["limits"] = json!([limit(json!(["merchant"]), "day", "max_count", 1)]);
+    });
+    let market = Market::open_on(redis.node("2020-07-12T12:00:00+08:00", 1, None), file, 3);
+    let (server, person) = (market.server(), market.shopper());
+    let mut store =
+        redis::Client::open(redis.url.as_str()).expect("an address").get_connection().expect("the store answers");
+    let mut may = |keys: &[&str]| -> () {
+        redis::cmd("ACL").arg("SETUSER").arg("default").arg(keys).query(&mut store).expect("the store answers")
+    };
+    for verb in ["cancel", "refund"] {
+        let till = market.till();
+        let sold = buy(&market, &till, &person, 3_000, json!({"capture": verb == "refund"})).ok();
+        let order = sold.str("order_id");
+        may(&["resetkeys", "~{s*", "~{i*", "~{r*", "~{cfg}*"]);
+        match verb {
+            "cancel" => server.cancel(&till, order).ok(),
+            _ => server.refund(&till, order, "R1", 3_000).ok(),
+        };
+        may(&["allkeys"]);
+        let again = || buy(&market, &till, &person, 3_000, json!({})).is_success().then_some(());
+        wait_until(&format!("the cap is free again after {verb}"), again);
+    }
+    server.assert_audit_clean();
+}

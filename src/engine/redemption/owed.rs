@@ -1,0 +1,84 @@
+//! What an attempt that is over still owes to caps and quotas: the store refused to take it back after the step that counts. The order is
+//! what it says, so its till is told so; the sweeper of this node gives back until the store takes it. A node that ends forgets what it
+//! owes: the cap stays stricter until its period ends, or until the order is cancelled, refunded or reversed again.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::domain::order::{Order, OrderKey};
+use crate::engine::Engine;
+use crate::store::StoreError;
+
+/// A node that owes as many forgets any more.
+const MOST: usize = 65_536;
+
+/// A turn of the sweeper ends its give-backs after as many failures, for the holds wait behind them; the next turn begins with the others.
+const FAILURES: usize = 8;
+
+struct Debt {
+    merchant_id: String,
+    key: OrderKey,
+    attempt: u32,
+    generation: Option<i64>,
+}
+
+#[derive(Default)]
+pub struct Owed(Mutex<VecDeque<Debt>>);
+
+impl Owed {
+    fn debts(&self) -> MutexGuard<'_, VecDeque<Debt>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, debt: Debt) {
+        let mut debts = self.debts();
+        if debts.len() < MOST {
+            debts.push_back(debt);
+        } else {
+            tracing::error!("too many give-backs are owed; a cap stays stricter");
+        }
+    }
+}
+
+impl Engine {
+    /// Gives back what an order held that has ended; what the store refuses is given back later, and given back once.
+    pub(super) async fn release_or_owe(
+        &self,
+        merchant_id: &str,
+        key: &OrderKey,
+        order: &Order,
+        generation: Option<i64>,
+    ) {
+        let given = self.release_ended(merchant_id, key, order, generation).await;
+        self.owe_unless(given, merchant_id, key, order.attempt, generation);
+    }
+
+    fn owe_unless(
+        &self,
+        given: Result<(), StoreError>,
+        merchant_id: &str,
+        key: &OrderKey,
+        attempt: u32,
+        generation: Option<i64>,
+    ) {
+        let Err(error) = given else { return };
+        tracing::warn!(%error, "caps and quotas of an attempt that is over are given back later");
+        self.owed.push(Debt { merchant_id: merchant_id.to_owned(), key: *key, attempt, generation });
+    }
+
+    /// Tries each give-back once more; what fails again goes to the end.
+    pub(super) async fn pay_owed(&self) {
+        let (due, mut failures) = (self.owed.debts().len(), 0);
+        for _ in 0..due {
+            let Some(debt) = self.owed.debts().pop_front() else { return };
+            if let Err(error) = self.release_caps(&debt.merchant_id, &debt.key, debt.attempt, debt.generation).await {
+                tracing::warn!(%error, "caps and quotas are still to be given back");
+                self.owed.push(debt);
+                failures += 1;
+            }
+            if failures == FAILURES {
+                return;
+            }
+        }
+    }
+}
