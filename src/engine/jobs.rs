@@ -1,6 +1,9 @@
 //! What happens by itself: lists close, draws are held, winners are credited, money expires. Every step is idempotent, so several nodes
 //! may run it and none holds a lock; after a crash the next round of any node goes on.
 
+mod abreast;
+
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
+use self::abreast::abreast;
 use super::lists::undecided;
 use super::retention::RetentionWalk;
 use super::upkeep::Upkeep;
@@ -48,9 +52,8 @@ pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
     };
     let campaigns = || async {
         let mut turns = turns(STEP);
-        while turns.next().await {
-            engine.step_campaigns().await;
-        }
+        let programs = || engine.programs();
+        abreast(&mut turns, programs, |program| engine.step_program(program)).await;
     };
     let stock = || async {
         let mut turns = turns(STEP);
@@ -78,21 +81,29 @@ pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
         }
     };
     tokio::join!(
-        kept("follow", follow),
-        kept("sweep", sweep),
-        kept("campaigns", campaigns),
-        kept("stock", stock),
-        kept("retention", retention),
-        kept("upkeep", upkeep),
-        kept("look", look),
+        kept("follow", &stop, follow),
+        kept("sweep", &stop, sweep),
+        kept("campaigns", &stop, campaigns),
+        kept("stock", &stop, stock),
+        kept("retention", &stop, retention),
+        kept("upkeep", &stop, upkeep),
+        kept("look", &stop, look),
     );
 }
 
-/// Runs a job to its end. One that panics begins again after a while, so that it stops neither itself for good nor the others.
-async fn kept<F: Future<Output = ()>>(job: &str, begin: impl Fn() -> F) {
-    while AssertUnwindSafe(begin()).catch_unwind().await.is_err() {
-        tracing::error!(job, "a background job panicked and begins again");
-        tokio::time::sleep(AGAIN).await;
+/// Runs a job until it is told to stop, which ends it wherever it waits: each step is safe to be left at any instant, as a crash leaves it,
+/// and goes on with the next start. A job that panics begins again after a while, so that it stops neither itself for good nor the others.
+async fn kept<F: Future<Output = ()>>(job: &str, stop: &watch::Receiver<bool>, begin: impl Fn() -> F) {
+    let mut stop = stop.clone();
+    let lasting = async {
+        while AssertUnwindSafe(begin()).catch_unwind().await.is_err() {
+            tracing::error!(job, "a background job panicked and begins again");
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    tokio::select! {
+        () = lasting => {}
+        _ = stop.wait_for(|stop| *stop) => {}
     }
 }
 
@@ -149,7 +160,22 @@ impl Engine {
     }
 
     async fn step_campaigns(&self) {
-        for campaign_id in self.view().by_id.keys() {
+        for program in self.programs() {
+            self.step_program(program).await;
+        }
+    }
+
+    /// Every program that has a campaign.
+    fn programs(&self) -> Vec<String> {
+        let view = self.view();
+        let programs: BTreeSet<&str> = view.by_id.values().map(|view| view.record.program.as_str()).collect();
+        programs.into_iter().map(str::to_owned).collect()
+    }
+
+    async fn step_program(&self, program: String) {
+        let view = self.view();
+        let own = view.by_id.iter().filter(|(_, view)| view.record.program == program);
+        for (campaign_id, _) in own {
             // One thing that was due may make the next one due: a closed list is drawn in the same step.
             let all = async {
                 while self.step_campaign(campaign_id).await? {}
@@ -229,7 +255,18 @@ mod tests {
             assert!(begun.get() > 2, "a record that nobody foresaw");
         };
         let other = || async { went_on.set(true) };
-        tokio::join!(kept("faulty", faulty), kept("other", other));
+        let (_stop, stopped) = watch::channel(false);
+        tokio::join!(kept("faulty", &stopped, faulty), kept("other", &stopped, other));
         assert_eq!((begun.get(), went_on.get()), (3, true));
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_a_job_in_the_middle_of_its_walk() {
+        let (stop, stopped) = watch::channel(false);
+        let walk = || async {
+            let _ = stop.send(true);
+            std::future::pending::<()>().await;
+        };
+        kept("walk", &stopped, walk).await;
     }
 }
