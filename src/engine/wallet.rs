@@ -194,7 +194,7 @@ impl Engine {
             .collect();
         let codec = self.voucher_ids();
         let mut transactions = Vec::new();
-        let mut reader = LedgerReader::open(&self.store, resident.shard).await?;
+        let mut reader = LedgerReader::for_a_person(&self.store, resident.shard).await?;
         let each = |item: Item| {
             let Item::Entry(entry) = item else { return };
             let Some((kind, c, f, p, u, discount, transaction_id)) = voucher_event(&entry.line) else { return };

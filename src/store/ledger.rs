@@ -157,10 +157,18 @@ struct Sequence {
 }
 
 impl LedgerReader {
-    /// From the first line of a shard's ledger, over a connection of its own.
+    /// From the first line of a shard's ledger, over one of the few connections that are for that.
     pub async fn open(store: &Store, shard: u8) -> Result<LedgerReader, StoreError> {
-        let connection = store.admin().await?;
-        Ok(LedgerReader { connection, key: Slot::Shard(shard).ledger(), from: 0, sequence: Sequence::new() })
+        Ok(LedgerReader::over(store.books().await?, shard))
+    }
+
+    /// The same for what residents read, which never takes a connection from statements.
+    pub async fn for_a_person(store: &Store, shard: u8) -> Result<LedgerReader, StoreError> {
+        Ok(LedgerReader::over(store.persons().await?, shard))
+    }
+
+    fn over(connection: deadpool_redis::Connection, shard: u8) -> LedgerReader {
+        LedgerReader { connection, key: Slot::Shard(shard).ledger(), from: 0, sequence: Sequence::new() }
     }
 
     /// Goes to the first entry written at `at` or later, by halving: a shard's entries stand in order of time, because the campaign

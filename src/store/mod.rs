@@ -86,6 +86,8 @@ struct Inner {
     /// For whoever has no lane of its own: jobs and commands.
     common: Arc<Lane>,
     admin: deadpool_redis::Pool,
+    books: deadpool_redis::Pool,
+    persons: deadpool_redis::Pool,
 }
 
 impl Store {
@@ -94,8 +96,10 @@ impl Store {
         let info = connection_info(&options.url)?;
         let client = redis::Client::open(info.clone()).map_err(|error| StoreError::from_client(&error))?;
         let common = Arc::new(Lane::open(&client, &options, &clock, options.connections.max(4)).await?);
-        let admin = admin_pool(info, options.deadline)?;
-        let store = Store(Arc::new(Inner { options, clock, client, common, admin }));
+        let admin = pool(info.clone(), options.deadline, 8, Duration::from_secs(5))?;
+        let books = pool(info.clone(), options.deadline, 4, Duration::from_secs(1))?;
+        let persons = pool(info, options.deadline, 2, Duration::from_secs(1))?;
+        let store = Store(Arc::new(Inner { options, clock, client, common, admin, books, persons }));
         store.load_scripts().await?;
         Ok(store)
     }
@@ -159,6 +163,16 @@ impl Store {
     /// A connection of its own for administrative and long work (walks, exports), bounded in number and in waiting.
     pub async fn admin(&self) -> Result<deadpool_redis::Connection, StoreError> {
         self.0.admin.get().await.map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
+    /// A connection for statements and other reads of whole ledgers: these are few and long, so they wait for each other and for no job.
+    async fn books(&self) -> Result<deadpool_redis::Connection, StoreError> {
+        self.0.books.get().await.map_err(busy)
+    }
+
+    /// A connection for what residents read of a ledger, however many of them ask.
+    async fn persons(&self) -> Result<deadpool_redis::Connection, StoreError> {
+        self.0.persons.get().await.map_err(busy)
     }
 
     async fn load_scripts(&self) -> Result<(), StoreError> {
@@ -259,14 +273,28 @@ fn connection_info(url: &str) -> Result<ConnectionInfo, StoreError> {
     })
 }
 
-fn admin_pool(info: ConnectionInfo, deadline: Duration) -> Result<deadpool_redis::Pool, StoreError> {
+/// Whoever waited in vain for one of a few connections may come again.
+fn busy(error: deadpool_redis::PoolError) -> StoreError {
+    match error {
+        deadpool_redis::PoolError::Timeout(deadpool_redis::TimeoutType::Wait) => StoreError::Overloaded,
+        error => StoreError::Unavailable(error.to_string()),
+    }
+}
+
+/// At most `size` connections, for one of which a caller waits at most `wait`.
+fn pool(
+    info: ConnectionInfo,
+    deadline: Duration,
+    size: usize,
+    wait: Duration,
+) -> Result<deadpool_redis::Pool, StoreError> {
     let bad = |error: String| StoreError::Unavailable(error);
     // The client's own half second is for small commands; a page of a list or of the ledger may take longer on a busy store.
     let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(deadline.max(Duration::from_secs(10))));
     let manager = deadpool_redis::Manager::new_with_config(info, config).map_err(|error| bad(error.to_string()))?;
     deadpool_redis::Pool::builder(manager)
-        .max_size(8)
-        .wait_timeout(Some(Duration::from_secs(5)))
+        .max_size(size)
+        .wait_timeout(Some(wait))
         .create_timeout(Some(Duration::from_secs(5)))
         .recycle_timeout(Some(Duration::from_secs(5)))
         .runtime(deadpool_redis::Runtime::Tokio1)

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use quanyu::clock::Clock;
 use quanyu::store::embedded::{Embedded, Options, StartError, State, Status};
+use quanyu::store::ledger::LedgerReader;
 use quanyu::store::probe::{Durability, StoreFacts, measure_fsync_us};
-use quanyu::store::{self, Store};
+use quanyu::store::{self, Store, StoreError};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 
@@ -319,4 +320,25 @@ fn the_cost_of_a_sync_is_measured_and_leaves_no_file() {
     fs::create_dir_all(&folder.0).unwrap();
     assert!(measure_fsync_us(&folder.0).unwrap() > 0);
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn residents_who_read_their_ledger_take_no_connection_from_statements_or_jobs() {
+    let folder = Folder::new();
+    let embedded = start(&folder.0, Durability::D1).await.expect("a store");
+    let store = Store::open(store::Options::new(embedded.url()), Clock::live()).await.expect("it is open");
+    let mut held = Vec::new();
+    let refused = loop {
+        match LedgerReader::for_a_person(&store, 0).await {
+            Ok(reader) => held.push(reader),
+            Err(error) => break error,
+        }
+        assert!(held.len() < 100, "there is no bound");
+    };
+    assert_eq!(refused, StoreError::Overloaded);
+    assert!(LedgerReader::open(&store, 0).await.is_ok() && store.admin().await.is_ok());
+    held.pop();
+    assert!(LedgerReader::for_a_person(&store, 0).await.is_ok());
+    drop(store);
+    embedded.stop().await;
 }
