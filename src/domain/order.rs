@@ -222,7 +222,8 @@ impl Order {
     }
 }
 
-/// What an order is bound to: a repeat with the same is the same request, whatever its pay code or receipt.
+/// What an order is bound to: a repeat with the same is the same request, whatever its receipt. Whose vouchers paid is told by
+/// the order's units.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binding<'a> {
     pub amount: Fen,
@@ -262,23 +263,26 @@ impl Binding<'_> {
         first(&hash.finalize())
     }
 
-    /// Which fields differ from what the order was bound to, as well as its record can tell.
+    /// Which fields differ from what the order was bound to; beside other items, ids only as well as its record can tell.
     pub fn differences(&self, order: &Order, vouchers: &[String]) -> Vec<&'static str> {
-        let mut fields = Vec::new();
-        for (name, differs) in [
+        // The order is bound to no ids where a code paid, else to those that it took: so items and ids can be told apart.
+        let bound_to = |voucher_ids| {
+            let Order { amount, merchant_discount, .. } = *order;
+            let bound =
+                Binding { amount, merchant_discount, items: self.items, voucher_ids, capture: order.captured() };
+            bound.fingerprint() == order.fingerprint
+        };
+        let same_ids = bound_to(self.voucher_ids);
+        let same_items = same_ids || bound_to(&[]) || bound_to(vouchers);
+        let other_ids = !self.voucher_ids.is_empty() && !same_set(self.voucher_ids, vouchers);
+        let differences = [
             ("amount", self.amount != order.amount),
             ("merchant_discount", self.merchant_discount != order.merchant_discount),
             ("capture", self.capture != order.captured()),
-            ("voucher_ids", !self.voucher_ids.is_empty() && !same_set(self.voucher_ids, vouchers)),
-        ] {
-            if differs {
-                fields.push(name);
-            }
-        }
-        if fields.is_empty() {
-            fields.push(if self.voucher_ids.is_empty() { "items" } else { "voucher_ids" });
-        }
-        fields
+            ("items", !same_items),
+            ("voucher_ids", if same_items { !same_ids } else { other_ids }),
+        ];
+        differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
 }
 

@@ -57,14 +57,29 @@ fn an_order_is_bound_to_money_items_vouchers_and_capture_only() {
 
 #[test]
 fn a_conflict_names_the_fields_that_differ() {
-    let held = order(OrderState::Held);
-    let asked = Binding { amount: Fen(1), ..binding(&[]) };
-    assert_eq!(asked.differences(&held, &[]), ["amount", "capture"]);
-    let same = Binding { capture: false, ..binding(&[]) };
-    assert_eq!(same.differences(&held, &[]), ["items"]);
-    let ids = ["AB".to_owned()];
-    let named = Binding { capture: false, ..binding(&ids) };
-    assert_eq!(named.differences(&held, &["CD".to_owned()]), ["voucher_ids"]);
+    let item = Item {
+        sku: "a".into(),
+        category: None,
+        serial: None,
+        quantity: 1,
+        amount: Fen(11_800),
+        merchant_discount: Fen(800),
+    };
+    let (item, taken, others) = ([item], ["AB".to_owned()], ["CD".to_owned()]);
+    let by_code = Binding { capture: false, ..binding(&[]) };
+    let by_ids = Binding { voucher_ids: &taken, ..by_code.clone() };
+    let check = |bound: &Binding, asked: &Binding, fields: &[&str]| {
+        let held = Order { fingerprint: bound.fingerprint(), ..order(OrderState::Held) };
+        assert_eq!(asked.differences(&held, &taken), fields, "{asked:?}");
+    };
+    check(&by_code, &by_code, &[]);
+    check(&by_code, &Binding { amount: Fen(1), capture: true, ..by_code.clone() }, &["amount", "capture"]);
+    check(&by_code, &Binding { items: &item, ..by_code.clone() }, &["items"]);
+    check(&by_code, &Binding { voucher_ids: &others, ..by_code.clone() }, &["voucher_ids"]);
+    check(&by_code, &by_ids, &["voucher_ids"]);
+    check(&by_ids, &by_code, &["voucher_ids"]);
+    check(&by_ids, &Binding { items: &item, ..by_ids.clone() }, &["items"]);
+    check(&by_ids, &Binding { items: &item, voucher_ids: &others, ..by_code.clone() }, &["items", "voucher_ids"]);
 }
 
 #[test]

@@ -94,6 +94,18 @@ pub struct Ask {
     pub receipt_no: String,
 }
 
+impl Payer {
+    /// The field of the call that names the payer.
+    fn field(&self) -> &'static str {
+        match self {
+            Payer::PayCode(_) => "pay_code",
+            Payer::Vouchers(_) => "voucher_ids",
+            Payer::Account(_) => "account",
+            Payer::Person(known) => known.named_by,
+        }
+    }
+}
+
 impl Ask {
     pub fn net(&self) -> Fen {
         self.amount - self.merchant_discount

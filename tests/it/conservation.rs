@@ -215,12 +215,16 @@ impl Shop {
         self.redeem(request);
     }
 
-    /// The same order again, in any later state: as it was, with a fresh code, or changed.
+    /// The same order again, in any later state: as it was, with a fresh code, changed, or with the code of somebody else.
     fn repeat_sale(&mut self) {
         let Some(mut request) = self.any_sent() else { return };
-        match self.random.below(5) {
+        match self.random.below(6) {
             0 => request.amount += 1,
             1 => request.capture = !request.capture,
+            4 if matches!(request.pay, Pay::Code(_)) => {
+                let anybody = self.random.below(PEOPLE);
+                request.pay = self.fresh_code(anybody);
+            }
             2 | 3 => {
                 let known = self.model.orders.get(&request.key()).map(|order| order.person);
                 if let (Pay::Code(_), Some(person)) = (&request.pay, known)

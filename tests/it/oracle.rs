@@ -217,8 +217,8 @@ impl Request {
         };
         compare("amount", self.amount != other.amount);
         compare("merchant_discount", self.merchant_discount != other.merchant_discount);
-        compare("voucher_ids", ids(self) != ids(other));
         compare("capture", self.capture != other.capture);
+        compare("voucher_ids", ids(self) != ids(other));
         fields
     }
 }

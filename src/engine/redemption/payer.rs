@@ -18,6 +18,8 @@ pub struct KnownPayer {
     pub channel: String,
     /// Areas of use in which the pay code was asked for; an account does not say where its person is.
     pub areas: Vec<String>,
+    /// The field of the call that names the person.
+    pub named_by: &'static str,
 }
 
 /// A root pseudonym is not for logs.
@@ -68,7 +70,8 @@ impl Engine {
         }
         let Payer::Account(account) = &ask.payer else { return Ok(Cow::Borrowed(ask)) };
         let Some(root) = self.person_of(account).await? else { return Ok(Cow::Borrowed(ask)) };
-        let payer = Payer::Person(KnownPayer { root, channel: account.channel.clone(), areas: Vec::new() });
+        let channel = account.channel.clone();
+        let payer = Payer::Person(KnownPayer { root, channel, areas: Vec::new(), named_by: "account" });
         Ok(Cow::Owned(Ask { payer, ..ask.clone() }))
     }
 }

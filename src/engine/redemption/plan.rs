@@ -12,7 +12,7 @@ use crate::domain::bought::Bought;
 use crate::domain::goods::Goods;
 use crate::domain::limit::{Keeper, Place};
 use crate::domain::merchant::EnrolState;
-use crate::domain::order::{OrderKey, OrderUnit};
+use crate::domain::order::{Order, OrderKey, OrderUnit};
 use crate::domain::paycode::PayCode;
 use crate::domain::person::{Root, bucket_of};
 use crate::domain::refusal::{Code, Refusal};
@@ -103,6 +103,18 @@ impl PersonAt {
 }
 
 impl PayerView {
+    /// Whether the order's vouchers are somebody else's.
+    pub(super) fn is_another(&self, snapshot: &Snapshot, shard: u8, order: &Order) -> bool {
+        let Some(unit) = order.units.first() else { return false };
+        let known = self.people.iter().find(|person| person.view.number == unit.c).map(|person| person.field);
+        // An order of a campaign that is over is of none of the people who can still pay.
+        let of_root = || {
+            let view = snapshot.by_number.get(&unit.c)?;
+            Some(self.root?.in_campaign(&view.pseudonym_key).field())
+        };
+        self.shard != shard || known.or_else(of_root).is_some_and(|field| field != unit.f)
+    }
+
     pub(super) fn view_of(&self, campaign: u16) -> Option<&Arc<CampaignView>> {
         self.people.iter().map(|person| &person.view).find(|view| view.number == campaign)
     }
@@ -208,7 +220,8 @@ pub(super) fn payer_of_code(
     record: &PayCodeRecord,
 ) -> PayerView {
     let shard = code.shard();
-    let known = KnownPayer { root: record.root, channel: record.channel.clone(), areas: record.areas.clone() };
+    let (channel, areas) = (record.channel.clone(), record.areas.clone());
+    let known = KnownPayer { root: record.root, channel, areas, named_by: "pay_code" };
     PayerView { code: Some(code), ..known.wallet_on(snapshot, merchant, shard) }
 }
 

@@ -10,7 +10,6 @@ use super::{Answered, Ask, OrderView, TRIES, Till, contended};
 use crate::domain::limit::Place;
 use crate::domain::order::{Fingerprint, Order, OrderKey, OrderState, order_key};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::voucher::VoucherRef;
 use crate::engine::merchant::MerchantView;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Failure};
@@ -37,6 +36,16 @@ pub(super) struct Call<'a> {
     pub payer: &'a PayerView,
 }
 
+/// A request for an order that may have had its effect already.
+struct Repeat<'a> {
+    till: &'a Till,
+    order_id: &'a str,
+    ask: &'a Ask,
+    key: &'a OrderKey,
+    /// `None` if the till named nobody of ours: whose code it was cannot be told.
+    payer: Option<&'a PayerView>,
+}
+
 /// What came of an attempt.
 enum Step {
     Done(Box<Answered<OrderView>>),
@@ -45,6 +54,12 @@ enum Step {
 }
 
 type Answer = Answered<OrderView>;
+
+impl Call<'_> {
+    fn repeat(&self) -> Repeat<'_> {
+        Repeat { till: self.till, order_id: self.order_id, ask: self.ask, key: &self.key, payer: Some(self.payer) }
+    }
+}
 
 impl Engine {
     /// Takes the best vouchers (or the named ones) for an order, at once or on hold until it is confirmed.
@@ -60,7 +75,7 @@ impl Engine {
         let key = order_key(&till.merchant_id, order_id);
         let fingerprint = ask.binding().fingerprint();
         let Some(shard) = shard_hint(self.voucher_ids(), &snapshot, &merchant, ask, self.store.shards()) else {
-            return self.redeem_of_nobody(till, order_id, ask, &key).await;
+            return self.redeem_of_nobody(&Repeat { till, order_id, ask, key: &key, payer: None }).await;
         };
         let opening = self.open(&till.merchant_id, &key, &fingerprint, shard, &merchant, &snapshot);
         let (opened, payer) = tokio::join!(opening, self.payer_seen(&snapshot, &merchant, ask, Some(&key)));
@@ -73,7 +88,10 @@ impl Engine {
         };
         let (payer, seen) = match payer {
             Ok(found) => found,
-            Err(refusal) => return self.refuse_unplanned(till, order_id, ask, &key, &opened, refusal).await,
+            Err(refusal) => {
+                let repeat = Repeat { till, order_id, ask, key: &key, payer: None };
+                return self.refuse_unplanned(&repeat, &opened, refusal).await;
+            }
         };
         let call = Call {
             till,
@@ -103,13 +121,8 @@ impl Engine {
     }
 
     /// The order first, even when pay code or voucher ids are not of ours.
-    async fn redeem_of_nobody(
-        &self,
-        till: &Till,
-        order_id: &str,
-        ask: &Ask,
-        key: &OrderKey,
-    ) -> Result<Answer, Failure> {
+    async fn redeem_of_nobody(&self, repeat: &Repeat<'_>) -> Result<Answer, Failure> {
+        let Repeat { till, ask, key, .. } = repeat;
         let entry = self.store.directory_entry(&till.merchant_id, key).await?;
         if let Some(entry) = entry {
             if entry.reversed.is_some() {
@@ -118,13 +131,13 @@ impl Engine {
             if let Some(stored) = self.store.order(entry.shard, key).await?
                 && stored.order.state != OrderState::Void
             {
-                return self.standing(till, order_id, ask, key, entry.shard, stored).await;
+                return self.standing(repeat, entry.shard, stored).await;
             }
             // An earlier copy of the order may still be on its way; after this it cannot apply, and "not applied" is true.
             if entry.shard != NO_SHARD
                 && let Some(stored) = self.close(till, key, entry.attempt, entry.shard).await?
             {
-                return self.standing(till, order_id, ask, key, entry.shard, stored).await;
+                return self.standing(repeat, entry.shard, stored).await;
             }
         }
         Err(match ask.payer {
@@ -138,18 +151,16 @@ impl Engine {
     /// A payer who is not known: an order that has had its effect still answers.
     async fn refuse_unplanned(
         &self,
-        till: &Till,
-        order_id: &str,
-        ask: &Ask,
-        key: &OrderKey,
+        repeat: &Repeat<'_>,
         opened: &Opened,
         refusal: Refusal,
     ) -> Result<Answer, Failure> {
+        let Repeat { till, key, .. } = repeat;
         if opened.fresh {
             return Err(refusal.into());
         }
         if let Some(stored) = self.close(till, key, opened.attempt, opened.shard).await? {
-            return self.standing(till, order_id, ask, key, opened.shard, stored).await;
+            return self.standing(repeat, opened.shard, stored).await;
         }
         if opened.quotas || !opened.held.is_empty() {
             self.release_caps(&till.merchant_id, key, opened.attempt, None).await?;
@@ -249,7 +260,7 @@ impl Engine {
     /// Makes the open attempt void and takes the next one for this request, by compare-and-set.
     async fn next_attempt(&self, call: &Call<'_>, opened: &mut Opened) -> Result<Option<Answer>, Failure> {
         if let Some(stored) = self.close(call.till, &call.key, opened.attempt, opened.shard).await? {
-            return Ok(Some(self.standing(call.till, call.order_id, call.ask, &call.key, opened.shard, stored).await?));
+            return Ok(Some(self.standing(&call.repeat(), opened.shard, stored).await?));
         }
         let merchant_id = &call.till.merchant_id;
         let field = keys::merchant_field(merchant_id);
@@ -278,30 +289,20 @@ impl Engine {
 
     async fn stands(&self, call: &Call<'_>, stored: StoredOrder) -> Result<Step, Failure> {
         let shard = call.payer.shard;
-        let answer = self.standing(call.till, call.order_id, call.ask, &call.key, shard, stored).await?;
+        let answer = self.standing(&call.repeat(), shard, stored).await?;
         Ok(Step::Done(Box::new(answer)))
     }
 
     /// The answer of an order that has had its effect: the same body to the same request, a refusal to another one.
-    async fn standing(
-        &self,
-        till: &Till,
-        order_id: &str,
-        ask: &Ask,
-        key: &OrderKey,
-        shard: u8,
-        stored: StoredOrder,
-    ) -> Result<Answer, Failure> {
+    async fn standing(&self, repeat: &Repeat<'_>, shard: u8, stored: StoredOrder) -> Result<Answer, Failure> {
+        let Repeat { till, order_id, ask, key, payer } = *repeat;
         let order = stored.order;
         if order.state == OrderState::Reversed {
             return Err(Code::OrderReversed.into());
         }
-        let binding = ask.binding();
-        if order.fingerprint != binding.fingerprint() {
-            let codec = self.voucher_ids();
-            let taken: Vec<String> =
-                order.units.iter().map(|unit| codec.id(&VoucherRef { ..unit.voucher(shard) })).collect();
-            return Err(Refusal::new(Code::OrderConflict).with("fields", binding.differences(&order, &taken)).into());
+        let fields = self.differences(ask, payer, shard, &order);
+        if !fields.is_empty() {
+            return Err(Refusal::new(Code::OrderConflict).with("fields", fields).into());
         }
         match order.state {
             OrderState::Cancelled => Err(Code::OrderCancelled.into()),
@@ -312,6 +313,21 @@ impl Engine {
             }
             _ => Ok(Answered { value: self.order_view(&till.merchant_id, order_id, shard, order)?, replayed: true }),
         }
+    }
+
+    /// Fields in which a request differs from the one that the order is bound to; a fresh code of the same person is no difference.
+    fn differences(&self, ask: &Ask, payer: Option<&PayerView>, shard: u8, order: &Order) -> Vec<&'static str> {
+        let binding = ask.binding();
+        let mut fields = Vec::new();
+        if order.fingerprint != binding.fingerprint() {
+            let taken = order.units.iter().map(|unit| self.voucher_ids().id(&unit.voucher(shard)));
+            fields = binding.differences(order, &taken.collect::<Vec<_>>());
+        }
+        let of_another = payer.is_some_and(|payer| payer.is_another(&self.view(), shard, order));
+        if of_another && !fields.contains(&ask.payer.field()) {
+            fields.push(ask.payer.field());
+        }
+        fields
     }
 
     fn answer(&self, call: &Call<'_>, order: Order, replayed: bool) -> Result<Answer, Failure> {

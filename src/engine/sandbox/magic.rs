@@ -79,7 +79,7 @@ impl Engine {
         let order = order_id.unwrap_or_default().as_bytes();
         let root = Root(self.keys.identity.mac(&[b"magic", &[3], till.merchant_id.as_bytes(), &[0], order]));
         self.with_view(|| self.give_magic_pack(&campaign_id, root)).await?;
-        Ok(KnownPayer { root, channel: CHANNEL.to_owned(), areas: Vec::new() })
+        Ok(KnownPayer { root, channel: CHANNEL.to_owned(), areas: Vec::new(), named_by: "pay_code" })
     }
 
     fn magic_refusal(&self, code: Code) -> Refusal {

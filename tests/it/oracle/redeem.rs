@@ -13,9 +13,16 @@ const CODE_SURELY_GONE: i64 = 122 * SECOND;
 impl Model {
     pub fn predict_redeem(&self, request: &Request) -> Verdict {
         match self.orders.get(&request.key()) {
-            Some(order) => repeat(order, request),
+            Some(order) => repeat(order, request, self.shown_by_another(order, request)),
             None => self.predict_new(request),
         }
+    }
+
+    /// Whether the code is another person's than the order's: surely, perhaps once it is so old that it may be forgotten, or not.
+    fn shown_by_another(&self, order: &Order, request: &Request) -> Option<Surely> {
+        let Pay::Code(code) = &request.pay else { return None };
+        let code = self.codes.get(code).filter(|code| code.person != order.person)?;
+        Some(Surely(self.now - code.made < CODE_SURELY_GOOD))
     }
 
     fn predict_new(&self, request: &Request) -> Verdict {
@@ -270,8 +277,16 @@ impl Room {
     }
 }
 
-fn repeat(order: &Order, request: &Request) -> Verdict {
-    let fields = order.request.differences(request);
+struct Surely(bool);
+
+fn repeat(order: &Order, request: &Request, another: Option<Surely>) -> Verdict {
+    let mut fields = order.request.differences(request);
+    if let Some(Surely(known)) = another {
+        if !known {
+            return repeat(order, request, None).or_refused(&["order_conflict"]);
+        }
+        fields.push("pay_code");
+    }
     if !fields.is_empty() {
         let codes: &[&str] = match order.state {
             State::Reversed => &["order_reversed", "order_conflict"],

@@ -38,6 +38,36 @@ fn a_screenshot_is_refused_at_a_quote_too_and_its_order_passes_again() {
 }
 
 #[test]
+fn another_persons_code_under_the_same_order_number_is_a_conflict() {
+    let (server, till, person) = (MARKET.server(), MARKET.till(), MARKET.shopper());
+    // On the same shard and on others.
+    let others = [MARKET.shopper(), MARKET.shopper(), MARKET.shopper()];
+    for capture in [true, false] {
+        let order = new_order();
+        let first = server.redeem(&till, &sale(&order, &server.pay_code(&person), 6000, capture)).ok();
+        for other in &others {
+            let code = server.pay_code(other);
+            let reply = server.redeem(&till, &sale(&order, &code, 6000, capture)).refused(409, "order_conflict");
+            assert_eq!(reply["fields"], json!(["pay_code"]), "capture {capture}");
+            let reply = server.redeem(&till, &sale(&order, &code, 6001, capture)).refused(409, "order_conflict");
+            assert_eq!(reply["fields"], json!(["amount", "pay_code"]), "capture {capture}");
+            assert_eq!(state_of(other, &code), "live", "it pays another order");
+            let mut named = sale(&order, "", 6000, capture);
+            named.as_object_mut().expect("a body").remove("pay_code");
+            named["voucher_ids"] = json!([MARKET.vouchers(other, "available")[0].0]);
+            let reply = server.redeem(&till, &named).refused(409, "order_conflict");
+            assert_eq!(reply["fields"], json!(["voucher_ids"]), "capture {capture}");
+        }
+        let fresh = server.redeem(&till, &sale(&order, &server.pay_code(&person), 6000, capture)).ok();
+        assert!(fresh.replayed() && fresh.json == first.json, "{}", fresh.text());
+        let unknown = server.redeem(&till, &sale(&order, "975015833669018376", 6000, capture)).ok();
+        assert!(unknown.replayed() && unknown.json == first.json, "nobody can say whose it was: {}", unknown.text());
+    }
+    assert_eq!(MARKET.vouchers(&person, "used").len() + MARKET.vouchers(&person, "held").len(), 2);
+    assert!(others.iter().all(|other| MARKET.vouchers(other, "available").len() == 6));
+}
+
+#[test]
 fn a_code_whose_order_was_undone_does_not_come_back_to_life() {
     let (server, till, person) = (MARKET.server(), MARKET.till(), MARKET.shopper());
     for undo in ["cancel", "reverse"] {

@@ -76,6 +76,26 @@ fn an_account_that_its_owner_has_not_linked_pays_nothing() {
 }
 
 #[test]
+fn another_account_under_the_same_order_number_is_a_conflict() {
+    let (server, platform) = (MARKET.server(), platform("wechat"));
+    let (person, other) = (MARKET.shopper(), MARKET.shopper());
+    link(&person, "PUT");
+    link(&other, "PUT");
+    let body = payment(&platform, &person, 6000);
+    let done = server.redeem(&platform, &body).ok();
+    let mut theirs = body.clone();
+    theirs["account"] = account(&other);
+    let reply = server.redeem(&platform, &theirs).refused(409, "order_conflict");
+    assert_eq!(reply["fields"], json!(["account"]));
+    let mut by_code = body.clone();
+    by_code.as_object_mut().expect("an object").remove("account");
+    by_code["pay_code"] = json!(server.pay_code(&person));
+    let again = server.redeem(&platform, &by_code).ok();
+    assert!(again.replayed() && again.json == done.json, "a code of the same person: {}", again.text());
+    assert_eq!(MARKET.vouchers(&other, "available").len(), 6);
+}
+
+#[test]
 fn only_a_platform_may_name_an_account_and_only_of_its_own_channels() {
     let (server, person) = (MARKET.server(), MARKET.shopper());
     link(&person, "PUT");
