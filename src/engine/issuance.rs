@@ -15,7 +15,7 @@ use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
 use crate::domain::area::Location;
 use crate::domain::campaign::schema::Mode;
-use crate::domain::pass::Pass;
+use crate::domain::pass::{Pass, Unbound};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::SECOND;
 use crate::store::record::Pack;
@@ -25,7 +25,7 @@ use pass::Judge;
 
 /// Who taps: the bearer of a pass, or a resident with a token.
 pub enum Claimant {
-    Pass(Pass),
+    Pass(Unbound),
     Resident(Box<Resident>),
 }
 

@@ -1,16 +1,19 @@
 //! Who is calling: the program office by API key, residents by token or pass, tills by signature. Handlers take the caller as an
 //! argument; whoever is not one gets 401 before the handler starts.
 
+use std::net::SocketAddr;
+
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
-use actix_web::{FromRequest, HttpRequest, dev, web};
-use futures_util::future::LocalBoxFuture;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, Shared};
 
 use super::auth_resident::Verifier;
 use super::auth_till::TillKey;
 use super::error::Problem;
 use super::limit::{Class, Limits, subscriber};
 use super::middleware::Call;
-use crate::domain::pass::Pass;
+use crate::domain::pass::Unbound;
 use crate::domain::person::MacKey;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::access::{ApiKey, Role};
@@ -47,13 +50,17 @@ impl Gate {
     }
 
     /// Counts a tap by its pass.
-    pub fn admit_tap(&self, pass: &Pass) -> Result<(), Refusal> {
-        self.admit(Class::Claim, (pass.campaign, pass.round, pass.channel, pass.pseudonym))
+    pub fn admit_tap(&self, pass: &Unbound) -> Result<(), Refusal> {
+        self.admit(Class::Claim, pass.bearer())
     }
 
     /// Counts a request without a caller, by the address of the connection; forwarding headers can be written by anybody.
     pub fn admit_address(&self, request: &HttpRequest) -> Result<(), Refusal> {
-        match request.peer_addr() {
+        self.admit_peer(request.peer_addr())
+    }
+
+    fn admit_peer(&self, peer: Option<SocketAddr>) -> Result<(), Refusal> {
+        match peer {
             Some(peer) => self.admit(Class::Anonymous, subscriber(peer.ip())),
             None => Ok(()),
         }
@@ -80,30 +87,48 @@ impl Officer {
     }
 }
 
+/// The judgement of an officer while the key is looked up, kept with the request.
+#[derive(Clone)]
+struct Judging(Shared<LocalBoxFuture<'static, Result<Officer, Refusal>>>);
+
 impl FromRequest for Officer {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Officer, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let gate = Gate::of(&request)?;
-            let key = match bearer(request.headers()) {
-                Ok(text) if text.starts_with("qk_") => (gate.api_key)(text.to_owned()).await?,
-                Ok(_) => None,
-                Err(refusal) => {
-                    gate.admit_address(&request)?;
-                    return Err(refusal.into());
-                }
-            };
-            let Some(key) = key else {
-                gate.admit_address(&request)?;
-                return Err(Code::Unauthenticated.into());
-            };
-            gate.admit(Class::Office, (&key.program, &key.name))?;
-            Ok(Officer(key))
-        })
+        let gate = Gate::of(request);
+        let text = bearer(request.headers()).map(str::to_owned);
+        let peer = request.peer_addr();
+        // The request is not held here: it holds the judgement, and neither would ever be freed after a hang-up.
+        let judged = async move {
+            let gate = gate?;
+            officer(&gate, text, peer).await
+        };
+        let judging = Judging(judged.boxed_local().shared());
+        request.extensions_mut().insert(judging.clone());
+        Box::pin(async move { judging.0.await.map_err(Problem::from) })
     }
+}
+
+async fn officer(gate: &Gate, text: Result<String, Refusal>, peer: Option<SocketAddr>) -> Result<Officer, Refusal> {
+    let key = match text {
+        Ok(text) if text.starts_with("qk_") => (gate.api_key)(text).await?,
+        Ok(_) => None,
+        Err(refusal) => return gate.admit_peer(peer).and(Err(refusal)),
+    };
+    let Some(key) = key else { return gate.admit_peer(peer).and(Err(Code::Unauthenticated.into())) };
+    gate.admit(Class::Office, (&key.program, &key.name))?;
+    Ok(Officer(key))
+}
+
+/// What a request with a fault is told: a caller that is not admitted hears only that, however long the key is looked up.
+pub async fn told_after_the_caller(request: &HttpRequest, fault: Refusal) -> Problem {
+    let judging = request.extensions().get::<Judging>().cloned();
+    let refused = match judging {
+        Some(Judging(judging)) => judging.await.err(),
+        None => None,
+    };
+    refused.unwrap_or(fault).into()
 }
 
 /// Anybody, limited by address: routes without a caller take this as an argument.

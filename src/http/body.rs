@@ -8,10 +8,11 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{FromRequest, HttpRequest, dev};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::{Path, Segment};
 
+use super::auth::told_after_the_caller;
 use super::error::Problem;
 use crate::domain::refusal::{Code, Refusal};
 
@@ -75,11 +76,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
+        Box::pin(after_the_caller(request.clone(), async move {
             let bytes = read(&request, payload).await?;
             require_json(&request)?;
             Ok(Body(parse(&bytes)?))
-        })
+        }))
     }
 }
 
@@ -93,14 +94,14 @@ impl<T: DeserializeOwned + 'static> FromRequest for MaybeBody<T> {
             return Box::pin(std::future::ready(Ok(MaybeBody(None))));
         }
         let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
+        Box::pin(after_the_caller(request.clone(), async move {
             let bytes = read(&request, payload).await?;
             if bytes.is_empty() {
                 return Ok(MaybeBody(None));
             }
             require_json(&request)?;
             Ok(MaybeBody(Some(parse(&bytes)?)))
-        })
+        }))
     }
 }
 
@@ -110,25 +111,43 @@ impl FromRequest for RawBody {
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move { Ok(RawBody(read(&request, payload).await?)) })
+        Box::pin(after_the_caller(request.clone(), async move { Ok(RawBody(read(&request, payload).await?)) }))
     }
 }
 
 impl<T: DeserializeOwned + 'static> FromRequest for Params<T> {
     type Error = Problem;
-    type Future = std::future::Ready<Result<Self, Problem>>;
+    type Future = Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        let parsed = actix_web::web::Query::<T>::from_query(request.query_string());
-        std::future::ready(parsed.map(|query| Params(query.into_inner())).map_err(|error| {
-            let message = match &error {
-                QueryPayloadError::Deserialize(error) => error.to_string(),
-                error => error.to_string(),
-            };
-            let (code, name, zh, en) = explain(&message);
-            let pointer = name.map(|name| format!("?{name}")).unwrap_or_else(|| "?".to_owned());
-            Refusal::new(Code::InvalidRequest).field(pointer, code, zh, en).into()
-        }))
+        match actix_web::web::Query::<T>::from_query(request.query_string()) {
+            Ok(query) => Either::Left(ready(Ok(Params(query.into_inner())))),
+            Err(error) => {
+                let fault = ready(Err(query_fault(&error)));
+                Either::Right(Box::pin(after_the_caller(request.clone(), fault)))
+            }
+        }
+    }
+}
+
+fn query_fault(error: &QueryPayloadError) -> Refusal {
+    let message = match error {
+        QueryPayloadError::Deserialize(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    let (code, name, zh, en) = explain(&message);
+    let pointer = name.map(|name| format!("?{name}")).unwrap_or_else(|| "?".to_owned());
+    Refusal::new(Code::InvalidRequest).field(pointer, code, zh, en)
+}
+
+/// Tells a fault after the caller is judged: the arguments of a handler are read side by side, and the first fault is the answer.
+async fn after_the_caller<T>(
+    request: HttpRequest,
+    reading: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Problem> {
+    match reading.await {
+        Ok(read) => Ok(read),
+        Err(fault) => Err(told_after_the_caller(&request, fault).await),
     }
 }
 

@@ -17,7 +17,7 @@ use super::answer::Answer;
 use super::auth::{Gate, bearer};
 use super::issuance::told;
 use super::middleware::{identified, refused};
-use crate::domain::pass::Pass;
+use crate::domain::pass::{Pass, Purpose};
 use crate::domain::refusal::Refusal;
 use crate::engine::Failure;
 use crate::engine::issuance::{Issue, Judged};
@@ -97,19 +97,21 @@ impl<S> Taps<S> {
         }
         let (campaign_id, round_id) = names(request.path())?;
         let token = bearer(request.headers()).ok().filter(|token| token.starts_with("qp1."))?;
-        let pass = Pass::decode(token, &self.gate.pass_keys).ok()?;
+        let unbound = Pass::decode(token, &self.gate.pass_keys).ok()?;
         let engine = &self.state.engine;
         let snapshot = engine.glance();
         let view = snapshot.by_id.get(campaign_id).filter(|view| view.is_published())?;
         // Where a tap has to say where it comes from, it has a body.
         let round = view.round(round_id).filter(|round| !round.asks_place())?;
-        let judged = match engine.judge_tap(view, round, &pass, None, engine.now()).told(round) {
+        let now = engine.now();
+        let pass = unbound.bind(view.number, round.index, Purpose::Tap(now)).ok()?;
+        let judged = match engine.judge_tap(view, round, &pass, None, now).told(round) {
             Ok(Ok(tap)) => Ok(tap),
             Err(Judged::Issue(issue)) => Err(issue),
             _ => return None,
         };
         // Whoever taps too fast is told so on the long way, where a refused request is not counted again.
-        self.gate.admit_tap(&pass).ok()?;
+        self.gate.admit_tap(&unbound).ok()?;
         Some(match judged {
             Ok(tap) => Quick::Told(told(tap, &engine.settings.durability)),
             Err(issue) => Quick::Issue(WouldBe { view: view.clone(), round: round.index, pass, issue }),

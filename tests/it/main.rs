@@ -12,6 +12,7 @@ mod amendment;
 mod area;
 mod audit;
 mod bad_input;
+mod callers;
 mod campaign;
 mod certify;
 mod conservation;

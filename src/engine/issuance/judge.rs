@@ -5,7 +5,7 @@ use super::Tap;
 use crate::domain::campaign::schema::{Assignment, Campaign, Mode, ReleaseShape, Round, Unclaimed};
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::time::{DAY, Ms, Zone};
+use crate::domain::time::{Ms, Zone};
 use crate::engine::Engine;
 use crate::engine::drawn::Standing;
 use crate::engine::reservation::NO_CHOICE;
@@ -90,7 +90,7 @@ pub fn names_pack(round: &Round) -> bool {
 }
 
 impl Engine {
-    /// Judges a tap without touching the store. The caller has checked the pass's MAC; `choice` is the `pack_id` of the body.
+    /// Judges a tap without touching the store. The pass is bound to the round; `choice` is the `pack_id` of the body.
     pub fn judge_tap(
         &self,
         view: &CampaignView,
@@ -99,9 +99,6 @@ impl Engine {
         choice: Option<&str>,
         now: Ms,
     ) -> Judged {
-        if let Err(refusal) = check_pass(view, round, pass, now) {
-            return Judged::Refused(Box::new(refusal));
-        }
         let choice = match named_pack(&view.campaign, &round.round, choice) {
             Ok(choice) => choice,
             Err(refusal) => return Judged::Refused(Box::new(refusal)),
@@ -284,17 +281,6 @@ fn judge_grant(
 pub fn standing_of(pass: &Pass, choice: Option<u8>) -> Standing {
     let choice = choice.unwrap_or(pass.choice);
     Standing { pseudonym: pass.pseudonym, channel: pass.channel, choice, chances: pass.entries }
-}
-
-fn check_pass(view: &CampaignView, round: &RoundView, pass: &Pass, now: Ms) -> Result<(), Refusal> {
-    if pass.campaign != view.number || pass.round != round.index {
-        return Err(Refusal::new(Code::TokenInvalid).detail("The pass is for another round."));
-    }
-    // A tap soon after the last close is told the result; a pass a day old is over.
-    if now >= pass.expires_at.saturating_add(DAY) {
-        return Err(Code::TokenExpired.into());
-    }
-    Ok(())
 }
 
 /// The pack that a tap names, in rounds that want one named and in no others.

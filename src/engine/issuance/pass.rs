@@ -3,7 +3,7 @@
 use super::{Claimant, judge};
 use crate::domain::area::Location;
 use crate::domain::campaign::schema::{LocationAt, Mode};
-use crate::domain::pass::Pass;
+use crate::domain::pass::{Pass, PassFault, Purpose, Unbound};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{DAY, Ms};
 use crate::engine::eligibility::Occasion;
@@ -60,6 +60,19 @@ impl Engine {
         Ok(GivenPass { pass: pass.encode(&self.keys.pass[0]), expires_at: view.zone.rfc3339(closes_at) })
     }
 
+    /// A pass that was sent, bound to the round on which it is used.
+    fn bound(&self, view: &CampaignView, round: &RoundView, pass: &Unbound, judged: Judge) -> Result<Pass, Refusal> {
+        let purpose = match judged {
+            Judge::Eligibility(_) => Purpose::Tap(self.now()),
+            Judge::Nothing => Purpose::Result,
+        };
+        pass.bind(view.number, round.index, purpose).map_err(|fault| match fault {
+            PassFault::Expired => Code::TokenExpired.into(),
+            PassFault::Elsewhere => Refusal::new(Code::TokenInvalid).detail("The pass is for another round."),
+            PassFault::Malformed | PassFault::Mac => Code::TokenInvalid.into(),
+        })
+    }
+
     /// The pass of a claimant; a resident's token is as good as the pass that it would get.
     pub(super) async fn pass_of(
         &self,
@@ -69,7 +82,7 @@ impl Engine {
         judged: Judge,
     ) -> Result<Pass, Failure> {
         match claimant {
-            Claimant::Pass(pass) => Ok(*pass),
+            Claimant::Pass(pass) => Ok(self.bound(view, round, pass, judged)?),
             Claimant::Resident(resident) => self.pass_of_resident(view, round, resident, judged).await,
         }
     }
