@@ -46,7 +46,7 @@ pub fn cancelled() -> Words {
 }
 
 pub fn reversed() -> Words {
-    words("订单已撤销，券已退回，不可再用此订单号。", "The order is undone: start a new order number.")
+    words("订单已冲正，券已退回，不可再用此订单号。", "The order is undone: start a new order number.")
 }
 
 pub fn refunded(to_payer: Fen, restored: bool) -> Words {

@@ -201,7 +201,7 @@ refusals! {
 
     // Till, in order of precedence.
     OrderReversed "order_reversed" 409 false "订单已冲正，不可再用。" "The order was reversed for good; use a new order_id."
-        pos "该订单已撤销，请重新下单。" "This order was cancelled: start a new one.";
+        pos "该订单已冲正，请重新下单。" "This order was cancelled: start a new one.";
     OrderConflict "order_conflict" 409 false "同一订单号内容不同，见 fields。" "The order_id was used with another body; see fields."
         pos "订单号重复且内容不同，请重新下单。" "This order number was used for something else: start a new order.";
     OrderNotFound "order_not_found" 404 false "没有这个订单，目前没有任何扣减。" "No such order: nothing was applied so far. Reverse makes that final."
@@ -213,7 +213,7 @@ refusals! {
     OrderNotRedeemed "order_not_redeemed" 409 false "订单未核销。" "The order is not redeemed."
         pos "该订单未用券。" "No voucher was used on this order.";
     OrderHasRefunds "order_has_refunds" 409 false "订单已有退款，不能冲正。" "The order has refunds; it can only be refunded further."
-        pos "该订单已有退款，不能撤销。" "The order has refunds and cannot be cancelled.";
+        pos "该订单已有退款，不能冲正。" "The order has refunds and cannot be cancelled.";
     HoldExpired "hold_expired" 409 false "锁定已失效，请退款给顾客。" "The hold has run out; give the payment back."
         pos "用券超时，请退款后重新下单。" "The voucher hold ran out: give the money back and start again.";
     PaidAmountMismatch "paid_amount_mismatch" 422 false "实付金额不符，见 payable。" "paid_amount is not what the hold says; see payable."
@@ -265,7 +265,7 @@ refusals! {
     VoucherNotYetValid "voucher_not_yet_valid" 409 true "券未到可用时间。" "The voucher cannot be used before available_begin_time."
         pos "该券还未到使用时间。" "This voucher cannot be used yet.";
     VoucherLocked "voucher_locked" 409 true "须先使用 after_kind 所指的券。" "A voucher of the kind that after_kind names has to be used first."
-        pos "须先使用礼包内的另一种券。" "Another voucher of the customer's pack has to be used first.";
+        pos "须先使用券包内的另一种券。" "Another voucher of the customer's pack has to be used first.";
     VoucherExpired "voucher_expired" 409 false "券已过期。" "The voucher has expired."
         pos "该券已过期。" "This voucher has expired.";
     SerialUsed "serial_used" 409 true "该商品序列号已用过券，见 serial。" "A voucher was used for this serial number; see serial."
@@ -293,7 +293,7 @@ refusals! {
     RefundWindowClosed "refund_window_closed" 409 false "已过退款期限。" "The time for refunds is over."
         pos "已过退款期限。" "The time for refunds is over.";
     ReversalWindowClosed "reversal_window_closed" 409 false "已过冲正期限，请退款。" "The time for a reversal is over; refund the order."
-        pos "已过撤销期限，请走退款。" "It is too late to cancel: make a refund.";
+        pos "已过冲正期限，请走退款。" "It is too late to cancel: make a refund.";
 
     // Merchants and settlement.
     MerchantConflict "merchant_conflict" 409 false "商户信息与已登记的不同，见 fields。" "The merchant exists with other data; see fields.";

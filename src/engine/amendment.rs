@@ -236,7 +236,7 @@ fn decided(record: &CampaignRecord, campaign: &Campaign, touch: &Touch, now: Ms)
         is_decided(campaign, round, state, touch.until, now).map(|why| (index, why))
     })?;
     let id = &campaign.rounds[*index].round_id;
-    fault("decided", format!("轮次 {id}：{zh}。"), format!("Round {id}: {en}."))
+    fault("decided", format!("场次 {id}：{zh}。"), format!("Round {id}: {en}."))
 }
 
 /// What is decided of a round follows from its record, which an approval replaces only as it read it, and from its windows.

@@ -311,6 +311,21 @@ fn nothing_is_left_to_be_fixed_and_no_test_sleeps() {
     assert_none("unfinished work or a sleeping test", found);
 }
 
+/// One word for one thing in Chinese too: a reader who meets two words looks for two things.
+#[test]
+fn chinese_texts_use_the_words_of_the_glossary() {
+    let glossary = [("礼包", "券包"), ("轮次", "场次"), ("抽签", "摇号"), ("抽奖", "摇号"), ("撤销", "冲正")];
+    let mut found = Vec::new();
+    for file in files().into_iter().filter(|file| file.path != "tests/it/tidy.rs") {
+        for (at, line) in file.text.lines().enumerate() {
+            for (other, word) in glossary.iter().filter(|(other, _)| line.contains(other)) {
+                found.push(format!("{}:{}: {word} instead of {other}", file.path, at + 1));
+            }
+        }
+    }
+    assert_none("a word that is not the glossary's", found);
+}
+
 #[test]
 fn the_tree_holds_no_large_file() {
     let large = files().into_iter().filter(|file| file.bytes > FILE_BYTES);

@@ -60,7 +60,7 @@ fn check_contacts(found: &mut Findings, campaign: &Campaign) {
                 found.fault(
                     format!("{at}/entities"),
                     "identity_key_not_asked_for",
-                    format!("轮次 {round_id} 的预约不登记 {key}，无法按其限制：请在 identity_keys 中加入 {key}，或把限制写在有登记的轮次里。"),
+                    format!("场次 {round_id} 的预约不登记 {key}，无法按其限制：请在 identity_keys 中加入 {key}，或把限制写在有登记的场次里。"),
                     format!("Nobody names a {key} in round {round_id}, so it cannot be counted: ask for it in identity_keys, or put the limit into the rounds that do."),
                 );
             }
@@ -109,7 +109,7 @@ fn check_pack(found: &mut Findings, campaign: &Campaign, pack: &Pack, at: &str, 
         found.fault(
             format!("{at}/vouchers"),
             "too_many_vouchers",
-            format!("一个礼包最多 10 张券，现有 {units} 张。"),
+            format!("一个券包最多 10 张券，现有 {units} 张。"),
             format!("A pack holds at most 10 vouchers, this has {units}."),
         );
     }
@@ -161,7 +161,7 @@ fn check_after_kind(found: &mut Findings, pack: &Pack, kind: &VoucherKind, at: &
             found.fault(
                 format!("{at}/after_kind"),
                 "unknown_voucher_kind",
-                format!("本礼包没有 {name}。"),
+                format!("本券包没有 {name}。"),
                 format!("This pack has no {name}."),
             );
             return;
@@ -184,7 +184,7 @@ fn check_money(found: &mut Findings, campaign: &Campaign) {
         found.fault(
             "/budget",
             "budget_exceeded",
-            format!("各轮合计 {amount} 元，超过预算 {} 元。", campaign.budget),
+            format!("各场次合计 {amount} 元，超过预算 {} 元。", campaign.budget),
             format!("The rounds add up to {amount} yuan, more than the budget of {}.", campaign.budget),
         );
     } else if amount < campaign.budget && !uses_pool {
@@ -243,7 +243,7 @@ fn check_use_of_packs(found: &mut Findings, campaign: &Campaign) {
         found.warn(
             format!("/packs/{i}"),
             "unused",
-            format!("没有轮次发放 {}。", pack.pack_id),
+            format!("没有场次发放 {}。", pack.pack_id),
             format!("No round gives {}.", pack.pack_id),
         );
     }

@@ -63,7 +63,7 @@ impl Case<'_> {
             found.fault(
                 self.at(field),
                 "needed_by_mode",
-                format!("{word} 轮次须有 {field}。"),
+                format!("{word} 场次须有 {field}。"),
                 format!("A {word} round needs {field}."),
             );
         };
@@ -92,7 +92,7 @@ impl Case<'_> {
             excess("entries_list", "不能用于 first_come。", "cannot be used with first_come.");
         }
         if (window || !may_lack_window) && round.credit_at.is_some() {
-            excess("credit_at", "只用于没有领取时段的轮次。", "is for rounds without a claim window.");
+            excess("credit_at", "只用于没有领取时段的场次。", "is for rounds without a claim window.");
         }
         if !window && round.release.is_some() {
             excess("release", "须有领取时段。", "needs a claim window.");
@@ -111,7 +111,7 @@ impl Case<'_> {
         if drawn && self.campaign.reservation_of(self.round).is_none() {
             let id = &self.round.round_id;
             let (zh, en) = (
-                format!("轮次 {id} 要抽签，须有预约。"),
+                format!("场次 {id} 要摇号，须有预约。"),
                 format!("Round {id} is drawn among reservations, so it needs one."),
             );
             found.fault(self.reservation_pointer(), "reservation_needed", zh, en);
@@ -309,7 +309,7 @@ impl Case<'_> {
             found.fault(
                 self.at("waves"),
                 "waves_needed",
-                "未领的包要再发，须有后续时段。",
+                "未领的券包要再发，须有后续时段。",
                 "Released packs need waves in which they can be claimed.",
             );
         }
@@ -325,7 +325,7 @@ impl Case<'_> {
             found.fault(
                 self.at("lost_at"),
                 "not_with_unclaimed",
-                "未领的包会再发，首次点击时尚不能说未中。",
+                "未领的券包会再发，首次点击时尚不能说未中。",
                 "Packs may still be released, so nobody has lost at the first tap: use close.",
             );
         }
@@ -337,7 +337,7 @@ impl Case<'_> {
                 found.fault(
                     self.at(&format!("exclude_winners_of/{i}")),
                     "not_an_earlier_round",
-                    format!("{round_id} 不是更早的轮次。"),
+                    format!("{round_id} 不是更早的场次。"),
                     format!("{round_id} is not an earlier round."),
                 );
             }
@@ -351,7 +351,7 @@ impl Case<'_> {
             found.fault(
                 "/use_rule",
                 "missing",
-                "活动或每个轮次须有 use_rule。",
+                "活动或每个场次须有 use_rule。",
                 "The campaign, or every round, needs a use_rule.",
             );
         }

@@ -13,7 +13,7 @@ impl Case<'_> {
             found.fault(
                 self.at(&format!("{field}/{pack_id}")),
                 "unknown_pack",
-                format!("活动没有礼包 {pack_id}。"),
+                format!("活动没有券包 {pack_id}。"),
                 format!("The campaign has no pack {pack_id}."),
             );
         }
@@ -74,7 +74,7 @@ impl Case<'_> {
                 found.fault(
                     format!("{at}/amount"),
                     "amount_too_small",
-                    "不够发一个礼包。",
+                    "不够发一个券包。",
                     "Is not enough for one of each pack.",
                 );
             }
@@ -88,7 +88,7 @@ impl Case<'_> {
                 found.fault(
                     format!("{at}/amount"),
                     "pool_is_empty",
-                    "首轮时资金池是空的。",
+                    "第一个场次时资金池是空的。",
                     "Nothing has flowed into the pool before the first round.",
                 );
             }
@@ -103,7 +103,7 @@ impl Case<'_> {
             found.fault(
                 self.at("assignment"),
                 "assignment_needed",
-                "有多个礼包时须写 choice、chance 或 each。",
+                "有多个券包时须写 choice、chance 或 each。",
                 "With several packs, say choice, chance or each.",
             );
         }
@@ -113,7 +113,7 @@ impl Case<'_> {
                 found.fault(
                     self.at("packs"),
                     "mixed_by_channel",
-                    "chance 的礼包须都分渠道，或都不分。",
+                    "chance 的券包须都分渠道，或都不分。",
                     "With chance, divide all packs by channel or none.",
                 );
             }
@@ -122,7 +122,7 @@ impl Case<'_> {
             found.warn(
                 self.at("assignment"),
                 "no_effect",
-                "只有一个礼包，chance 不起作用。",
+                "只有一个券包，chance 不起作用。",
                 "With one pack there is nothing to deal by chance.",
             );
         }
@@ -130,13 +130,13 @@ impl Case<'_> {
             found.warn(
                 self.at("max_packs_per_person"),
                 "no_effect",
-                "名单上每人得一个礼包；每种各一写 assignment: each。",
+                "名单上每人得一个券包；每种各一写 assignment: each。",
                 "A grant gives one pack to each name; for one of each write assignment each.",
             );
         }
         if round.assignment == Assignment::Each && (round.max_packs_per_person as usize) < packs {
             let (zh, en) = (
-                format!("each 有 {packs} 个礼包，每人上限却更少。"),
+                format!("each 有 {packs} 个券包，每人上限却更少。"),
                 format!("each offers {packs} packs, but a person may have fewer."),
             );
             found.warn(self.at("max_packs_per_person"), "fewer_than_each", zh, en);

@@ -67,7 +67,7 @@ fn supply(round: &Node, fields: &mut Obj, order: &[&str]) -> Option<Supply> {
     if packs.is_some() == money.is_some() {
         round.fault(
             "exactly_one_of",
-            "轮次须且只须填 packs 与 money 之一。",
+            "场次须且只须填 packs 与 money 之一。",
             "A round needs exactly one of packs and money.",
         );
     }

@@ -107,7 +107,7 @@ fn a_cancel_and_a_reverse() {
         ReversedView { order_id: "A1-0001".into(), reversal: Reversal { was: Was::Unknown, at: noon() }, zone: zone() };
     assert_eq!(
         json(&ReverseBody::from(reversed)),
-        r#"{"order_id":"A1-0001","state":"reversed","was":"unknown","reversed_at":"2020-07-25T12:00:00+08:00","pos_message":{"zh":"订单已撤销，券已退回，不可再用此订单号。","en":"The order is undone: start a new order number."}}"#
+        r#"{"order_id":"A1-0001","state":"reversed","was":"unknown","reversed_at":"2020-07-25T12:00:00+08:00","pos_message":{"zh":"订单已冲正，券已退回，不可再用此订单号。","en":"The order is undone: start a new order number."}}"#
     );
 }
 
