@@ -1,4 +1,5 @@
-//! `quanyu verify-draw FOLDER`: anybody can recompute a draw from the files that were published.
+//! `quanyu verify-draw FOLDER`: anybody can recompute a draw from the files that were published. Exit 0 verified, 1 different, 2 a file
+//! is missing.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +8,8 @@ use clap::Args;
 
 #[derive(Args)]
 pub struct Options {
-    /// Folder with campaign.json, commitment.json, proof.json, entries.ndjson and winners.ndjson.
+    /// Folder with proof.json, entries.ndjson and winners.ndjson, and whatever was saved before of commitment.json and campaign.json (the
+    /// campaign file, or the answer of GET /v1/public/campaigns/{campaign_id}).
     folder: PathBuf,
 }
 

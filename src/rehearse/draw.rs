@@ -96,9 +96,10 @@ async fn download(world: &World<'_>) -> Result<()> {
 
 async fn recompute(world: &World<'_>) -> bool {
     let folder = world.folder.join("proof");
-    let verdict =
-        tokio::task::spawn_blocking(move || crate::verify::verify_folder(&folder).map_err(|faults| faults.join("; ")))
-            .await;
+    let verdict = tokio::task::spawn_blocking(move || {
+        crate::verify::verify_folder(&folder).map_err(|failure| failure.to_string())
+    })
+    .await;
     match verdict {
         Ok(Ok(_)) => {
             println!("draw=verified");

@@ -8,10 +8,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use sha2::Sha256;
 
-use super::Faults;
 use super::groups::Groups;
 use super::proof::lp;
 use super::tree::{Hash, Tree};
+use super::{Failure, Faults};
 
 /// A line of `entries.ndjson` or `winners.ndjson`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -72,8 +72,8 @@ pub struct Found {
 }
 
 /// Streams the list; memory does not grow with it beyond what the groups keep.
-pub fn read(folder: &Path, seed: &Hash, groups: &mut Groups, faults: &mut Faults) -> Result<Found, Vec<String>> {
-    let keyed = Hmac::<Sha256>::new_from_slice(seed).map_err(|error| vec![error.to_string()])?;
+pub fn read(folder: &Path, seed: &Hash, groups: &mut Groups, faults: &mut Faults) -> Result<Found, Failure> {
+    let keyed = Hmac::<Sha256>::new_from_slice(seed).map_err(|error| Failure::unreadable(error.to_string()))?;
     let mut tree = Tree::default();
     let mut previous = Vec::new();
     let mut count = 0;
@@ -96,19 +96,18 @@ pub fn read(folder: &Path, seed: &Hash, groups: &mut Groups, faults: &mut Faults
 }
 
 /// Calls `each` with the number of the line, from 1, and what it says.
-pub fn for_each_line(folder: &Path, name: &str, mut each: impl FnMut(u64, Line)) -> Result<(), Vec<String>> {
-    let file = File::open(folder.join(name)).map_err(|error| vec![format!("{name} cannot be read: {error}")])?;
+pub fn for_each_line(folder: &Path, name: &str, mut each: impl FnMut(u64, Line)) -> Result<(), Failure> {
+    let unreadable = |error: std::io::Error| Failure::unreadable(format!("{name} cannot be read: {error}"));
+    let file = File::open(folder.join(name)).map_err(unreadable)?;
     let mut reader = BufReader::with_capacity(1 << 18, file);
     let mut text = Vec::new();
     for number in 1.. {
         text.clear();
-        let read =
-            reader.read_until(b'\n', &mut text).map_err(|error| vec![format!("{name} cannot be read: {error}")])?;
-        if read == 0 {
+        if reader.read_until(b'\n', &mut text).map_err(unreadable)? == 0 {
             break;
         }
         let line = serde_json::from_slice(&text)
-            .map_err(|error| vec![format!("{name} line {number} is not an entry: {error}")])?;
+            .map_err(|error| Failure::difference(format!("{name} line {number} is not an entry: {error}")))?;
         each(number, line);
     }
     Ok(())

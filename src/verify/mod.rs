@@ -2,7 +2,8 @@
 //!
 //! Written from the published rules (version `quanyu.draw.v1`) and sharing no code with the engine that ran the draw, so that one
 //! mistake cannot sit in both. The folder holds `proof.json`, `entries.ndjson` and `winners.ndjson`, and whatever was saved
-//! earlier of `commitment.json` and `campaign.json` (the file as published); the proof repeats both.
+//! earlier of `commitment.json` and `campaign.json` (the file as published, or the answer of `GET /v1/public/campaigns/{campaign_id}`, which
+//! holds it); the proof repeats both.
 //!
 //! What the rules leave open, decided here and in the engine alike:
 //! - An entry carries the channel of its reservation. Cutoffs are per channel only where the supply is split by `by_channel`;
@@ -38,6 +39,7 @@ mod winners;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -63,12 +65,39 @@ pub struct Verified {
     pub supply_from_file: bool,
 }
 
-/// Checks everything and answers either what was verified or the differences, the first ones first.
-pub fn verify_folder(folder: &Path) -> Result<Verified, Vec<String>> {
+/// Why a draw is not verified. A folder that lacks a file says nothing about the draw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Files that are not there, cannot be read or are of another kind, each by its name.
+    CouldNotLook(Vec<String>),
+    /// What does not follow from the rest, the first differences first.
+    Differs(Vec<String>),
+}
+
+impl Failure {
+    fn unreadable(fault: String) -> Failure {
+        Failure::CouldNotLook(vec![fault])
+    }
+
+    fn difference(fault: String) -> Failure {
+        Failure::Differs(vec![fault])
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Failure::CouldNotLook(faults) | Failure::Differs(faults)) = self;
+        out.write_str(&faults.join("; "))
+    }
+}
+
+/// Checks everything and answers either what was verified or why it was not.
+pub fn verify_folder(folder: &Path) -> Result<Verified, Failure> {
+    check_files(folder)?;
     let proof = Proof::read(folder)?;
     let mut faults = Faults::default();
     let seed = proof.check(&mut faults);
-    let mut groups = Groups::of_round(&proof).map_err(|fault| vec![fault])?;
+    let mut groups = Groups::of_round(&proof).map_err(Failure::difference)?;
     let found = entries::read(folder, &seed, &mut groups, &mut faults)?;
     if found.count != proof.commitment.count {
         faults.add(format!(
@@ -99,7 +128,16 @@ pub fn verify_folder(folder: &Path) -> Result<Verified, Vec<String>> {
     })
 }
 
-/// The command: `key=value` lines and success, or the differences and failure.
+/// Names every file that is lacking before a long list is read for nothing.
+fn check_files(folder: &Path) -> Result<(), Failure> {
+    let needed = ["proof.json", "entries.ndjson", "winners.ndjson"];
+    let cannot =
+        |name: &&str| File::open(folder.join(name)).err().map(|error| format!("{name} cannot be read: {error}"));
+    let faults: Vec<String> = needed.iter().filter_map(cannot).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Failure::CouldNotLook(faults)) }
+}
+
+/// The command: `key=value` lines and success, the differences and 1, or 2 and the files that could not be read.
 pub fn run(folder: &Path) -> ExitCode {
     match verify_folder(folder) {
         Ok(verified) => {
@@ -114,7 +152,13 @@ pub fn run(folder: &Path) -> ExitCode {
             println!("supply={}", if verified.supply_from_file { "campaign" } else { "proof" });
             ExitCode::SUCCESS
         }
-        Err(differences) => {
+        Err(Failure::CouldNotLook(faults)) => {
+            for fault in &faults {
+                eprintln!("quanyu: {fault}.");
+            }
+            ExitCode::from(2)
+        }
+        Err(Failure::Differs(differences)) => {
             println!("draw=different");
             for difference in &differences {
                 eprintln!("{difference}.");
@@ -140,13 +184,13 @@ impl Faults {
         }
     }
 
-    fn into_result(mut self) -> Result<(), Vec<String>> {
+    fn into_result(mut self) -> Result<(), Failure> {
         if self.named.is_empty() {
             return Ok(());
         }
         if self.unnamed > 0 {
             self.named.push(format!("{} further differences are not listed", self.unnamed));
         }
-        Err(self.named)
+        Err(Failure::Differs(self.named))
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Faults, beacon};
+use super::{Failure, Faults, beacon};
 
 /// Said before anybody could know the result.
 #[derive(Debug, Clone, Deserialize)]
@@ -96,22 +96,27 @@ pub struct Proof {
 }
 
 impl Proof {
-    pub fn read(folder: &Path) -> Result<Proof, Vec<String>> {
+    pub fn read(folder: &Path) -> Result<Proof, Failure> {
         let raw_proof = json(folder, "proof.json")?;
         // The proof repeats the commitment and carries the campaign; the files that were saved earlier count, where they are there.
-        let published = json_if_there(folder, "campaign.json")?.unwrap_or_else(|| raw_proof["campaign"].clone());
         let raw_commitment = json_if_there(folder, "commitment.json")?.unwrap_or_else(|| raw_proof.clone());
         let commitment: Commitment = serde_json::from_value(raw_commitment.clone())
-            .map_err(|error| vec![format!("commitment.json is not a commitment: {error}")])?;
+            .map_err(|error| Failure::unreadable(format!("commitment.json is not a commitment: {error}")))?;
+        let saved = json_if_there(folder, "campaign.json")?;
+        let repeated = raw_proof.get("campaign").cloned();
+        let published = saved.or(repeated).ok_or_else(|| {
+            Failure::unreadable("campaign.json is not there, and proof.json does not repeat it".to_owned())
+        })?;
+        let published = file_of(published, &commitment.rules_hash);
         let reveal: Reveal = serde_json::from_value(raw_proof.clone())
-            .map_err(|error| vec![format!("proof.json is not a proof: {error}")])?;
+            .map_err(|error| Failure::unreadable(format!("proof.json is not a proof: {error}")))?;
         let campaign = amended(&published, &reveal.amendments)?;
         let rounds = campaign["rounds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let round = rounds
             .iter()
             .find(|round| round["round_id"].as_str() == Some(&commitment.round_id))
             .cloned()
-            .ok_or_else(|| vec![format!("campaign.json has no round {}", commitment.round_id)])?;
+            .ok_or_else(|| Failure::difference(format!("campaign.json has no round {}", commitment.round_id)))?;
         let drawn = Wave { cutoffs: reveal.cutoffs.clone(), tiers: reveal.tiers.clone() };
         let windows = std::iter::once(drawn).chain(reveal.waves.iter().cloned()).collect();
         let supply = reveal.supply.clone();
@@ -225,12 +230,22 @@ fn hash_of(file: &Value) -> String {
     hex::encode(Sha256::digest(serde_json_canonicalizer::to_vec(file).unwrap_or_default()))
 }
 
+/// The campaign file in what was saved: the text itself, or the public answer about the campaign, where it stands under `campaign` and,
+/// once it was amended, as it was under `published`. The text that the commitment names counts.
+fn file_of(saved: Value, rules_hash: &str) -> Value {
+    let held = ["campaign", "published"].map(|name| saved.get(name));
+    let of_hash = held.into_iter().flatten().find(|file| hash_of(file) == rules_hash);
+    let file = of_hash.or(held[1].or(held[0]).filter(|_| saved.get("rounds").is_none())).cloned();
+    file.unwrap_or(saved)
+}
+
 /// Makes the changes one after another; each names what it finds, so none can be left out or put in unseen.
-fn amended(published: &Value, amendments: &[Amendment]) -> Result<Value, Vec<String>> {
+fn amended(published: &Value, amendments: &[Amendment]) -> Result<Value, Failure> {
     let mut file = published.clone();
     for Change { pointer, current, target } in amendments.iter().flat_map(|amendment| &amendment.changes) {
         if file.pointer(pointer).unwrap_or(&Value::Null) != current {
-            return Err(vec![format!("an amendment says that {pointer} was {current}, and the file does not")]);
+            let fault = format!("an amendment says that {pointer} was {current}, and the file does not");
+            return Err(Failure::difference(fault));
         }
         let (parent, name) = pointer.rsplit_once('/').unwrap_or_default();
         if let Some(place) = file.pointer_mut(pointer) {
@@ -241,7 +256,10 @@ fn amended(published: &Value, amendments: &[Amendment]) -> Result<Value, Vec<Str
             Some(Value::Object(fields)) => {
                 fields.insert(name.replace("~1", "/").replace("~0", "~"), target.clone());
             }
-            _ => return Err(vec![format!("an amendment names {pointer}, which the file has no place for")]),
+            _ => {
+                let fault = format!("an amendment names {pointer}, which the file has no place for");
+                return Err(Failure::difference(fault));
+            }
         }
     }
     Ok(file)
@@ -254,11 +272,15 @@ fn from_hex(text: &str, what: &str, faults: &mut Faults) -> Vec<u8> {
     })
 }
 
-fn json_if_there(folder: &Path, name: &str) -> Result<Option<Value>, Vec<String>> {
-    if folder.join(name).exists() { json(folder, name).map(Some) } else { Ok(None) }
+fn json_if_there(folder: &Path, name: &str) -> Result<Option<Value>, Failure> {
+    match std::fs::exists(folder.join(name)) {
+        Ok(false) => Ok(None),
+        _ => json(folder, name).map(Some),
+    }
 }
 
-fn json(folder: &Path, name: &str) -> Result<Value, Vec<String>> {
-    let text = std::fs::read(folder.join(name)).map_err(|error| vec![format!("{name} cannot be read: {error}")])?;
-    serde_json::from_slice(&text).map_err(|error| vec![format!("{name} is not JSON: {error}")])
+fn json(folder: &Path, name: &str) -> Result<Value, Failure> {
+    let text = std::fs::read(folder.join(name))
+        .map_err(|error| Failure::unreadable(format!("{name} cannot be read: {error}")))?;
+    serde_json::from_slice(&text).map_err(|error| Failure::unreadable(format!("{name} is not JSON: {error}")))
 }

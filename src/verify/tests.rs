@@ -28,7 +28,10 @@ impl Folder {
     }
 
     fn faults(&self) -> Vec<String> {
-        verify_folder(&self.0).expect_err("the folder was spoiled")
+        match verify_folder(&self.0) {
+            Err(Failure::Differs(faults)) => faults,
+            other => panic!("the folder was spoiled, and yet {other:?}"),
+        }
     }
 }
 
@@ -248,8 +251,39 @@ fn a_moved_cutoff_is_a_difference() {
 }
 
 #[test]
-fn a_folder_without_a_proof_says_so() {
-    let folder = single();
-    std::fs::remove_file(folder.0.join("proof.json")).unwrap();
-    assert!(folder.faults()[0].starts_with("proof.json cannot be read"));
+fn a_folder_that_lacks_a_file_is_not_a_different_draw() {
+    for name in ["proof.json", "entries.ndjson", "winners.ndjson", "campaign.json"] {
+        let folder = single();
+        std::fs::remove_file(folder.0.join(name)).unwrap();
+        let Err(Failure::CouldNotLook(faults)) = verify_folder(&folder.0) else { panic!("{name} is missing") };
+        assert!(faults.len() == 1 && faults[0].starts_with(name), "{name}: {faults:?}");
+    }
+    for name in ["proof.json", "commitment.json", "campaign.json"] {
+        let folder = single();
+        folder.write(name, "<html>");
+        let Err(Failure::CouldNotLook(faults)) = verify_folder(&folder.0) else { panic!("{name} is a page") };
+        assert!(faults[0].starts_with(&format!("{name} is not JSON")), "{name}: {faults:?}");
+    }
+    let empty = Folder(std::env::temp_dir().join(format!("quanyu-verify-{}-empty", std::process::id())));
+    std::fs::create_dir_all(&empty.0).unwrap();
+    let Err(Failure::CouldNotLook(faults)) = verify_folder(&empty.0) else { panic!("nothing is there") };
+    assert_eq!(faults.len(), 3, "every missing file is named at once: {faults:?}");
+}
+
+#[test]
+fn the_public_answer_about_a_campaign_is_taken_for_its_file() {
+    let answer = |wrap: fn(Value) -> Value| {
+        let folder = single();
+        folder.change("campaign.json", |text| wrap(serde_json::from_str(&text).unwrap()).to_string());
+        folder
+    };
+    let plain = answer(|file| json!({"campaign_id": "demo", "rules_hash": "ab", "campaign": file}));
+    assert!(verify_folder(&plain.0).is_ok());
+    let amended = answer(|file| json!({"campaign": {"campaign_id": "demo", "rounds": []}, "published": file}));
+    assert!(verify_folder(&amended.0).is_ok());
+    let forged = answer(|mut file| {
+        file["rounds"][0]["packs"] = json!({"a": 11});
+        json!({"campaign": file})
+    });
+    assert!(forged.faults()[0].starts_with("the rules_hash of campaign.json is "));
 }

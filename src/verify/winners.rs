@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::Faults;
 use super::entries::{self, entry_bytes};
 use super::groups::{Decided, Window};
 use super::proof::{Cutoff, Proof};
+use super::{Failure, Faults};
 
 pub fn check_cutoffs(decided: &[Decided], proof: &Proof, faults: &mut Faults) {
     for (n, published) in proof.windows.iter().enumerate() {
@@ -93,12 +93,7 @@ fn name(channel: Option<&str>, pack_id: &str) -> String {
 }
 
 /// Walks the published list beside the recomputed one; both are in the order of the tree. Answers how many won.
-pub fn check_list(
-    folder: &Path,
-    decided: Vec<Decided>,
-    proof: &Proof,
-    faults: &mut Faults,
-) -> Result<u64, Vec<String>> {
+pub fn check_list(folder: &Path, decided: Vec<Decided>, proof: &Proof, faults: &mut Faults) -> Result<u64, Failure> {
     let channels: Vec<&str> =
         proof.campaign["channels"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
     let mut packs: Vec<String> = Vec::new();

@@ -136,6 +136,16 @@ fn verify_draw_agrees_with_the_published_files_and_finds_every_forgery() {
     forged["secret"] = json!("00".repeat(32));
     write(&commitment, &forged, &entries, &winners);
     assert!(!verify(&folder.path).0, "the secret is not the committed one");
+    write(&commitment, &proof, &entries, &winners);
+    let public = round.server.office("GET", &format!("/v1/public/campaigns/{}", round.campaign), None).ok();
+    fs::write(folder.path.join("campaign.json"), public.text()).expect("a file");
+    let (honest, said) = verify(&folder.path);
+    assert!(honest, "the public answer is the campaign file: {said}");
+    fs::remove_file(folder.path.join("winners.ndjson")).expect("it was there");
+    let output = Command::new(program()).arg("verify-draw").arg(&folder.path).output().expect("it runs");
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert_eq!((output.status.code(), &*out), (Some(2), ""), "a missing file is no difference");
+    assert!(err.contains("winners.ndjson cannot be read"), "{err}");
 }
 
 fn verify(folder: &Path) -> (bool, String) {
