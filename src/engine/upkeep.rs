@@ -51,15 +51,20 @@ impl Upkeep {
         }
     }
 
-    /// Nothing is begun near an opening or in a minute that is not quiet, however large the file is.
+    /// Nothing is begun near an opening or while many call, however large the file is. Before an opening there may be no whole quiet minute
+    /// left, so there it is enough that few call now.
     fn is_due(&self, now: Ms, openings: &[Ms]) -> bool {
         let Some((_, facts)) = self.looks.back() else { return false };
-        if facts.rewriting || openings.iter().any(|opening| (now - opening).abs() < NEAR) || !self.is_quiet() {
+        if facts.rewriting
+            || openings.iter().any(|opening| (now - opening).abs() < NEAR)
+            || facts.calls_per_second >= QUIET_CALLS_PER_SECOND
+        {
             return false;
         }
         let coming = coming(now, openings);
         let unprepared = coming.is_some() && coming != self.prepared;
-        unprepared || (facts.current_bytes > GROWN_BYTES && facts.current_bytes > 2 * facts.base_bytes)
+        let grown = facts.current_bytes > GROWN_BYTES && facts.current_bytes > 2 * facts.base_bytes;
+        unprepared || (grown && self.is_quiet())
     }
 
     /// Whether the last minute was; less than a minute of looks says nothing.
