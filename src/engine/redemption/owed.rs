@@ -53,6 +53,12 @@ impl Engine {
         self.owe_unless(given, merchant_id, key, order.attempt, generation);
     }
 
+    /// Gives back what an attempt held that was made void; whether the store took it now. What it refuses is given back later, once.
+    pub(super) async fn release_void_or_owe(&self, merchant_id: &str, key: &OrderKey, attempt: u32) -> bool {
+        let given = self.release_caps(merchant_id, key, attempt, None).await;
+        self.owe_unless(given, merchant_id, key, attempt, None)
+    }
+
     fn owe_unless(
         &self,
         given: Result<(), StoreError>,
@@ -60,10 +66,11 @@ impl Engine {
         key: &OrderKey,
         attempt: u32,
         generation: Option<i64>,
-    ) {
-        let Err(error) = given else { return };
+    ) -> bool {
+        let Err(error) = given else { return true };
         tracing::warn!(%error, "caps and quotas of an attempt that is over are given back later");
         self.owed.push(Debt { merchant_id: merchant_id.to_owned(), key: *key, attempt, generation });
+        false
     }
 
     /// Tries each give-back once more; what fails again goes to the end.

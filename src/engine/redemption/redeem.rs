@@ -134,10 +134,11 @@ impl Engine {
                 return self.standing(repeat, entry.shard, stored).await;
             }
             // An earlier copy of the order may still be on its way; after this it cannot apply, and "not applied" is true.
-            if entry.shard != NO_SHARD
-                && let Some(stored) = self.close(till, key, entry.attempt, entry.shard).await?
-            {
-                return self.standing(repeat, entry.shard, stored).await;
+            if entry.shard != NO_SHARD {
+                if let Some(stored) = self.close(till, key, entry.attempt, entry.shard).await? {
+                    return self.standing(repeat, entry.shard, stored).await;
+                }
+                self.release_void_or_owe(&till.merchant_id, key, entry.attempt).await;
             }
         }
         Err(match ask.payer {
@@ -162,9 +163,7 @@ impl Engine {
         if let Some(stored) = self.close(till, key, opened.attempt, opened.shard).await? {
             return self.standing(repeat, opened.shard, stored).await;
         }
-        if opened.quotas || !opened.held.is_empty() {
-            self.release_caps(&till.merchant_id, key, opened.attempt, None).await?;
-        }
+        self.release_void_or_owe(&till.merchant_id, key, opened.attempt).await;
         Err(refusal.into())
     }
 
@@ -252,7 +251,7 @@ impl Engine {
             if let Some(stored) = self.close(call.till, &call.key, opened.attempt, opened.shard).await? {
                 return self.stands(call, stored).await;
             }
-            self.release_caps(&call.till.merchant_id, &call.key, opened.attempt, None).await?;
+            self.release_void_or_owe(&call.till.merchant_id, &call.key, opened.attempt).await;
         }
         Err(refusal.into())
     }
@@ -271,7 +270,10 @@ impl Engine {
         };
         let mut reply = replan(0).await?;
         if reply.is("holding") {
-            self.release_caps(merchant_id, &call.key, opened.attempt, None).await?;
+            // The entry names the quotas until they are given back, so the next attempt waits; the void one has taken nothing.
+            if !self.release_void_or_owe(merchant_id, &call.key, opened.attempt).await {
+                return Err(Refusal::new(Code::StoreUnavailable).retry_after_ms(1_000).into());
+            }
             reply = replan(1).await?;
         }
         if let Some(code) = reply.refused() {

@@ -209,3 +209,88 @@ fn what_ends_while_the_merchants_slot_refuses_is_told_as_it_is_and_given_back_la
     }
     server.assert_audit_clean();
 }
+
+/// What cannot be given back is out of its place, so the outcome of the step is not known.
+fn misplace(store: &mut redis::Connection) -> Vec<String> {
+    let marks: Vec<String> = store.keys("{i*}:c*:qm:*").expect("the store answers");
+    for key in &marks {
+        let _: () = store.rename(key, format!("aside:{key}")).expect("the store answers");
+        let _: () = store.set(key, "not a hash").expect("the store answers");
+    }
+    marks
+}
+
+fn put_right(store: &mut redis::Connection, marks: &[String]) {
+    for key in marks {
+        let _: () = store.rename(format!("aside:{key}"), key).expect("the store answers");
+    }
+}
+
+#[test]
+fn an_attempt_that_is_turned_away_is_told_so_and_gives_back_what_it_held() {
+    let redis = OwnRedis::start();
+    let file = campaign("owed-void", 3, vouchers(), |campaign| {
+        campaign["limits"] = json!([
+            limit(json!(["merchant"]), "day", "max_count", 1),
+            limit(json!(["category"]), "day", "max_count", 1)
+        ]);
+        campaign["use_rule"]["max_vouchers_per_payment"] = json!(2);
+    });
+    let market = Market::open_on(redis.node("2020-07-12T12:00:00+08:00", 1, None), file, 3);
+    let (server, person, other) = (market.server(), market.shopper(), market.shopper());
+    let connect = || redis::Client::open(redis.url.as_str()).expect("an address").get_connection();
+    let mut store = connect().expect("the store answers");
+    let may = |store: &mut redis::Connection, keys: &[&str]| -> () {
+        redis::cmd("ACL").arg("SETUSER").arg("default").arg(keys).query(store).expect("the store answers")
+    };
+    let voucher = |person: &Resident| json!(market.vouchers(person, "available")[0].0);
+    let without_payer = |more: Value| {
+        let mut body = sale("", "", 6_000, false);
+        body.as_object_mut().expect("an object").remove("pay_code");
+        more.as_object().into_iter().flatten().for_each(|(name, value)| body[name] = value.clone());
+        body
+    };
+    for (what, code) in [
+        ("frozen", "merchant_frozen"),
+        ("people", "vouchers_of_several_persons"),
+        ("nobody", "pay_code_unknown"),
+        ("another", "store_unavailable"),
+    ] {
+        let till = market.till();
+        let freeze = |verb: &str| {
+            let path = format!("/v1/merchants/{}/{verb}", till.merchant_id);
+            server.office("POST", &path, Some(json!({"reason": "a test"}))).ok();
+        };
+        let order = new_order();
+        let first = without_payer(json!({"order_id": order, "voucher_ids": [voucher(&person)]}));
+        // The order itself is refused after its caps and quotas were taken: only the list of holds is closed.
+        may(&mut store, &["resetkeys", "~{s*}:[^x]*", "~{m*", "~{i*", "~{r*", "~{cfg}*"]);
+        let (request, _) = till.request("POST", "/v1/redemptions", &first.to_string());
+        let refused = server.client.send(&request).expect("an answer");
+        assert!(refused.status >= 500, "{what}: {}", refused.text());
+        may(&mut store, &["allkeys"]);
+        let marks = misplace(&mut store);
+        assert!(!marks.is_empty(), "{what}: the attempt holds a quota");
+        let repeat = match what {
+            "people" => json!({"voucher_ids": [voucher(&person), voucher(&other)]}),
+            "nobody" => json!({"pay_code": "nobody's"}),
+            "another" => json!({"voucher_ids": [voucher(&person)], "amount": 7_000}),
+            _ => json!({"voucher_ids": [voucher(&person)]}),
+        };
+        let mut repeat = without_payer(repeat);
+        repeat["order_id"] = json!(order);
+        if what == "frozen" {
+            freeze("freeze");
+        }
+        let answer = server.redeem(&till, &repeat);
+        assert_eq!((answer.code(), answer.str("outcome")), (code, "not_applied"), "{what}: {}", answer.text());
+        if what == "frozen" {
+            freeze("unfreeze");
+        }
+        put_right(&mut store, &marks);
+        let again = || Some(buy(&market, &till, &person, 3_000, json!({}))).filter(|sold| sold.is_success());
+        let sold = wait_until(&format!("caps and quotas are free again after {what}"), again);
+        server.reverse(&till, sold.str("order_id")).ok();
+    }
+    server.assert_audit_clean();
+}
