@@ -263,7 +263,8 @@ impl Engine {
         }
         let merchant_id = &call.till.merchant_id;
         let field = keys::merchant_field(merchant_id);
-        let fill = |args: Args| args.bytes(&field).int(opened.attempt).bytes(call.fingerprint).int(call.payer.shard);
+        let void = |args: Args| args.bytes(&field).int(opened.attempt).int(opened.shard);
+        let fill = |args: Args| void(args).bytes(call.fingerprint).int(call.payer.shard);
         let replan = |given: u8| {
             self.store
                 .directory_step(&script::ORDER_REPLAN, merchant_id, &call.key, false, move |args| fill(args).int(given))

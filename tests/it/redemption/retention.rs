@@ -1,5 +1,6 @@
 //! Orders are remembered to the end of campaign and refund window, and forgotten then; the books do not feel it.
 
+use quanyu::store::script::ORDER_REPLAN;
 use redis::Commands;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -215,4 +216,30 @@ fn the_last_campaign_of_an_order_decides_and_the_audit_finds_one_that_is_missing
     server.set_clock(at("2021-01-01T00:00:00") + KEPT);
     wait_until("all are forgotten", || (remembered(&mut store) == [0, 0]).then_some(()));
     assert_eq!(pair.findings(), [json!(null); 0]);
+}
+
+/// Numbers, texts and lists of them, as the store packs them.
+fn packed(value: Value) -> Vec<u8> {
+    rmp_serde::to_vec(&value).expect("writing to memory cannot fail")
+}
+
+#[test]
+fn a_name_that_came_back_on_another_shard_is_not_moved_on_by_a_request_of_before() {
+    let redis = OwnRedis::start();
+    let mut store = connected(&redis);
+    let (order, fingerprint, keys) = ("of a till's", "8 bytes.", ["{m000}:h", "{m000}:l", "{m000}:d:0"]);
+    let entry = |attempt: i64, shard: i64| packed(json!([1, attempt, shard, fingerprint, []]));
+    for (void_on, after) in [(2, entry(1, 3)), (3, entry(2, 5))] {
+        store.hset::<_, _, _, ()>(keys[2], order, entry(1, 3)).expect("the store answers");
+        let member = packed(json!([[3], order, "merchant", 1, void_on, fingerprint, 5, 0]));
+        let script = redis::Script::new(ORDER_REPLAN.text);
+        let mut call = script.arg(packed(json!([0, 0, [], []])));
+        call.arg(member);
+        for key in keys {
+            call.key(key);
+        }
+        let _: redis::Value = call.invoke(&mut store).expect("the script answers");
+        let found: Vec<u8> = store.hget(keys[2], order).expect("an entry");
+        assert_eq!(found, after, "void on shard {void_on}");
+    }
 }
