@@ -1,4 +1,4 @@
-//! Rows of a CSV file as it arrives: cut at line ends outside quotes, so a file of any length needs one row of memory.
+//! Rows of a CSV file as it arrives, so a file of any length needs one row of memory.
 
 use crate::domain::refusal::{Code, Refusal};
 
@@ -12,76 +12,166 @@ pub struct Cells {
     pub cells: Vec<String>,
 }
 
-/// Cuts a stream into rows; empty lines are none.
-#[derive(Default)]
+/// Reads a stream into rows; empty lines are none.
 pub struct CsvRows {
-    rest: Vec<u8>,
-    /// Bytes of `rest` that were looked at, and whether they end inside quotes.
-    seen: usize,
-    quoted: bool,
+    reader: csv_core::Reader,
+    /// The first bytes, until they show whether the file begins with a byte order mark.
+    head: Option<Vec<u8>>,
+    begun: bool,
+    /// Line ends so far, and those before the row that is being read.
     line: u64,
+    row_line: u64,
+    row_bytes: usize,
+    cells: Vec<Vec<u8>>,
+    cell: Cell,
+    rows: u64,
+    /// Why reading ended, while the rows before it are given first.
+    fault: Option<Refusal>,
 }
 
+impl Default for CsvRows {
+    fn default() -> CsvRows {
+        CsvRows {
+            // Its own default has no table of states and takes every byte for a row.
+            reader: csv_core::Reader::new(),
+            head: None,
+            begun: false,
+            line: 0,
+            row_line: 0,
+            row_bytes: 0,
+            cells: Vec::new(),
+            cell: Cell::default(),
+            rows: 0,
+            fault: None,
+        }
+    }
+}
+
+/// A cell while it arrives: what it says, and how its bytes were quoted.
+#[derive(Default)]
+struct Cell {
+    text: Vec<u8>,
+    raw: Vec<u8>,
+}
+
+impl Cell {
+    /// Whether quotes that open the cell also close it, with nothing but spaces behind them. A quote inside a cell that none opens is
+    /// an ordinary character.
+    fn fits(&self) -> bool {
+        let raw = self.raw.trim_ascii_end();
+        let quotes = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'"').count();
+        !raw.starts_with(b"\"") || (raw.ends_with(b"\"") && quotes(raw) == 2 + 2 * quotes(&self.text))
+    }
+}
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 impl CsvRows {
-    /// Takes the next bytes of the file and gives the rows that are complete.
+    /// Takes the next bytes of the file and gives the rows that are complete. A fault behind them is the answer of the next call.
     pub fn push(&mut self, chunk: &[u8]) -> Result<Vec<Cells>, Refusal> {
-        self.rest.extend_from_slice(chunk);
-        let mut rows = Vec::new();
-        let mut begin = 0;
-        while let Some(byte) = self.rest.get(self.seen) {
-            self.seen += 1;
-            match byte {
-                b'"' => self.quoted = !self.quoted,
-                b'\n' if !self.quoted => {
-                    let row = self.rest[begin..self.seen].to_vec();
-                    begin = self.seen;
-                    rows.extend(self.row(&row)?);
-                }
-                _ => {}
-            }
-            if self.seen - begin > LONGEST_ROW {
-                return Err(fault(
-                    self.line + 1,
-                    "row_too_long",
-                    "一行过长，引号可能未关闭。",
-                    "A row is too long; a quote may not be closed.",
-                ));
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        if self.begun {
+            return self.read(chunk);
+        }
+        let head = self.head.get_or_insert_default();
+        head.extend_from_slice(chunk);
+        if head.len() < BOM.len() { Ok(Vec::new()) } else { self.begin() }
+    }
+
+    /// The last rows, when the file does not end with a line end.
+    pub fn finish(&mut self) -> Result<Vec<Cells>, Refusal> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        let mut rows = if self.begun { Vec::new() } else { self.begin()? };
+        if self.row_bytes > 0 {
+            // A line end completes the row unless quotes are still open.
+            rows.extend(self.read(b"\n")?);
+            if self.row_bytes > 0 {
+                return Err(self.misfit());
             }
         }
-        self.rest.drain(..begin);
-        self.seen -= begin;
         Ok(rows)
     }
 
-    /// The last row, when the file does not end with a line end.
-    pub fn finish(&mut self) -> Result<Option<Cells>, Refusal> {
-        let rest = std::mem::take(&mut self.rest);
-        self.seen = 0;
-        self.row(&rest)
+    /// Rows read so far below the header, whatever becomes of them.
+    pub fn rows_read(&self) -> u64 {
+        self.rows.saturating_sub(1)
     }
 
-    fn row(&mut self, bytes: &[u8]) -> Result<Option<Cells>, Refusal> {
-        let line = self.line + 1;
-        let bytes = if self.line == 0 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) } else { bytes };
-        let cells = cells(bytes)
-            .ok_or_else(|| fault(line, "not_utf8", "请另存为 UTF-8 编码的 CSV。", "Save the file as CSV in UTF-8."))?;
-        self.line += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-        Ok((!cells.is_empty()).then_some(Cells { line, cells }))
+    fn begin(&mut self) -> Result<Vec<Cells>, Refusal> {
+        self.begun = true;
+        let head = self.head.take().unwrap_or_default();
+        self.read(head.strip_prefix(BOM).unwrap_or(&head))
     }
-}
 
-/// `None` when the bytes are no text; nothing for an empty line.
-fn cells(bytes: &[u8]) -> Option<Vec<String>> {
-    // Most files quote nothing, and a reader for each row would cost more than the row.
-    if !bytes.contains(&b'"') {
-        let text = std::str::from_utf8(bytes).ok()?.trim_end_matches(['\r', '\n']);
-        let cells = text.split(',').map(|cell| cell.trim().to_owned());
-        return Some(if text.is_empty() { Vec::new() } else { cells.collect() });
+    fn read(&mut self, input: &[u8]) -> Result<Vec<Cells>, Refusal> {
+        let mut rows = Vec::new();
+        match self.read_into(&mut rows, input) {
+            Err(fault) if rows.is_empty() => return Err(fault),
+            read => self.fault = read.err(),
+        }
+        Ok(rows)
     }
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(bytes);
-    match reader.records().next() {
-        None => Some(Vec::new()),
-        Some(record) => Some(record.ok()?.iter().map(str::to_owned).collect()),
+
+    fn read_into(&mut self, rows: &mut Vec<Cells>, mut input: &[u8]) -> Result<(), Refusal> {
+        let mut output = [0; 1024];
+        while let Some(first) = input.first() {
+            if self.row_bytes == 0 {
+                if matches!(first, b'\r' | b'\n') {
+                    self.line += u64::from(*first == b'\n');
+                    input = &input[1..];
+                    continue;
+                }
+                self.row_line = self.line + 1;
+            }
+            let (result, read, written) = self.reader.read_field(input, &mut output);
+            let (raw, rest) = input.split_at(read);
+            input = rest;
+            self.line += raw.iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.row_bytes += read;
+            if self.row_bytes > LONGEST_ROW {
+                let en = "A row is too long; a quote may not be closed.";
+                return Err(fault(self.row_line, "row_too_long", "一行过长，引号可能未关闭。", en));
+            }
+            self.cell.raw.extend_from_slice(raw);
+            self.cell.text.extend_from_slice(&output[..written]);
+            if let csv_core::ReadFieldResult::Field { record_end } = result {
+                self.end_cell()?;
+                if record_end {
+                    rows.push(self.end_row()?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end_cell(&mut self) -> Result<(), Refusal> {
+        let mut cell = std::mem::take(&mut self.cell);
+        // The byte that ended the cell is the last one that was read.
+        cell.raw.pop();
+        if !cell.fits() {
+            return Err(self.misfit());
+        }
+        self.cells.push(cell.text);
+        Ok(())
+    }
+
+    fn end_row(&mut self) -> Result<Cells, Refusal> {
+        self.row_bytes = 0;
+        self.rows += 1;
+        let line = self.row_line;
+        let text = |cell: Vec<u8>| String::from_utf8(cell).map(|text| text.trim().to_owned());
+        let cells: Result<Vec<String>, _> = std::mem::take(&mut self.cells).into_iter().map(text).collect();
+        let (zh, en) = ("请另存为 UTF-8 编码的 CSV。", "Save the file as CSV in UTF-8.");
+        cells.map(|cells| Cells { line, cells }).map_err(|_| fault(line, "not_utf8", zh, en))
+    }
+
+    fn misfit(&self) -> Refusal {
+        let en = "A quote that opens a cell does not close it; write a quote inside quotes twice.";
+        fault(self.row_line, "quotes_do_not_fit", "单元格的引号未成对；引号内的引号须写两次。", en)
     }
 }
 
@@ -138,6 +228,47 @@ mod tests {
             let expected =
                 [cells(1, ["a", "b"]), cells(2, ["1", "x \"y\",\nz"]), cells(5, ["2", ""]), cells(6, ["3", "4"])];
             assert_eq!(found, expected, "chunks of {chunk}");
+        }
+    }
+
+    fn read(file: &[u8], chunk: usize) -> Result<Vec<Cells>, Refusal> {
+        let mut rows = CsvRows::default();
+        let mut found = Vec::new();
+        for chunk in file.chunks(chunk) {
+            found.extend(rows.push(chunk)?);
+        }
+        found.extend(rows.finish()?);
+        Ok(found)
+    }
+
+    #[test]
+    fn a_quote_that_opens_no_cell_is_a_character_and_no_row_is_lost() {
+        let table: [(&str, &[(u64, &str)]); 6] = [
+            ("d0\nd\"1\nd2\nd\"3\nd4\n", &[(1, "d0"), (2, "d\"1"), (3, "d2"), (4, "d\"3"), (5, "d4")]),
+            ("24\"店\r\nb\r\n", &[(1, "24\"店"), (2, "b")]),
+            ("\n\na\n\r\n\nb", &[(3, "a"), (6, "b")]),
+            ("\u{feff}\"a\"\r\n\"\"\"b\"\"\" \r\n", &[(1, "a"), (2, "\"b\"")]),
+            ("\"a\nb\"\nc", &[(1, "a\nb"), (3, "c")]),
+            ("a", &[(1, "a")]),
+        ];
+        for (file, expected) in table {
+            for chunk in 1..=file.len() {
+                let rows = read(file.as_bytes(), chunk).expect("a readable file");
+                let found: Vec<(u64, &str)> = rows.iter().map(|row| (row.line, row.cells[0].as_str())).collect();
+                assert_eq!(found, expected, "{file:?} in chunks of {chunk}");
+            }
+        }
+    }
+
+    #[test]
+    fn quotes_that_do_not_fit_are_refused_with_the_line_of_their_row() {
+        for (file, line) in [("a\n\"b\nc\n", "/2"), ("a\n\n\"b\"c\nd\n", "/3"), ("\"", "/1"), ("a,\"b\"c\"d\"\n", "/1")]
+        {
+            for chunk in 1..=file.len() {
+                let refusal = read(file.as_bytes(), chunk).expect_err("refused");
+                let [error] = refusal.errors.as_slice() else { panic!("{refusal:?}") };
+                assert_eq!((error.pointer.as_str(), error.code), (line, "quotes_do_not_fit"), "{file:?} in {chunk}");
+            }
         }
     }
 }

@@ -65,8 +65,13 @@ impl ListRows {
     /// The last row, when the file does not end with a line end.
     pub fn finish(&mut self) -> Result<Vec<ListRow>, Refusal> {
         let last = self.rows.finish()?;
-        let rows = self.read(last.into_iter().collect())?;
+        let rows = self.read(last)?;
         if self.columns.is_some() { Ok(rows) } else { Err(csv_rows::empty()) }
+    }
+
+    /// Rows read so far below the header.
+    pub fn rows_read(&self) -> u64 {
+        self.rows.rows_read()
     }
 
     /// What the header says the list holds.

@@ -39,13 +39,16 @@ impl Rows {
         rows.into_iter().filter_map(|cells| self.row(cells).transpose()).collect()
     }
 
-    /// The last row, when the file does not end with a line end.
-    pub fn finish(mut self) -> Result<Option<Row>, Refusal> {
-        let last = match self.rows.finish()? {
-            Some(cells) => self.row(cells)?,
-            None => None,
-        };
+    /// The last rows, when the file does not end with a line end.
+    pub fn finish(&mut self) -> Result<Vec<Row>, Refusal> {
+        let last = self.rows.finish()?;
+        let last = last.into_iter().filter_map(|cells| self.row(cells).transpose()).collect::<Result<_, _>>()?;
         if self.columns.is_some() { Ok(last) } else { Err(csv_rows::empty()) }
+    }
+
+    /// Rows read so far below the header.
+    pub fn rows_read(&self) -> u64 {
+        self.rows.rows_read()
     }
 
     fn row(&mut self, row: Cells) -> Result<Option<Row>, Refusal> {

@@ -183,6 +183,10 @@ impl ListUpload<'_> {
         if let Some(refusal) = self.rows.refusal() {
             return Err(refusal);
         }
+        // A version that lacks a row of its file must not come to be.
+        if self.count != self.rows.rows_read() {
+            return Err(Refusal::new(Code::Internal).detail("Not every row of the file was taken; nothing was stored."));
+        }
         let Some(kind) = self.rows.kind().filter(|_| self.count > 0) else {
             let (zh, en) = ("名单没有内容。", "The list has no rows.");
             return Err(Refusal::new(Code::InvalidRequest).field("/2", "empty", zh, en));

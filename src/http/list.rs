@@ -30,6 +30,7 @@ pub struct ListAnswer {
     version: u32,
     /// `persons` or `merchants`.
     kind: &'static str,
+    /// Members, one for each row that was read below the header: a file of which one row is refused is refused whole.
     count: u64,
     /// Of the file as it was sent.
     sha256: String,

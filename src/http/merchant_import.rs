@@ -27,6 +27,8 @@ const CHUNK_DEADLINE: Duration = Duration::from_secs(5);
 /// What became of a file of merchants.
 #[derive(Serialize, ToSchema)]
 pub struct ImportAnswer {
+    /// Rows below the header; unless reading stopped early, the sum of `created`, `unchanged` and `refused`.
+    rows_read: u64,
     created: usize,
     /// Registered before with the same data.
     unchanged: usize,
@@ -52,7 +54,8 @@ pub async fn import_merchants(
     if !HttpMessage::content_type(&request).eq_ignore_ascii_case("text/csv") {
         return Err(Refusal::new(Code::UnsupportedMediaType).detail("Send the file as Content-Type: text/csv.").into());
     }
-    let mut answer = ImportAnswer { created: 0, unchanged: 0, refused: 0, rows: Vec::new(), stopped: None };
+    let mut answer =
+        ImportAnswer { rows_read: 0, created: 0, unchanged: 0, refused: 0, rows: Vec::new(), stopped: None };
     if let Err(refusal) = import(&state, key, &mut payload, &mut answer).await {
         if answer.rows.is_empty() {
             return Err(refusal.into());
@@ -67,12 +70,19 @@ async fn import(state: &State, key: &ApiKey, payload: &mut Payload, answer: &mut
     let mut rows = Rows::default();
     loop {
         let chunk = tokio::time::timeout(CHUNK_DEADLINE, payload.next()).await;
-        match chunk.map_err(|_| Refusal::new(Code::BodyTimeout))? {
-            Some(Ok(chunk)) => register(state, key, rows.push(&chunk)?, answer).await?,
+        let chunk = chunk.map_err(|_| Refusal::new(Code::BodyTimeout))?;
+        let ended = chunk.is_none();
+        let read = match chunk {
+            Some(Ok(chunk)) => rows.push(&chunk),
             Some(Err(_)) => {
                 return Err(Refusal::new(Code::BodyTimeout).detail("The file ended before it was complete."));
             }
-            None => return register(state, key, rows.finish()?.into_iter().collect(), answer).await,
+            None => rows.finish(),
+        };
+        answer.rows_read = rows.rows_read();
+        register(state, key, read?, answer).await?;
+        if ended {
+            return Ok(());
         }
     }
 }

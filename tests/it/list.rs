@@ -76,6 +76,21 @@ fn a_bad_file_says_each_line_and_changes_nothing() {
 }
 
 #[test]
+fn a_quote_inside_a_cell_loses_no_row_and_quotes_that_do_not_fit_refuse_the_file() {
+    let server = Server::at("2020-07-12T12:00:00+08:00");
+    let header = "document_type,person_digest\n";
+    let rows: String = ["d0", "d\"1", "d2", "d\"3", "d4"].iter().map(|digest| format!("cn_id,{digest}\n")).collect();
+    let taken = put_list(&server, "quoted", &format!("{header}{rows}")).ok();
+    assert_eq!(taken.int("count"), 5, "one member for each row: {}", taken.text());
+    for (rows, line) in [("cn_id,d0\ncn_id,\"d1\ncn_id,d2\n", "/3"), ("cn_id,\"d0\"x\n", "/2")] {
+        let reply = put_list(&server, "quoted", &format!("{header}{rows}")).refused(422, "invalid_request");
+        assert_eq!(reply.json["errors"][0]["pointer"], line, "{}", reply.text());
+        assert_eq!(reply.json["errors"][0]["code"], "quotes_do_not_fit", "{}", reply.text());
+        assert_eq!(get_list(&server, "quoted").ok().json, taken.json);
+    }
+}
+
+#[test]
 fn a_list_belongs_to_its_program_and_is_written_by_officers() {
     let server = Server::at("2020-07-12T12:00:00+08:00");
     put_list(&server, "ours", &csv_of(&Resident::many(1))).ok();

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use crate::harness::client::Reply;
+use crate::harness::client::{Reply, Request};
 use crate::harness::fixture::{Market, at, merchant, new_merchant_id, new_order, sale};
 use crate::harness::till::Till;
 
@@ -30,6 +30,40 @@ fn a_merchant_is_created_once_and_a_repeat_is_the_same() {
     let mut other = body.clone();
     other["name"]["en"] = json!("Another Kitchen");
     server.create_merchant(&other).refused(409, "merchant_conflict");
+}
+
+fn import(rows: &[String]) -> Reply {
+    let header = "merchant_id,code,kind,name_zh,registered_district,operating_district,industry_code\n";
+    let mut request = Request::new("POST", "/v1/merchants/import").bearer(&MARKET.server().admin_key);
+    request.body = format!("{header}{}", rows.concat()).into_bytes();
+    MARKET.server().send(&request.header("content-type", "text/csv"))
+}
+
+/// A row of an import, and the id of its merchant.
+fn import_row(name: &str) -> (String, String) {
+    let id = new_merchant_id();
+    let code = merchant(&id)["code"].as_str().expect("a code").to_string();
+    (format!("{id},{code},enterprise,{name},510104,510104,6210\n"), id)
+}
+
+#[test]
+fn an_import_counts_every_row_as_taken_or_refused_whatever_quotes_its_cells_hold() {
+    let (first, inch, wrong, last) =
+        (import_row("甲店"), import_row("24\"店"), import_row(""), import_row("\"乙\"\"店\""));
+    let reply = import(&[first.0.clone(), inch.0, wrong.0, last.0]).ok();
+    let counts = ["rows_read", "created", "unchanged", "refused"].map(|name| reply.int(name));
+    assert_eq!(counts, [4, 3, 0, 1], "{}", reply.text());
+    for (id, name) in [(&inch.1, "24\"店"), (&last.1, "乙\"店")] {
+        let shown = MARKET.server().office("GET", &format!("/v1/merchants/{id}"), None).ok();
+        assert_eq!(shown["name"], name, "{}", shown.text());
+    }
+    // The rows before the quote take effect, and the answer says where reading ended.
+    let (next, open) = (import_row("丙店"), import_row("\"丁店"));
+    let reply = import(&[first.0, next.0, open.0]).ok();
+    let counts = ["rows_read", "created", "unchanged", "refused"].map(|name| reply.int(name));
+    assert_eq!(counts, [2, 1, 1, 0], "{}", reply.text());
+    let fault = &reply["stopped"]["errors"][0];
+    assert_eq!((&fault["pointer"], &fault["code"]), (&json!("/4"), &json!("quotes_do_not_fit")), "{}", reply.text());
 }
 
 #[test]
