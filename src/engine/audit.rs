@@ -48,6 +48,17 @@ impl Finding {
     fn new(kind: &'static str, subject: String, expected: String, found: String, explanation: String) -> Finding {
         Finding { kind, subject, expected, found, explanation }
     }
+
+    /// Nothing of such a campaign is compared with what it allows.
+    pub fn unreadable_campaign(campaign_id: &str, reason: &str) -> Finding {
+        Finding::new(
+            "campaign_unreadable",
+            format!("campaign {campaign_id}"),
+            "a readable record".to_owned(),
+            reason.to_owned(),
+            "what the campaign allows is not known, so nothing of it was compared with that".to_owned(),
+        )
+    }
 }
 
 /// What an audit has looked at and found.

@@ -43,7 +43,7 @@ impl Engine {
         validate_only: bool,
     ) -> Result<CampaignStatus, Refusal> {
         let parsed = check_file(campaign_id, file)?;
-        let held = self.store.record::<CampaignRecord>(Kind::Campaign, campaign_id).await?;
+        let held = self.held_campaign(key, campaign_id).await?;
         if held.as_ref().is_some_and(|held| held.value.program != key.program) {
             return Err(Code::NotFound.into());
         }
@@ -233,13 +233,29 @@ impl Engine {
         key: &ApiKey,
         campaign_id: &str,
     ) -> Result<Versioned<CampaignRecord>, Refusal> {
-        let held = self.store.record::<CampaignRecord>(Kind::Campaign, campaign_id).await?;
+        let held = self.held_campaign(key, campaign_id).await?;
         held.filter(|held| held.value.program == key.program).ok_or_else(|| Code::NotFound.into())
+    }
+
+    /// A record of any program. One that cannot be read is not replaced either; only its own program hears of it.
+    async fn held_campaign(
+        &self,
+        key: &ApiKey,
+        campaign_id: &str,
+    ) -> Result<Option<Versioned<CampaignRecord>>, Refusal> {
+        match self.store.record(Kind::Campaign, campaign_id).await {
+            Err(StoreError::Broken(_)) => {
+                self.refresh().await?;
+                self.own_view(key, campaign_id)?;
+                Err(Code::StoreUnavailable.into())
+            }
+            held => Ok(held?),
+        }
     }
 
     /// The same from the node's view, for reads.
     pub fn own_view(&self, key: &ApiKey, campaign_id: &str) -> Result<std::sync::Arc<CampaignView>, Refusal> {
-        let view = self.campaign(campaign_id)?;
+        let view = self.campaign_if(campaign_id, |unreadable| unreadable.is_of(&key.program))?;
         if view.record.program == key.program { Ok(view) } else { Err(Code::NotFound.into()) }
     }
 
@@ -253,11 +269,11 @@ impl Engine {
             let mut held = self.own_campaign(key, campaign_id).await?;
             step(&mut held.value)?;
             held.value.rev += 1;
+            let parsed = campaign::parse(held.value.file.as_bytes()).map_err(invalid)?;
             match self.replace(campaign_id, held.version, &held.value).await {
                 Err(refusal) if refusal.code == Code::PreconditionFailed => continue,
                 Err(refusal) => return Err(refusal),
                 Ok(version) => {
-                    let parsed = campaign::parse(held.value.file.as_bytes()).map_err(invalid)?;
                     let body = status(campaign_id, &held.value, &parsed.campaign, &parsed.warnings, self.now());
                     return Ok(CampaignStatus { campaign_id: campaign_id.to_owned(), version, body, created: false });
                 }

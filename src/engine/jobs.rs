@@ -146,11 +146,12 @@ impl Engine {
 
     /// Takes over what other nodes have changed.
     async fn follow(&self) -> Result<(), Failure> {
-        self.adopt_clock().await?;
+        // A clock that cannot be read must not keep the campaigns' changes from this node.
+        let clock = self.adopt_clock().await;
         if self.store.config_revision().await? != self.view().revision {
             self.refresh().await?;
         }
-        Ok(())
+        Ok(clock?)
     }
 
     async fn sweep(&self) {

@@ -154,12 +154,27 @@ impl Engine {
     }
 
     pub fn campaign(&self, campaign_id: &str) -> Result<Arc<CampaignView>, Refusal> {
-        self.view().by_id.get(campaign_id).cloned().ok_or_else(|| Code::NotFound.into())
+        self.campaign_if(campaign_id, |_| true)
+    }
+
+    /// A campaign, or why there is none: that its record cannot be read is told only where `may_know` says so.
+    fn campaign_if(
+        &self,
+        campaign_id: &str,
+        may_know: impl Fn(&view::Unreadable) -> bool,
+    ) -> Result<Arc<CampaignView>, Refusal> {
+        let snapshot = self.view();
+        snapshot.by_id.get(campaign_id).cloned().ok_or_else(|| {
+            match snapshot.unreadable.get(campaign_id).filter(|unreadable| may_know(unreadable)) {
+                Some(_) => Refusal::new(Code::StoreUnavailable).detail("The record of this campaign cannot be read."),
+                None => Code::NotFound.into(),
+            }
+        })
     }
 
     /// A campaign that residents and tills can see: one that was published.
     pub fn published(&self, campaign_id: &str) -> Result<Arc<CampaignView>, Refusal> {
-        let view = self.campaign(campaign_id)?;
+        let view = self.campaign_if(campaign_id, view::Unreadable::is_published)?;
         if view.is_published() { Ok(view) } else { Err(Code::NotFound.into()) }
     }
 

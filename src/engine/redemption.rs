@@ -320,7 +320,7 @@ impl Engine {
         let snapshot = self.view();
         let mut vouchers = Vec::with_capacity(order.units.len());
         for unit in &order.units {
-            let view = snapshot.by_number.get(&unit.c).ok_or_else(|| broken("an order's campaign is gone"))?;
+            let view = snapshot.numbered(unit.c)?;
             let voucher =
                 self.voucher_view(view, &unit.voucher(shard), unit.pack, unit.round, unit.received_s, unit.discount);
             vouchers.push(voucher.ok_or_else(|| broken("an order's voucher kind is gone"))?);

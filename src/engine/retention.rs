@@ -102,7 +102,9 @@ impl Over<'_> {
     fn mark(&self, at: Ms) -> bool {
         let of_its_time = |view: &&CampaignView| view.record.published_at.is_none_or(|published_at| published_at <= at);
         let longest = self.published().map(|view| kept_for(&view.campaign)).max().unwrap_or(Ms::MAX);
-        at.saturating_add(longest) <= self.arrived
+        // A campaign that cannot be read may still need the mark.
+        self.snapshot.unreadable.is_empty()
+            && at.saturating_add(longest) <= self.arrived
             && self.published().filter(of_its_time).all(|view| self.campaign(view))
     }
 

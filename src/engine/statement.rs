@@ -22,6 +22,10 @@ impl Engine {
             self.own_merchant(key, merchant_id).await?;
         }
         let view = self.view();
+        if view.unreadable.values().any(|unreadable| unreadable.may_count_for(&key.program)) {
+            let refusal = Refusal::new(Code::StoreUnavailable);
+            return Err(refusal.detail("The record of a campaign cannot be read; its lines would be missing."));
+        }
         let own = view.by_number.iter().filter(|(_, campaign)| campaign.record.program == key.program);
         let zones: HashMap<u16, Zone> = own.map(|(number, campaign)| (*number, campaign.zone.clone())).collect();
         let ids = &self.keys.voucher;

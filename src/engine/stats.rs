@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::audit::{self, CampaignFacts, Counters, Facts, PackFacts, Report, RoundFacts, Supply, What};
+use super::audit::{self, CampaignFacts, Counters, Facts, Finding, PackFacts, Report, RoundFacts, Supply, What};
 use super::ledger_view::{AsOf, LedgerView, ledger_view};
-use super::view::CampaignView;
+use super::view::{CampaignView, Unreadable};
 use super::{Engine, Failure};
 use crate::domain::campaign::schema::{self as campaign, CarryOver, CarryOverSource};
 use crate::domain::pool::CellSupply;
@@ -76,6 +76,8 @@ impl Engine {
             // Orders that go while they are read would be missed; a campaign's go once, so this ends.
             if after.orders_over() == before.orders_over() {
                 audit::conclude(&before, &after, &mut report);
+                let unreadable = |(id, one): (&String, &Unreadable)| Finding::unreadable_campaign(id, &one.reason);
+                report.findings.extend(self.view().unreadable.iter().map(unreadable));
                 return Ok(report);
             }
         }
@@ -131,7 +133,8 @@ impl Engine {
     /// What an operator should look at soon; it stops no request.
     pub fn warnings(&self) -> Vec<String> {
         let now = self.now();
-        let mut warnings = Vec::new();
+        let unreadable = |(id, one): (&String, &Unreadable)| format!("{id}: its record cannot be read: {}", one.reason);
+        let mut warnings: Vec<String> = self.view().unreadable.iter().map(unreadable).collect();
         for view in self.view().by_id.values().filter(|view| view.is_published() && !view.record.stopped) {
             for round in &view.rounds {
                 let due = round.round.draw.as_ref().is_some_and(|draw| now >= draw.at);

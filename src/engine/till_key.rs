@@ -49,8 +49,16 @@ impl Engine {
 
     /// The keys of merchants and platforms of the caller's program, by their ids; those of terminals are with their merchants.
     pub async fn list_till_keys(&self, key: &ApiKey, after: Option<&str>) -> Result<Value, Refusal> {
-        let mut own = self.store.records::<TillKeyRecord>(Kind::TillKey).await?;
-        own.retain(|(key_id, record)| is_own(key, record) && after.is_none_or(|after| key_id.as_str() > after));
+        let records = self.store.records::<TillKeyRecord>(Kind::TillKey).await?.into_iter();
+        let readable = records.filter_map(|(key_id, record)| match record {
+            Ok(record) => Some((key_id, record)),
+            Err(error) => {
+                tracing::error!(key.id = key_id, %error, "a till key's record cannot be read");
+                None
+            }
+        });
+        let is_listed = |key_id: &str, record: &_| is_own(key, record) && after.is_none_or(|after| key_id > after);
+        let mut own: Vec<_> = readable.filter(|(key_id, record)| is_listed(key_id, record)).collect();
         own.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let next_cursor = (own.len() > PAGE).then(|| own[PAGE - 1].0.clone());
         own.truncate(PAGE);

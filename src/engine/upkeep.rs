@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Engine;
+use super::view::Unreadable;
 use crate::domain::time::{MINUTE, Ms};
 use crate::store::StoreError;
 use crate::store::probe::AofFacts;
@@ -35,6 +36,10 @@ impl Upkeep {
     pub async fn step(&mut self, engine: &Engine) -> Result<(), StoreError> {
         let facts = engine.store.aof_facts().await?;
         self.note(Instant::now(), facts);
+        if engine.view().unreadable.values().any(Unreadable::may_be_published) {
+            // When its rounds open is not known.
+            return Ok(());
+        }
         let openings = openings(engine);
         if self.is_due(engine.now(), &openings) {
             tracing::info!(bytes = facts.current_bytes, "the store's append-only file is compacted");

@@ -1,7 +1,9 @@
 //! What a node knows of the configuration: every campaign parsed once, with what each hot decision needs at hand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
+
+use serde::Deserialize;
 
 use super::drawn;
 use super::drawn::Group;
@@ -30,6 +32,50 @@ pub struct Snapshot {
     pub revision: u64,
     pub by_id: HashMap<String, Arc<CampaignView>>,
     pub by_number: HashMap<u16, Arc<CampaignView>>,
+    /// Campaigns whose records this binary cannot read, with the reason: nothing is done in them until it can.
+    pub unreadable: BTreeMap<String, Unreadable>,
+}
+
+/// A campaign whose record cannot be read.
+#[derive(Debug)]
+pub struct Unreadable {
+    pub reason: String,
+    head: Option<Head>,
+}
+
+/// What a record says of its place even where the rest of it cannot be read.
+#[derive(Debug, Deserialize)]
+struct Head {
+    number: u16,
+    program: String,
+    published_at: Option<Ms>,
+}
+
+impl Unreadable {
+    async fn read(store: &Store, campaign_id: &str, error: &StoreError) -> Unreadable {
+        let head = store.record::<Head>(Kind::Campaign, campaign_id).await.ok().flatten();
+        Unreadable { reason: error.to_string(), head: head.map(|held| held.value) }
+    }
+
+    /// Whether it is known to be this program's, who alone may hear of it.
+    pub fn is_of(&self, program: &str) -> bool {
+        self.head.as_ref().is_some_and(|head| head.program == program)
+    }
+
+    /// Whether it is known to be published, so that everybody may hear of it.
+    pub fn is_published(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.published_at.is_some())
+    }
+
+    /// Whether it may have effects: only one that is known to be a draft has none.
+    pub fn may_be_published(&self) -> bool {
+        self.head.as_ref().is_none_or(|head| head.published_at.is_some())
+    }
+
+    /// Whether its effects may be in this program's books.
+    pub fn may_count_for(&self, program: &str) -> bool {
+        self.may_be_published() && self.head.as_ref().is_none_or(|head| head.program == program)
+    }
 }
 
 impl Snapshot {
@@ -37,11 +83,33 @@ impl Snapshot {
         let revision = store.config_revision().await?;
         let mut snapshot = Snapshot { revision, ..Snapshot::default() };
         for (campaign_id, record) in store.records::<CampaignRecord>(Kind::Campaign).await? {
-            let view = Arc::new(CampaignView::new(&campaign_id, record, keys)?);
-            snapshot.by_number.insert(view.number, view.clone());
-            snapshot.by_id.insert(campaign_id, view);
+            match record.and_then(|record| CampaignView::new(&campaign_id, record, keys)) {
+                Ok(view) => {
+                    let view = Arc::new(view);
+                    snapshot.by_number.insert(view.number, view.clone());
+                    snapshot.by_id.insert(campaign_id, view);
+                }
+                Err(error) => {
+                    tracing::error!(campaign.id = campaign_id, %error, "a campaign's record cannot be read");
+                    let unreadable = Unreadable::read(store, &campaign_id, &error).await;
+                    snapshot.unreadable.insert(campaign_id, unreadable);
+                }
+            }
         }
         Ok(snapshot)
+    }
+
+    /// The campaign of something that was issued. One that cannot be read stops what needs it before any effect.
+    pub fn numbered(&self, number: u16) -> Result<&Arc<CampaignView>, StoreError> {
+        self.by_number.get(&number).ok_or_else(|| match self.unreadable.is_empty() {
+            true => StoreError::Broken(format!("campaign {number} is gone")),
+            false => StoreError::Unavailable(format!("the record of campaign {number} cannot be read")),
+        })
+    }
+
+    /// Whether a campaign is known to be one whose record cannot be read; another may only be new.
+    pub fn is_unreadable(&self, number: u16) -> bool {
+        self.unreadable.values().filter_map(|one| one.head.as_ref()).any(|head| head.number == number)
     }
 }
 

@@ -73,11 +73,14 @@ impl Store {
         }
     }
 
-    /// All records of a kind with their ids.
-    pub async fn records<T: DeserializeOwned>(&self, kind: Kind) -> Result<Vec<(String, T)>, StoreError> {
+    /// All records of a kind with their ids. A record that cannot be read is an error of its own, for it must not hide the others.
+    pub async fn records<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+    ) -> Result<Vec<(String, Result<T, StoreError>)>, StoreError> {
         let [records, _] = keys::config(kind.name());
         let all: Vec<(String, Vec<u8>)> = self.query(redis::cmd("HGETALL").arg(records)).await?;
-        all.into_iter().map(|(id, value)| Ok((id, decode(&value)?))).collect()
+        Ok(all.into_iter().map(|(id, value)| (id, decode(&value))).collect())
     }
 
     /// Replaces version `expected` (0 = must be absent) and answers the new version.

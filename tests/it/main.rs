@@ -31,3 +31,4 @@ mod settlement;
 mod store_health;
 mod store_process;
 mod tidy;
+mod unreadable;

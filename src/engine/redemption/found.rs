@@ -114,7 +114,11 @@ impl Engine {
         let person = |(campaign, field): &(u16, PersonField)| {
             // An order of a campaign that another node has published a moment ago: this node reads the configuration first.
             let unknown = StoreError::Stale { campaign: *campaign, held: 1 };
-            Ok(PersonAt::new(snapshot.by_number.get(campaign).ok_or(unknown)?, met.shard, *field))
+            let view = match snapshot.is_unreadable(*campaign) {
+                true => snapshot.numbered(*campaign)?,
+                false => snapshot.by_number.get(campaign).ok_or(unknown)?,
+            };
+            Ok(PersonAt::new(view, met.shard, *field))
         };
         let people = met.people.iter().map(person).collect::<Result<Vec<_>, Failure>>()?;
         let shard = met.shard;

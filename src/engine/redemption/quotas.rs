@@ -31,11 +31,10 @@ fn place_in(view: &CampaignView, name: &str, holder: &[u8]) -> QuotaPlace {
 }
 
 impl Engine {
-    /// Where a quota is counted; none when its campaign is gone.
-    pub(super) fn quota_place(&self, name: &str, holder: &[u8]) -> Option<QuotaPlace> {
-        let snapshot = self.view();
-        let view = keys::quota_campaign(name).and_then(|number| snapshot.by_number.get(&number))?;
-        Some(place_in(view, name, holder))
+    /// Where a quota is counted. While its campaign cannot be read nothing is given back to it, so whoever has to give back tries again.
+    pub(super) fn quota_place(&self, name: &str, holder: &[u8]) -> Result<QuotaPlace, StoreError> {
+        let number = keys::quota_campaign(name).ok_or_else(|| StoreError::Broken(format!("quota {name}")))?;
+        Ok(place_in(self.view().numbered(number)?, name, holder))
     }
 
     /// What others have used of the quotas that the payer's vouchers may meet.
@@ -53,9 +52,8 @@ impl Engine {
             Some(cap_names(Keeper::Quota, merchant_id, &person.view, record, place, seen.now))
         });
         let holder = order.map(|key| key.as_slice()).unwrap_or_default();
-        let reading = names.flatten().filter_map(|name| Some((self.quota_place(&name, holder)?, name)));
-        let reading = reading.map(|(place, name)| async move {
-            let used = self.store.quota_used(&place).await?;
+        let reading = names.flatten().map(|name| async move {
+            let used = self.store.quota_used(&self.quota_place(&name, holder)?).await?;
             Ok::<_, StoreError>((name, used.all - used.own))
         });
         Ok(try_join_all(reading).await?.into_iter().collect())
@@ -70,7 +68,7 @@ impl Engine {
         again: bool,
     ) -> Result<Capped, Failure> {
         for quota in quotas {
-            let Some(place) = self.quota_place(&quota.name, holder) else { continue };
+            let place = self.quota_place(&quota.name, holder)?;
             match self.store.take_quota(&place, attempt, quota.n, quota.most, again, again).await? {
                 Taken::Holds(_) => {}
                 Taken::Full => return Ok(Capped::Full),
@@ -87,8 +85,9 @@ impl Engine {
         generation: Option<i64>,
         names: &[String],
     ) -> Result<(), StoreError> {
-        let places = names.iter().filter_map(|name| self.quota_place(name, holder));
-        let giving = places.map(|place| async move { self.store.give_quota(&place, attempt, generation, 0).await });
+        let giving = names.iter().map(|name| async move {
+            self.store.give_quota(&self.quota_place(name, holder)?, attempt, generation, 0).await
+        });
         try_join_all(giving).await.map(|_| ())
     }
 
@@ -104,9 +103,13 @@ impl Engine {
         let used = caps_of(Keeper::Quota, call.snapshot, merchant_id, &plan.units, place, seen.now);
         for quota in &held.quotas {
             let keeps = used.iter().find(|used| used.name == quota.name).map_or(0, |used| used.n);
-            let Some(place) = self.quota_place(&quota.name, &call.key).filter(|_| quota.n > keeps) else { continue };
+            if quota.n <= keeps {
+                continue;
+            }
+            let given =
+                async { self.store.give_quota(&self.quota_place(&quota.name, &call.key)?, attempt, None, keeps).await };
             // The vouchers are taken, whatever becomes of this: a quota that keeps too much is stricter.
-            if let Err(error) = self.store.give_quota(&place, attempt, None, keeps).await {
+            if let Err(error) = given.await {
                 tracing::warn!(%error, "a quota keeps more than its order uses");
             }
         }

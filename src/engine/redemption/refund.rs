@@ -69,7 +69,7 @@ impl Engine {
     }
 
     fn judge_refund(&self, order: &Order, bought: Option<&Bought>, ask: &RefundAsk) -> Result<Back, Refusal> {
-        let days = campaign_of(&self.view(), order).ok_or_else(|| broken("an order's campaign is gone"))?.refund_days;
+        let days = campaign_of(&self.view(), order)?.ok_or_else(|| broken("an order has no voucher"))?.refund_days;
         if self.now() >= order.t1 + i64::from(days) * DAY {
             return Err(Code::RefundWindowClosed.into());
         }
@@ -90,7 +90,7 @@ impl Engine {
     ) -> Result<Option<(Order, Option<Vec<Piece>>)>, Failure> {
         let Refunding { till, key, found, .. } = refunding;
         let (order, snapshot) = (&found.stored.order, self.view());
-        let campaign = campaign_of(&snapshot, order).ok_or_else(|| broken("an order's campaign is gone"))?;
+        let campaign = campaign_of(&snapshot, order)?.ok_or_else(|| broken("an order has no voucher"))?;
         let (net, refunded) = (order.net(), order.refunded_total());
         let shares: Vec<Fen> =
             (0..order.units.len()).map(|unit| back.by_voucher.get(unit).copied().unwrap_or_default()).collect();

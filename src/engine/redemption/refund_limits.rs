@@ -52,7 +52,7 @@ impl Engine {
         let snapshot = self.view();
         let mut met: Vec<Met> = Vec::new();
         for (unit, share) in order.units.iter().zip(shares) {
-            let view = snapshot.by_number.get(&unit.c).ok_or_else(|| broken("an order's campaign is gone"))?;
+            let view = snapshot.numbered(unit.c)?;
             let facts = facts_on(LimitAction::Refund, &view.campaign, &view.zone, unit.of_pack(), place, self.now());
             for fact in facts.into_iter().filter(|fact| matches!(fact.keeper, Keeper::Payment | Keeper::Quota)) {
                 match met.iter_mut().find(|known| known.is(view, &fact)) {
@@ -69,7 +69,10 @@ impl Engine {
         for one in met.iter().filter(|one| one.fact.keeper == Keeper::Quota) {
             let (n, most) = one.takes();
             let name = keys::quota_name(one.view.number, one.fact.number, &one.fact.entity, one.fact.period);
-            let Some(place) = self.quota_place(&name, &holder).filter(|_| n > 0) else { continue };
+            if n <= 0 {
+                continue;
+            }
+            let place = self.quota_place(&name, &holder)?;
             match self.store.take_quota(&place, ATTEMPT, n, most, false, true).await? {
                 Taken::Holds(held) if held > n => beyond.push((place, n)),
                 Taken::Holds(_) => {}
@@ -92,7 +95,9 @@ impl Engine {
     /// Who booked the refund that made the order whole may have stopped before the limits on its redemption were given back.
     pub(super) async fn give_back_refunded(&self, till: &Till, key: &OrderKey, order: &Order) {
         let snapshot = self.view();
-        let restores = super::reverse::campaign_of(&snapshot, order).is_some_and(|one| one.refund_restores_limits);
+        // Where the campaign cannot be read the answer says so, and the next repeat gives back.
+        let campaign = super::reverse::campaign_of(&snapshot, order).ok().flatten();
+        let restores = campaign.is_some_and(|one| one.refund_restores_limits);
         if restores && order.refundable() == Fen::ZERO {
             self.release_or_owe(&till.merchant_id, key, order, None).await;
         }

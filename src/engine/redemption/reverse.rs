@@ -151,7 +151,7 @@ impl Engine {
         if !order.refunds.is_empty() {
             return Err(Code::OrderHasRefunds.into());
         }
-        let hours = campaign_of(snapshot, order).map(|campaign| i64::from(campaign.reverse_hours)).unwrap_or(24);
+        let hours = campaign_of(snapshot, order)?.map(|campaign| i64::from(campaign.reverse_hours)).unwrap_or(24);
         let has_effect = matches!(order.state, OrderState::Held | OrderState::Redeemed);
         if has_effect && self.now() >= order.t0 + hours * HOUR {
             return Err(Code::ReversalWindowClosed.into());
@@ -160,9 +160,10 @@ impl Engine {
     }
 }
 
-/// The campaign whose terms hold for an order: that of its first voucher.
-pub(super) fn campaign_of<'a>(snapshot: &'a Snapshot, order: &Order) -> Option<&'a Campaign> {
-    order.units.first().and_then(|unit| snapshot.by_number.get(&unit.c)).map(|view| &view.campaign)
+/// The campaign whose terms hold for an order: that of its first voucher; none where it has no voucher.
+pub(super) fn campaign_of<'a>(snapshot: &'a Snapshot, order: &Order) -> Result<Option<&'a Campaign>, StoreError> {
+    let view = order.units.first().map(|unit| snapshot.numbered(unit.c)).transpose()?;
+    Ok(view.map(|view| &view.campaign))
 }
 
 /// A use that never was leaves the voucher to its person: usable, or expired by now; one that was revoked meanwhile stays so.
