@@ -130,8 +130,12 @@ impl Turns {
     }
 }
 
-/// A job that failed is tried again at its next turn; what it was about must not stop the others.
+/// A job that failed is tried again at its next turn; what it was about must not stop the others. That the store is gone is told by the
+/// look at it, once for all jobs.
 fn tell(job: &str, failure: &Failure) {
+    if failure.is_of_the_store() {
+        return tracing::debug!(job, ?failure, "a background job waits for the store");
+    }
     tracing::warn!(job, ?failure, "a background job will be tried again");
 }
 

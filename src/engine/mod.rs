@@ -256,6 +256,16 @@ impl From<StoreError> for Failure {
 }
 
 impl Failure {
+    /// Whether it says no more than that the store cannot be used right now.
+    pub fn is_of_the_store(&self) -> bool {
+        match self {
+            Failure::Refusal(refusal) => {
+                matches!(refusal.code, Code::StoreUnavailable | Code::StoreTimeout | Code::Overloaded)
+            }
+            Failure::Store(error) => error.transient() && !matches!(error, StoreError::Stale { .. }),
+        }
+    }
+
     /// What a caller is told.
     pub fn into_refusal(self) -> Refusal {
         match self {

@@ -145,9 +145,11 @@ pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::
 }
 
 /// Until a worker has its lane, and if it gets none, its calls go over the common one.
+/// Until the worker has its own lane it shares the common one.
 async fn lane(engine: Arc<Engine>) {
-    if let Err(error) = engine.store.open_lane().await {
-        tracing::warn!(%error, "a worker has no lane of its own to the store");
+    while let Err(error) = engine.store.open_lane().await {
+        tracing::warn!(%error, "a worker has no lane of its own to the store and tries again");
+        actix_web::rt::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

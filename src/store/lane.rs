@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use tokio::task::JoinSet;
 
 use super::batch::{self, Queue};
 use super::health::Health;
 use super::keys::Slot;
+use super::link::{Link, timed_out};
 use super::{Options, Store, StoreError};
 use crate::clock::Clock;
 
@@ -24,11 +25,13 @@ pub(super) struct Lane {
     /// One per shard, then one per merchant slot, then one per slot of the index.
     queues: Vec<Queue>,
     shards: u8,
+    /// One task per link, which ends with the lane.
+    _keepers: JoinSet<()>,
 }
 
 /// Connections, and what a call over them needs to know.
 pub(super) struct Wire {
-    connections: Vec<ConnectionManager>,
+    links: Vec<Arc<Link>>,
     next: AtomicUsize,
     pub(super) clock: Clock,
     pub(super) deadline: Duration,
@@ -44,18 +47,16 @@ impl Lane {
         clock: &Clock,
         connections: usize,
     ) -> Result<Lane, StoreError> {
-        let mut opened = Vec::with_capacity(connections);
+        let mut links = Vec::with_capacity(connections);
+        let mut keepers = JoinSet::new();
         for _ in 0..connections {
-            let config = ConnectionManagerConfig::new()
-                .set_connection_timeout(Some(Duration::from_secs(2)))
-                .set_response_timeout(None)
-                .set_max_delay(Duration::from_millis(500))
-                .set_pipeline_buffer_size(1024);
-            let connection = client.get_connection_manager_with_config(config).await;
-            opened.push(connection.map_err(|error| StoreError::from_client(&error))?);
+            let link = Link::open(client, options.deadline).await.map_err(|error| StoreError::from_client(&error))?;
+            let link = Arc::new(link);
+            keepers.spawn(link.clone().keep());
+            links.push(link);
         }
         let wire = Arc::new(Wire {
-            connections: opened,
+            links,
             next: AtomicUsize::new(0),
             clock: clock.clone(),
             deadline: options.deadline,
@@ -66,7 +67,7 @@ impl Lane {
         let slots = [Slot::Shard, Slot::Merchant, Slot::Identity].into_iter();
         let slots = slots.flat_map(|kind| (0..shards).map(kind));
         let queues = slots.map(|slot| batch::start(wire.clone(), slot, options.queue)).collect();
-        Ok(Lane { wire, queues, shards })
+        Ok(Lane { wire, queues, shards, _keepers: keepers })
     }
 
     /// Where the hot calls of a slot wait for each other; the others go one by one.
@@ -88,7 +89,7 @@ impl Lane {
 
 impl Wire {
     pub(super) fn width(&self) -> usize {
-        self.connections.len()
+        self.links.len()
     }
 
     /// One command, bounded by our own deadline, never sent twice.
@@ -96,20 +97,30 @@ impl Wire {
         self.send_until(command, Instant::now() + self.deadline).await
     }
 
-    /// One command that is given up at an instant.
+    /// One command that is given up at an instant, over the next link that is whole. With none it is refused: nothing was sent.
     pub(super) async fn send_until(
         &self,
         command: &redis::Cmd,
         until: Instant,
     ) -> Result<redis::Value, redis::RedisError> {
-        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
-        let mut connection = self.connections[index].clone();
-        match tokio::time::timeout_at(until.into(), connection.req_packed_command(command)).await {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let links = (0..self.links.len()).map(|at| &self.links[first.wrapping_add(at) % self.links.len()]);
+        let Some((link, connection)) = links.filter_map(|link| Some((link, link.whole()?))).next() else {
+            return Err(no_connection());
+        };
+        let mut wire = connection.wire.clone();
+        let answer = match tokio::time::timeout_at(until.into(), wire.send_packed_command(command)).await {
             // A server error arrives as a value at this level of the client; it becomes an error here, once.
             Ok(answer) => answer.and_then(redis::Value::extract_error),
-            Err(_) => Err(redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))),
-        }
+            Err(_) => Err(timed_out()),
+        };
+        answer.inspect_err(|error| link.note(&connection, error))
     }
+}
+
+/// An error of the kind that says that nothing was sent.
+fn no_connection() -> redis::RedisError {
+    std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "no connection to the store is whole").into()
 }
 
 impl Store {

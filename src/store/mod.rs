@@ -14,6 +14,7 @@ pub mod installation;
 pub mod keys;
 mod lane;
 pub mod ledger;
+mod link;
 pub mod list;
 pub mod merchant;
 pub mod order;
@@ -30,7 +31,7 @@ pub mod snapshot;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::io::tcp::TcpSettings;
+use redis::io::tcp::{TcpSettings, socket2};
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use rmpv::Value;
 
@@ -264,13 +265,24 @@ pub fn text(text: impl AsRef<str>) -> Value {
     Value::from(text.as_ref())
 }
 
+/// For how long the network may swallow what was sent, or an idle connection its probes, before the connection counts as dead.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// TCP_NODELAY is off by default in this line of the client; a batch must not wait for the delayed acknowledgement of the one before.
 fn connection_info(url: &str) -> Result<ConnectionInfo, StoreError> {
     let info = url.into_connection_info().map_err(|error| StoreError::Unavailable(format!("redis.url: {error}")))?;
     Ok(match info.addr() {
         ConnectionAddr::Unix(_) => info,
-        _ => info.set_tcp_settings(TcpSettings::default().set_nodelay(true)),
+        _ => info.set_tcp_settings(tcp_settings()),
     })
+}
+
+fn tcp_settings() -> TcpSettings {
+    let keepalive = socket2::TcpKeepalive::new().with_time(SILENCE).with_interval(Duration::from_secs(1));
+    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(SILENCE);
+    settings
 }
 
 /// Whoever waited in vain for one of a few connections may come again.

@@ -202,6 +202,12 @@ impl Server {
         }
     }
 
+    /// Lines of the log with these words.
+    pub fn told(&self, words: &str) -> usize {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines().filter(|line| line.contains(words)).count()
+    }
+
     pub fn log_tail(&self) -> String {
         tail(&self.log)
     }

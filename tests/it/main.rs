@@ -29,6 +29,7 @@ mod redemption;
 mod reservation;
 mod settlement;
 mod store_health;
+mod store_link;
 mod store_process;
 mod tidy;
 mod unreadable;

@@ -9,7 +9,8 @@ use super::{Options, Scratch, Server, poll, terminate};
 pub struct OwnRedis {
     pub url: String,
     child: Child,
-    _scratch: Scratch,
+    arguments: Vec<String>,
+    scratch: Scratch,
 }
 
 impl OwnRedis {
@@ -33,19 +34,17 @@ impl OwnRedis {
 
     fn with(appendonly: &str, more: &[&str]) -> OwnRedis {
         let scratch = Scratch::new("quanyu-redis");
-        let socket = scratch.path.join("r.sock");
-        let mut command = Command::new(store_binary());
-        command.args(["--port", "0", "--save", "", "--appendonly", appendonly]);
-        command.args(["--appendfsync", "always", "--maxmemory-policy", "noeviction"]);
-        command.args(["--hash-max-listpack-value", "128", "--daemonize", "no"]);
-        command.arg("--unixsocket").arg(&socket).arg("--dir").arg(&scratch.path);
-        command.args(more);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("the store can be started");
-        let up = poll(Duration::from_secs(10), || std::os::unix::net::UnixStream::connect(&socket).ok().map(|_| ()));
-        assert!(up.is_some(), "redis-server does not listen on {}", socket.display());
-        let url = format!("unix://{}", socket.display());
-        OwnRedis { url, child, _scratch: scratch }
+        let arguments: Vec<String> =
+            ["--appendonly", appendonly].iter().chain(more).map(|one| one.to_string()).collect();
+        let child = spawn(&scratch, &arguments);
+        let url = format!("unix://{}", scratch.path.join("r.sock").display());
+        OwnRedis { url, child, arguments, scratch }
+    }
+
+    /// Ends it and starts it again on its files.
+    pub fn restart(&mut self) {
+        terminate(&mut self.child);
+        self.child = spawn(&self.scratch, &self.arguments);
     }
 
     /// One command, answered as a text: a number in digits, nothing as an empty one.
@@ -75,6 +74,20 @@ impl OwnRedis {
         let keys_from = like.map(|server| server.data.clone());
         Server::start(Options { redis_url, keys_from, shards, ..Options::at(clock) })
     }
+}
+
+fn spawn(scratch: &Scratch, arguments: &[String]) -> Child {
+    let socket = scratch.path.join("r.sock");
+    let mut command = Command::new(store_binary());
+    command.args(["--port", "0", "--save", "", "--appendfsync", "always", "--maxmemory-policy", "noeviction"]);
+    command.args(["--hash-max-listpack-value", "128", "--daemonize", "no"]);
+    command.arg("--unixsocket").arg(&socket).arg("--dir").arg(&scratch.path);
+    command.args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.spawn().expect("the store can be started");
+    let up = poll(Duration::from_secs(10), || std::os::unix::net::UnixStream::connect(&socket).ok().map(|_| ()));
+    assert!(up.is_some(), "redis-server does not listen on {}", socket.display());
+    child
 }
 
 /// The same places as the embedded store's, for a machine has the one or the other.
