@@ -1,10 +1,10 @@
 //! What a merchant is owed for a day: one line per voucher and movement, totals that are their sum, and a summary over merchants.
 //!
-//! `subsidy` is what the issuer pays and is negative for money that comes back. `amount` is the goods' value of the call that moved
-//! the voucher; a call that moves several vouchers repeats it on each line, and the total counts it once, given back with a minus.
+//! `subsidy` is what the issuer pays, and `amount` the goods' value of the call that moved the voucher; both are negative for what comes
+//! back. A call that moves several vouchers says its amount on its first line and nothing on the others, so every column sums to its total.
 //! Where campaigns name their sources of money, each line says what each source pays of it; the lines of a statement share its sums exactly.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ impl Kind {
     }
 }
 
-/// One voucher moved by one call. A refund's `transaction_id` is its refund id.
+/// One voucher moved by one call. All calls of an order have its `transaction_id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StatementLine {
     pub order_id: String,
@@ -38,9 +38,18 @@ pub struct StatementLine {
     pub terminal: String,
     pub voucher_id: String,
     pub voucher_kind: String,
+    /// The goods' value of the call, on the line of its first voucher.
     pub amount: Fen,
     pub subsidy: Fen,
     pub kind: Kind,
+    /// Of a refund only.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub refund_id: String,
+    pub campaign_id: String,
+    /// When it was booked, in the city's time.
+    pub at: String,
+    /// As the till gave it; empty without.
+    pub receipt_no: String,
     /// By source of money, where its campaign names any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub funding: Vec<Part>,
@@ -151,7 +160,11 @@ impl Day {
             date: self.date.clone(),
             merchant_id: merchant_id.to_owned(),
             state: self.state,
-            totals: totals(&lines),
+            totals: Totals {
+                count: lines.len() as u64,
+                amount: lines.iter().map(|line| line.amount).sum(),
+                subsidy: lines.iter().map(|line| line.subsidy).sum(),
+            },
             lines,
             funding: sharing.values().flat_map(|one| one.shares().collect::<Vec<_>>()).collect(),
             sources: self.source_names(),
@@ -189,17 +202,6 @@ impl Day {
     }
 }
 
-fn totals(lines: &[StatementLine]) -> Totals {
-    let mut calls = BTreeSet::new();
-    let mut amount = 0;
-    for line in lines {
-        if calls.insert((&line.order_id, line.kind, &line.transaction_id)) {
-            amount += if line.kind == Kind::Redeem { line.amount.0 } else { -line.amount.0 };
-        }
-    }
-    Totals { count: lines.len() as u64, amount: Fen(amount), subsidy: lines.iter().map(|line| line.subsidy).sum() }
-}
-
 /// A calendar date `YYYY-MM-DD` as days since 1970-01-01, to compare with `Zone::day_number`.
 pub fn day_number(date: &str) -> Option<i64> {
     let date: jiff::civil::Date = date.parse().ok()?;
@@ -225,19 +227,23 @@ mod tests {
             amount,
             subsidy,
             kind,
+            refund_id: String::new(),
+            campaign_id: text(),
+            at: text(),
+            receipt_no: text(),
             funding: Vec::new(),
         }
     }
 
     #[test]
-    fn totals_count_an_orders_amount_once_and_every_subsidy() {
+    fn totals_are_the_sums_of_the_lines_and_the_summary_is_the_sum_of_the_statements() {
         let mut day = Day::new("2020-07-25", DayState::Open);
         day.add("m1", 7, line("A", Kind::Redeem, 11800, 2000));
-        day.add("m1", 7, line("A", Kind::Redeem, 11800, 1000));
-        day.add("m1", 7, line("A", Kind::Refund, 5500, -1000));
+        day.add("m1", 7, line("A", Kind::Redeem, 0, 1000));
+        day.add("m1", 7, line("A", Kind::Refund, -5500, -1500));
         day.add("m2", 7, line("A", Kind::Redeem, 6000, 1000));
-        assert_eq!(day.statement("m1").totals, Totals { count: 3, amount: Fen(6300), subsidy: Fen(2000) });
-        assert_eq!(day.summary().totals, Totals { count: 4, amount: Fen(12300), subsidy: Fen(3000) });
+        assert_eq!(day.statement("m1").totals, Totals { count: 3, amount: Fen(6300), subsidy: Fen(1500) });
+        assert_eq!(day.summary().totals, Totals { count: 4, amount: Fen(12300), subsidy: Fen(2500) });
         assert_eq!(day.statement("nobody").totals, Totals::default());
     }
 
@@ -278,7 +284,7 @@ mod tests {
     #[test]
     fn a_statement_has_the_contracts_shape() {
         let mut day = Day::new("2020-07-25", DayState::Closed);
-        day.add("m1", 7, line("A", Kind::Reverse, 100, -20));
+        day.add("m1", 7, line("A", Kind::Reverse, -100, -20));
         let json = serde_json::to_value(day.statement("m1")).unwrap();
         assert_eq!(json["state"], "closed");
         assert_eq!(json["totals"], serde_json::json!({"count": 1, "amount": -100, "subsidy": -20}));
@@ -293,6 +299,9 @@ mod tests {
             "amount",
             "subsidy",
             "kind",
+            "campaign_id",
+            "at",
+            "receipt_no",
         ];
         wanted.sort_unstable();
         assert_eq!(names, wanted);

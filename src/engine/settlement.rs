@@ -1,17 +1,19 @@
 //! Statements from the ledger: the lines of one day of the city, told by merchant, equal to the ledger to the fen.
 
+mod posted;
+
 use std::collections::HashMap;
 
 use crate::domain::money::Fen;
-use crate::domain::order::transaction_id;
-use crate::domain::settlement::{Day, DayState, Kind, Statement, StatementLine, Summary};
+use crate::domain::settlement::{Day, DayState, Statement, StatementLine, Summary};
 use crate::domain::time::{Ms, Zone};
 use crate::domain::voucher::VoucherRef;
 use crate::store::ledger::{Item, LedgerEntry, LedgerReader, Line, PersonField};
 use crate::store::{Store, StoreError};
+pub use posted::{Calls, Posted};
 
-/// Says a voucher's printed id and template; the pack is its position in the campaign file.
-pub type VoucherNames<'a> = dyn Fn(&VoucherRef, u8) -> (String, String) + Sync + 'a;
+/// Says a voucher's printed id, template and campaign; the pack is its position in the campaign file.
+pub type VoucherNames<'a> = dyn Fn(&VoucherRef, u8) -> [String; 3] + Sync + 'a;
 
 /// Folds ledger lines into one day's statements.
 pub struct Books<'a> {
@@ -23,6 +25,7 @@ pub struct Books<'a> {
     merchant_id: Option<&'a str>,
     /// Which packs a person was credited, in order: a line names a pack only by its place in the record.
     packs: HashMap<(u16, PersonField), Vec<u8>>,
+    calls: Calls,
 }
 
 impl<'a> Books<'a> {
@@ -34,7 +37,7 @@ impl<'a> Books<'a> {
         names: &'a VoucherNames<'a>,
         merchant_id: Option<&'a str>,
     ) -> Books<'a> {
-        Books { day, number, zones, names, merchant_id, packs: HashMap::new() }
+        Books { day, number, zones, names, merchant_id, packs: HashMap::new(), calls: Calls::default() }
     }
 
     pub fn take(&mut self, shard: u8, entry: &LedgerEntry) {
@@ -44,23 +47,27 @@ impl<'a> Books<'a> {
         }
         let Some(posted) = Posted::of(&entry.line) else { return };
         let ours = self.merchant_id.is_none_or(|merchant_id| merchant_id == posted.merchant_id);
-        let today = self.zones.get(&posted.c).is_some_and(|zone| zone.day_number(entry.at) == self.number);
-        if !ours || !today {
+        let Some(zone) = self.zones.get(&posted.c).filter(|_| ours) else { return };
+        let amount = self.calls.amount(shard, entry, &posted);
+        if zone.day_number(entry.at) != self.number {
             return;
         }
         let pack = self.packs.get(&(posted.c, posted.f)).and_then(|packs| packs.get(usize::from(posted.p))).copied();
-        let voucher = VoucherRef { c: posted.c, shard, f: posted.f.0, p: posted.p, u: posted.u };
-        let (voucher_id, voucher_kind) = (self.names)(&voucher, pack.unwrap_or(u8::MAX));
+        let [voucher_id, voucher_kind, campaign_id] = (self.names)(&posted.voucher(shard), pack.unwrap_or(u8::MAX));
         let line = StatementLine {
             order_id: posted.order_id.to_owned(),
-            transaction_id: posted.named.transaction_id(posted.merchant_id, posted.order_id),
+            transaction_id: posted.transaction_id().unwrap_or_default(),
             store: posted.store.to_owned(),
             terminal: posted.terminal.to_owned(),
             voucher_id,
             voucher_kind,
-            amount: Fen(posted.amount),
-            subsidy: Fen(posted.subsidy),
+            amount,
+            subsidy: posted.subsidy,
             kind: posted.kind,
+            refund_id: posted.refund_id.to_owned(),
+            campaign_id,
+            at: zone.rfc3339(entry.at),
+            receipt_no: posted.receipt_no.to_owned(),
             funding: Vec::new(),
         };
         self.day.add(posted.merchant_id, posted.c, line);
@@ -68,55 +75,6 @@ impl<'a> Books<'a> {
 
     pub fn close(self) -> Day {
         self.day
-    }
-}
-
-/// What a line means to a merchant.
-struct Posted<'l> {
-    c: u16,
-    f: PersonField,
-    p: u8,
-    u: u8,
-    merchant_id: &'l str,
-    order_id: &'l str,
-    named: Named<'l>,
-    store: &'l str,
-    terminal: &'l str,
-    amount: i64,
-    subsidy: i64,
-    kind: Kind,
-}
-
-/// What a line says of its transaction: a refund has a number of its own, any other is named by its order and attempt.
-enum Named<'l> {
-    Attempt(u32),
-    Refund(&'l str),
-}
-
-impl Named<'_> {
-    fn transaction_id(&self, merchant_id: &str, order_id: &str) -> String {
-        match self {
-            Named::Attempt(attempt) => transaction_id(merchant_id, order_id, *attempt),
-            Named::Refund(refund_id) => (*refund_id).to_owned(),
-        }
-    }
-}
-
-impl Posted<'_> {
-    #[rustfmt::skip] // A table: one row per kind of line.
-    fn of(line: &Line) -> Option<Posted<'_>> {
-        let (kind, subsidy, (c, f, p, u), merchant_id, order_id, named, store, terminal, amount) = match line {
-            Line::Confirmed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. }
-            | Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. } =>
-                (Kind::Redeem, *discount, (c, f, p, u), merchant_id, order_id, Named::Attempt(*attempt), store, terminal, amount),
-            Line::Reversed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. } =>
-                (Kind::Reverse, -discount, (c, f, p, u), merchant_id, order_id, Named::Attempt(*attempt), store, terminal, amount),
-            Line::Refunded { c, f, p, u, share, merchant_id, order_id, refund_id, store, terminal, amount, .. } =>
-                (Kind::Refund, -share, (c, f, p, u), merchant_id, order_id, Named::Refund(refund_id), store, terminal, amount),
-            _ => return None,
-        };
-        let (c, f, p, u, amount) = (*c, *f, *p, *u, *amount);
-        Some(Posted { c, f, p, u, merchant_id, order_id, named, store, terminal, amount, subsidy, kind })
     }
 }
 
@@ -156,6 +114,10 @@ pub fn statement_csv(statement: &Statement) -> Result<Vec<u8>, csv::Error> {
         "amount",
         "subsidy",
         "kind",
+        "refund_id",
+        "campaign_id",
+        "at",
+        "receipt_no",
     ];
     table.write_record(head.map(str::to_owned).into_iter().chain(columns(&statement.sources)))?;
     for line in &statement.lines {
@@ -170,6 +132,7 @@ pub fn statement_csv(statement: &Statement) -> Result<Vec<u8>, csv::Error> {
         let mut row: Vec<String> =
             texts.into_iter().chain([&line.voucher_id, &line.voucher_kind]).map(|text| cell(text)).collect();
         row.extend([line.amount.0.to_string(), line.subsidy.0.to_string(), line.kind.word().to_owned()]);
+        row.extend([&line.refund_id, &line.campaign_id, &line.at, &line.receipt_no].map(|text| cell(text)));
         let parts = line.funding.iter().map(|part| (&part.source, part.subsidy));
         row.extend(by_source(&statement.sources, &parts.collect::<Vec<_>>()));
         table.write_record(row)?;
@@ -220,6 +183,7 @@ pub fn open_day(date: &str) -> Day {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::order::transaction_id;
     use crate::domain::settlement::day_number;
     use crate::domain::time::parse_rfc3339;
     use crate::store::ledger::{Bytes, To};
@@ -240,12 +204,14 @@ mod tests {
             terminal: "".into(),
             amount: 6000,
             category: "catering".into(),
+            receipt_no: "N7".into(),
         }
     }
 
     fn books(lines: &[(&str, Line)], date: &str) -> Statement {
         let zones = HashMap::from([(7, Zone::named("Asia/Shanghai").unwrap())]);
-        let names = |voucher: &VoucherRef, pack: u8| (format!("v{}", voucher.u), format!("pack{pack}"));
+        let names =
+            |voucher: &VoucherRef, pack: u8| [format!("v{}", voucher.u), format!("pack{pack}"), "spring".into()];
         let mut books = Books::new(open_day(date), day_number(date).unwrap(), &zones, &names, Some("m1"));
         for (seq, (at, line)) in (1..).zip(lines) {
             books.take(0, &LedgerEntry { seq, first_seq: seq, at: parse_rfc3339(at).unwrap(), line: line.clone() });
@@ -275,6 +241,8 @@ mod tests {
                     terminal: terminal.clone(),
                     amount: 2500,
                     to: To::Recovered,
+                    attempt: 1,
+                    receipt_no: "N7".into(),
                 },
             ),
             (
@@ -292,6 +260,7 @@ mod tests {
                     terminal,
                     amount: 6000,
                     to: To::Outstanding,
+                    receipt_no: String::new(),
                 },
             ),
         ]
@@ -309,11 +278,46 @@ mod tests {
     }
 
     #[test]
+    fn a_calls_amount_stands_on_the_line_of_its_first_voucher() {
+        let at = parse_rfc3339("2020-07-25T12:00:00+08:00").unwrap();
+        let late = Line::Expired { c: 7, round: 0, channel: 0, pack: 3, hour: 0, amount: -1000 };
+        let (first, mut refund) = (lines().remove(3).1, lines().remove(3).1);
+        let Line::Refunded { refund_id, .. } = &mut refund else { unreachable!() };
+        *refund_id = "R2".into();
+        // By stream entry: two calls of two vouchers in one batch, one of them late; two refunds; an order of the same name elsewhere.
+        let ledger: [(u64, Vec<Line>); 3] = [
+            (1, vec![redeemed("A1", 1), redeemed("A1", 2), redeemed("A2", 3), late, redeemed("A2", 4)]),
+            (6, vec![first.clone(), first, refund.clone(), refund]),
+            (10, vec![redeemed("A1", 5)]),
+        ];
+        let (mut calls, mut amounts) = (Calls::default(), Vec::new());
+        for (first_seq, batch) in ledger {
+            for (seq, line) in (first_seq..).zip(batch) {
+                let entry = LedgerEntry { seq, first_seq, at, line };
+                amounts.extend(Posted::of(&entry.line).map(|posted| calls.amount(0, &entry, &posted).0));
+            }
+        }
+        assert_eq!(amounts, [6000, 0, 6000, 0, -2500, 0, -2500, 0, 6000]);
+    }
+
+    #[test]
+    fn a_refund_of_an_older_line_is_told_without_a_transaction() {
+        let mut older = lines();
+        let Line::Refunded { attempt, receipt_no, store, .. } = &mut older[3].1 else { unreachable!() };
+        (*attempt, *receipt_no, *store) = (0, String::new(), String::new());
+        let statement = books(&older, "2020-07-25");
+        let refund = &statement.lines[1];
+        assert_eq!((refund.transaction_id.as_str(), refund.refund_id.as_str(), refund.amount), ("", "R1", Fen(-2500)));
+    }
+
+    #[test]
     fn a_cell_that_looks_like_a_formula_is_only_text() {
         let table = String::from_utf8(statement_csv(&books(&lines(), "2020-07-25")).unwrap()).unwrap();
         let rows: Vec<&str> = table.lines().collect();
         let transaction = transaction_id("m1", "A1", 1);
-        assert_eq!(rows[1], format!("2020-07-25,m1,A1,{transaction},'=cmd(),,v0,pack3,6000,2000,redeem"));
-        assert_eq!(rows[2], "2020-07-25,m1,A1,R1,,,v0,pack3,2500,-700,refund");
+        let redeemed = "'=cmd(),,v0,pack3,6000,2000,redeem,,spring,2020-07-25T00:00:00+08:00,N7";
+        let refunded = ",,v0,pack3,-2500,-700,refund,R1,spring,2020-07-25T23:00:00+08:00,N7";
+        assert_eq!(rows[1], format!("2020-07-25,m1,A1,{transaction},{redeemed}"));
+        assert_eq!(rows[2], format!("2020-07-25,m1,A1,{transaction},{refunded}"));
     }
 }

@@ -34,7 +34,8 @@ impl Engine {
             // A campaign of one pack needs no look at which one was credited.
             let pack = campaign.filter(|campaign| campaign.units.len() == 1).map_or(pack, |_| 0);
             let unit = campaign.and_then(|campaign| campaign.units.get(usize::from(pack))?.get(usize::from(voucher.u)));
-            (ids.id(voucher), unit.map(|unit| unit.voucher_kind.clone()).unwrap_or_default())
+            let campaign_id = campaign.map(|campaign| campaign.id.clone()).unwrap_or_default();
+            [ids.id(voucher), unit.map(|unit| unit.voucher_kind.clone()).unwrap_or_default(), campaign_id]
         };
         let funded = view
             .by_number

@@ -5,11 +5,12 @@ use sha2::{Digest, Sha256};
 
 use super::Engine;
 use super::resident::Resident;
+use super::settlement::Posted;
 use super::view::{CampaignView, RoundView};
 use crate::domain::area::Location;
 use crate::domain::campaign::{Unclaimed, Unit};
 use crate::domain::money::Fen;
-use crate::domain::order::{OrderState, transaction_id};
+use crate::domain::order::OrderState;
 use crate::domain::paycode::{self, PayCode};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
@@ -55,7 +56,7 @@ pub struct ShownCode {
 #[derive(Clone, Debug, PartialEq)]
 pub struct WalletTransaction {
     pub kind: &'static str,
-    /// Of a redemption or its reversal.
+    /// Of a redemption and of what goes back on it.
     pub transaction_id: Option<String>,
     pub voucher_id: String,
     pub campaign_id: String,
@@ -288,18 +289,12 @@ type Event = (&'static str, u16, [u8; 9], u8, u8, i64, Option<String>);
 fn voucher_event(line: &Line) -> Option<Event> {
     match line {
         Line::Held { c, f, p, u, discount, .. } => Some(("hold", *c, f.0, *p, *u, *discount, None)),
-        Line::Confirmed { c, f, p, u, discount, merchant_id, order_id, attempt, .. }
-        | Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, attempt, .. } => {
-            let transaction = transaction_id(merchant_id, order_id, *attempt);
-            Some(("redeem", *c, f.0, *p, *u, *discount, Some(transaction)))
-        }
         Line::Released { c, f, p, u, discount, .. } => Some(("release", *c, f.0, *p, *u, *discount, None)),
-        Line::Reversed { c, f, p, u, discount, merchant_id, order_id, attempt, .. } => {
-            let transaction = transaction_id(merchant_id, order_id, *attempt);
-            Some(("reverse", *c, f.0, *p, *u, *discount, Some(transaction)))
+        _ => {
+            let posted = Posted::of(line)?;
+            let (money, transaction) = (posted.subsidy.0.abs(), posted.transaction_id());
+            Some((posted.kind.word(), posted.c, posted.f.0, posted.p, posted.u, money, transaction))
         }
-        Line::Refunded { c, f, p, u, share, .. } => Some(("refund", *c, f.0, *p, *u, *share, None)),
-        _ => None,
     }
 }
 

@@ -38,6 +38,11 @@ pub async fn day_summary(
 }
 
 /// A merchant's lines and control totals of a day; where a campaign names its sources of money (`funding`), what each pays of them.
+///
+/// Each column of fen sums to its total: `amount`, the goods' value of a call, stands on the line of the call's first voucher and is 0
+/// on the others; `amount` and `subsidy` are negative for what comes back. A line has `order_id`, `transaction_id`, `store`, `terminal`,
+/// `voucher_id`, `voucher_kind`, `amount`, `subsidy`, `kind` (`redeem`, `refund`, `reverse`), `refund_id` of a refund, `campaign_id`,
+/// `at` in the city's time, `receipt_no`. A refund from before ledger lines named its order's attempt has an empty `transaction_id`.
 #[utoipa::path(tag = "office", params(("date" = String, Path, description = "YYYY-MM-DD"), ("merchant_id" = String, Path)),
     responses((status = 200, description = "JSON, or CSV when Accept asks for text/csv")))]
 #[get("/v1/settlements/{date}/{merchant_id}")]

@@ -94,22 +94,32 @@ pub async fn settlement(world: &World<'_>, books: &Books, keys: &mut Keys) -> Re
     Ok(())
 }
 
+/// What all merchants are owed for a day. Every column has to sum to its total: the merchants' to those of the day, and the lines of
+/// a statement, that of the merchant with most of them, to its own.
 async fn subsidy(world: &World<'_>, date: &str) -> Result<i64> {
-    let mut cursor = String::new();
-    let mut sum = 0;
-    loop {
-        let path = match cursor.as_str() {
-            "" => format!("/v1/settlements/{date}"),
-            cursor => format!("/v1/settlements/{date}?cursor={cursor}"),
-        };
-        let page = world.office.get(&path).await?;
-        let Some(items) = page["items"].as_array() else {
-            return Ok(page["totals"]["subsidy"].as_i64().unwrap_or_default());
-        };
-        sum += items.iter().filter_map(|item| item["totals"]["subsidy"].as_i64()).sum::<i64>();
-        match page["next_cursor"].as_str() {
-            Some(next) if next != cursor => cursor = next.to_owned(),
-            _ => return Ok(sum),
+    let path = format!("/v1/settlements/{date}");
+    let summary = world.office.get(&path).await?;
+    let merchants = summary["merchants"].as_array().map(Vec::as_slice).unwrap_or_default();
+    sums(world, &path, merchants, &summary["totals"]);
+    if let Some(most) = merchants.iter().max_by_key(|merchant| merchant["count"].as_i64()) {
+        let path = format!("{path}/{}", most["merchant_id"].as_str().unwrap_or_default());
+        let statement = world.office.get(&path).await?;
+        let lines = statement["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
+        sums(world, &path, lines, &statement["totals"]);
+        if statement["totals"]["subsidy"] != most["subsidy"] {
+            world.recorder.fault("settlement: a statement is not its row of the day", || format!("{path}: {most}"));
+        }
+    }
+    Ok(summary["totals"]["subsidy"].as_i64().unwrap_or_default())
+}
+
+fn sums(world: &World<'_>, path: &str, rows: &[Value], totals: &Value) {
+    for column in ["amount", "subsidy"] {
+        let sum: i64 = rows.iter().filter_map(|row| row[column].as_i64()).sum();
+        if totals[column].as_i64() != Some(sum) {
+            world.recorder.fault("settlement: a column does not sum to its total", || {
+                format!("{path}: {column} is {sum} in the rows, {} in the totals", totals[column])
+            });
         }
     }
 }

@@ -41,13 +41,14 @@ pub enum To {
     Late,
 }
 
-/// Declares the lines once: an array of the kind's letter and the fields in this order is what the scripts write.
+/// Declares the lines once: an array of the kind's letter and the fields in this order is what the scripts write. The fields behind
+/// a semicolon are left out when none of them says anything, and read as empty where they are not.
 macro_rules! lines {
-    ($($(#[$doc:meta])* $name:ident $kind:literal { $($field:ident: $type:ty),* })*) => {
+    ($($(#[$doc:meta])* $name:ident $kind:literal { $($field:ident: $type:ty),* $(; $($more:ident: $kept:ty),*)? })*) => {
         /// One balanced posting or event. Amounts are fen; `choice` is 255 when nothing was chosen.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Line {
-            $($(#[$doc])* $name { $($field: $type),* }),*
+            $($(#[$doc])* $name { $($field: $type,)* $($($more: $kept),*)? }),*
         }
 
         impl Line {
@@ -60,11 +61,14 @@ macro_rules! lines {
         impl Serialize for Line {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 match self {
-                    $(Line::$name { $($field),* } => {
-                        let fields = [$(stringify!($field)),*].len();
+                    $(Line::$name { $($field,)* $($($more),*)? } => {
+                        let says = false $($(|| *$more != <$kept>::default())*)?;
+                        let more: &[&str] = &[$($(stringify!($more)),*)?];
+                        let fields = [$(stringify!($field)),*].len() + if says { more.len() } else { 0 };
                         let mut tuple = serializer.serialize_tuple(1 + fields)?;
                         tuple.serialize_element($kind)?;
                         $(tuple.serialize_element($field)?;)*
+                        $(if says { $(tuple.serialize_element($more)?;)* })?
                         tuple.end()
                     })*
                 }
@@ -74,7 +78,10 @@ macro_rules! lines {
         /// The line of a kind whose letter was read.
         fn line_of<'de, A: SeqAccess<'de>>(kind: &str, seq: &mut A) -> Result<Line, A::Error> {
             match kind {
-                $($kind => Ok(Line::$name { $($field: next(seq, stringify!($field))?),* }),)*
+                $($kind => Ok(Line::$name {
+                    $($field: next(seq, stringify!($field))?,)*
+                    $($($more: seq.next_element()?.unwrap_or_default()),*)?
+                }),)*
                 _ => Err(A::Error::custom(format!("unknown kind of line {kind}"))),
             }
         }
@@ -92,18 +99,18 @@ lines! {
     Held "H" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, ok: OrderKey }
     /// held -> redeemed.
     Confirmed "K" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, merchant_id: String, order_id: String,
-        attempt: u32, store: String, terminal: String, amount: i64, category: String }
+        attempt: u32, store: String, terminal: String, amount: i64, category: String; receipt_no: String }
     /// outstanding -> redeemed, in one call or by a late confirm.
     Redeemed "D" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, merchant_id: String, order_id: String,
-        attempt: u32, store: String, terminal: String, amount: i64, category: String }
+        attempt: u32, store: String, terminal: String, amount: i64, category: String; receipt_no: String }
     /// held -> `to`; why = cancel, expire or reverse.
     Released "X" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, ok: OrderKey, to: To, why: String }
     /// redeemed -> `to`.
     Reversed "V" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, merchant_id: String, order_id: String,
-        attempt: u32, store: String, terminal: String, amount: i64, to: To }
+        attempt: u32, store: String, terminal: String, amount: i64, to: To; receipt_no: String }
     /// The issuer's share of a refund leaves redeemed; to outstanding = the voucher is given back whole.
     Refunded "F" { c: u16, f: PersonField, p: u8, u: u8, share: i64, discount: i64, merchant_id: String, order_id: String,
-        refund_id: String, store: String, terminal: String, amount: i64, to: To }
+        refund_id: String, store: String, terminal: String, amount: i64, to: To; attempt: u32, receipt_no: String }
     /// What was left of a cell's vouchers at an hour: outstanding -> expired.
     Expired "E" { c: u16, round: u8, channel: u8, pack: u8, hour: i64, amount: i64 }
     /// What a cell's vouchers left behind: `from` (expired, recovered or late) -> pool.

@@ -37,6 +37,31 @@ fn a_line_that_is_too_short_or_unknown_is_refused_with_a_reason() {
 }
 
 #[test]
+fn a_line_leaves_out_what_says_nothing_at_its_end() {
+    let refunded = |attempt, receipt_no: &str| Line::Refunded {
+        c: 7,
+        f: Bytes([1; 9]),
+        p: 0,
+        u: 0,
+        share: 1,
+        discount: 2,
+        merchant_id: "m1".into(),
+        order_id: "A1".into(),
+        refund_id: "R1".into(),
+        store: "s1".into(),
+        terminal: "t1".into(),
+        amount: 3,
+        to: To::Recovered,
+        attempt,
+        receipt_no: receipt_no.into(),
+    };
+    let lines = [refunded(0, ""), refunded(2, ""), refunded(1, "N9"), credited(1)];
+    assert_eq!(decode_lines(&encode_lines(&lines)), Ok(lines.to_vec()));
+    let fields = |line| encode_line(line)[0] & 15;
+    assert_eq!((fields(&lines[0]), encode_line(&lines[1])[..3].to_vec()), (14, vec![0xdc, 0, 16]));
+}
+
+#[test]
 fn gaps_overlaps_and_unreadable_entries_come_out_as_data() {
     let mut reader = Sequence::new();
     let mut items = Vec::new();

@@ -152,29 +152,17 @@ impl Sim {
         self.append(vec![Line::Held { c: 7, f: field(n), p: 0, u, discount, ok }]);
     }
 
+    #[rustfmt::skip] // Twice the same fields.
     pub fn confirm(&mut self, n: u32, u: u8, order: &str) {
         self.unit(n, u, |byte| byte & !3 | 2);
         self.record(n).holds.clear();
         self.redeemed("0:held", u);
         self.orders.entry(order_key(order)).or_default().state = 2;
-        let Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, category } =
-            redeemed_line(n, u, order)
-        else {
-            unreachable!()
-        };
+        let Line::Redeemed {
+            c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, category, receipt_no,
+        } = redeemed_line(n, u, order) else { unreachable!() };
         self.append(vec![Line::Confirmed {
-            c,
-            f,
-            p,
-            u,
-            discount,
-            merchant_id,
-            order_id,
-            attempt,
-            store,
-            terminal,
-            amount,
-            category,
+            c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, category, receipt_no,
         }]);
     }
 
@@ -230,6 +218,7 @@ impl Sim {
             terminal: String::new(),
             amount: 6000,
             to: To::Outstanding,
+            receipt_no: String::new(),
         }]);
     }
 
@@ -259,6 +248,8 @@ impl Sim {
             terminal: String::new(),
             amount: 5500,
             to,
+            attempt: 1,
+            receipt_no: String::new(),
         }]);
     }
 
@@ -314,6 +305,7 @@ pub fn redeemed_line(n: u32, u: u8, order: &str) -> Line {
         terminal: "t1".into(),
         amount: 6000,
         category: "catering".into(),
+        receipt_no: "N1".into(),
     }
 }
 

@@ -106,6 +106,7 @@ fn line_of(call: &Call<'_>, order: &Order, unit: &OrderUnit) -> Line {
         terminal: order.receipt.terminal.clone(),
         amount: order.amount.0,
         category: call.ask.category.clone(),
+        receipt_no: order.receipt.receipt_no.clone(),
     }
 }
 

@@ -304,16 +304,21 @@ fn confirmed(order: &Order) -> Order {
     Order { state: OrderState::Redeemed, t1: WITH_THE_CALL, receipt, ..order.clone() }
 }
 
+#[rustfmt::skip] // Two lines of the same fields.
 fn line_of(till: &Till, order_id: &str, order: &Order, unit: &OrderUnit) -> Line {
     let (c, f, p, u, discount) = (unit.c, Bytes(unit.f), unit.p, unit.u, unit.discount.0);
     let (merchant_id, order_id, attempt) = (till.merchant_id.clone(), order_id.to_owned(), order.attempt);
     let receipt = &order.receipt;
     let (store, category) = (receipt.store.clone(), receipt.category.clone());
     let terminal = shown_terminal(till, &receipt.terminal).to_owned();
-    let amount = order.amount.0;
+    let (amount, receipt_no) = (order.amount.0, receipt.receipt_no.clone());
     if order.state == OrderState::Held {
-        Line::Confirmed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, category }
+        Line::Confirmed {
+            c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, category, receipt_no,
+        }
     } else {
-        Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, category }
+        Line::Redeemed {
+            c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, category, receipt_no,
+        }
     }
 }

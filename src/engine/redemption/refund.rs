@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::found::Found;
 use super::limits::place_of_order;
+use super::plan::shown_terminal;
 use super::reverse::campaign_of;
 use super::{Answered, OrderView, TRIES, Till, broken, contended};
 use crate::domain::bought::{Bought, Piece, Returned};
@@ -168,7 +169,9 @@ impl Refunding<'_> {
         Some((stored, becomes))
     }
 
+    /// A refund is booked where its order was redeemed.
     fn line(&self, unit: &OrderUnit, refund_id: &str, amount: Fen, share: Fen, to: To) -> Line {
+        let Order { attempt, receipt, .. } = &self.found.stored.order;
         Line::Refunded {
             c: unit.c,
             f: Bytes(unit.f),
@@ -179,10 +182,12 @@ impl Refunding<'_> {
             merchant_id: self.till.merchant_id.clone(),
             order_id: self.order_id.to_owned(),
             refund_id: refund_id.to_owned(),
-            store: String::new(),
-            terminal: self.till.terminal_id.clone(),
+            store: receipt.store.clone(),
+            terminal: shown_terminal(self.till, &receipt.terminal).to_owned(),
             amount: amount.0,
             to,
+            attempt: *attempt,
+            receipt_no: receipt.receipt_no.clone(),
         }
     }
 }

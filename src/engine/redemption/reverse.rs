@@ -201,6 +201,7 @@ fn give_back(
             terminal: shown_terminal(till, &order.receipt.terminal).to_owned(),
             amount: order.amount.0,
             to,
+            receipt_no: order.receipt.receipt_no.clone(),
         });
         draft.uncount(unit, place, order.t0)?;
     }

@@ -2,12 +2,11 @@
 
 use super::Till;
 use crate::domain::money::Fen;
-use crate::domain::order::transaction_id;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
-use crate::domain::voucher::VoucherRef;
 use crate::engine::Engine;
-use crate::store::ledger::{Item, LedgerEntry, LedgerReader, Line};
+use crate::engine::settlement::{Calls, Posted};
+use crate::store::ledger::{Item, LedgerEntry, LedgerReader};
 
 /// Lines per page.
 const PAGE: usize = 200;
@@ -23,6 +22,8 @@ pub struct Transaction {
     pub terminal: String,
     pub voucher_id: String,
     pub campaign_id: String,
+    pub receipt_no: String,
+    /// The goods' value of the call, on the line of its first voucher; negative when they come back.
     pub amount: Fen,
     /// What the programme owes for it; negative when money comes back.
     pub subsidy: Fen,
@@ -51,7 +52,7 @@ impl Engine {
                 parse_cursor(text).filter(|(shard, _)| *shard < self.store.shards()).ok_or_else(bad_cursor)?
             }
         };
-        let mut items = Vec::new();
+        let (mut items, mut calls) = (Vec::new(), Calls::default());
         for shard in first_shard..self.store.shards() {
             let mut reader = LedgerReader::open(&self.store, shard).await?;
             let skip_to = if shard == first_shard { first_seq } else { 0 };
@@ -60,39 +61,42 @@ impl Engine {
                 if page.is_empty() {
                     break;
                 }
-                for entry in page.into_iter().filter_map(in_window(from, to)).filter(|entry| entry.seq >= skip_to) {
-                    let Some(transaction) = self.transaction(&till.merchant_id, shard, &entry) else { continue };
+                for entry in page.into_iter().filter_map(in_window(from, to)) {
+                    let Some(posted) = Posted::of(&entry.line).filter(|posted| posted.merchant_id == till.merchant_id)
+                    else {
+                        continue;
+                    };
+                    let amount = calls.amount(shard, &entry, &posted);
+                    if entry.seq < skip_to {
+                        continue;
+                    }
                     if items.len() == PAGE {
                         return Ok(TransactionPage { items, next_cursor: Some(format!("{shard}-{}", entry.seq)) });
                     }
-                    items.push(transaction);
+                    items.extend(self.transaction(shard, entry.at, &posted, amount));
                 }
             }
         }
         Ok(TransactionPage { items, next_cursor: None })
     }
 
-    fn transaction(&self, merchant: &str, shard: u8, entry: &LedgerEntry) -> Option<Transaction> {
-        let row = row(&entry.line)?;
-        if row.merchant_id != merchant {
-            return None;
-        }
+    fn transaction(&self, shard: u8, at: Ms, posted: &Posted<'_>, amount: Fen) -> Option<Transaction> {
         let snapshot = self.view();
-        let view = snapshot.by_number.get(&row.c);
+        let view = snapshot.by_number.get(&posted.c);
         let zone = view.map(|view| view.zone.clone()).or_else(|| Zone::named("UTC"))?;
-        let voucher = VoucherRef { c: row.c, shard, f: row.f, p: row.p, u: row.u };
         Some(Transaction {
-            kind: row.kind,
-            order_id: row.order_id.to_owned(),
-            transaction_id: row.attempt.map(|attempt| transaction_id(row.merchant_id, row.order_id, attempt)),
-            refund_id: row.refund_id.map(str::to_owned),
-            store: row.store.to_owned(),
-            terminal: row.terminal.to_owned(),
-            voucher_id: self.voucher_ids().id(&voucher),
+            kind: posted.kind.word(),
+            order_id: posted.order_id.to_owned(),
+            transaction_id: posted.transaction_id(),
+            refund_id: Some(posted.refund_id).filter(|id| !id.is_empty()).map(str::to_owned),
+            store: posted.store.to_owned(),
+            terminal: posted.terminal.to_owned(),
+            voucher_id: self.voucher_ids().id(&posted.voucher(shard)),
             campaign_id: view.map(|view| view.id.clone()).unwrap_or_default(),
-            amount: Fen(row.amount),
-            subsidy: Fen(row.subsidy),
-            at: zone.rfc3339(entry.at),
+            receipt_no: posted.receipt_no.to_owned(),
+            amount,
+            subsidy: posted.subsidy,
+            at: zone.rfc3339(at),
         })
     }
 }
@@ -100,80 +104,6 @@ impl Engine {
 fn in_window(from: Ms, to: Ms) -> impl Fn(Item) -> Option<LedgerEntry> {
     move |item| match item {
         Item::Entry(entry) if from <= entry.at && entry.at < to => Some(entry),
-        _ => None,
-    }
-}
-
-struct Row<'a> {
-    kind: &'static str,
-    c: u16,
-    f: [u8; 9],
-    p: u8,
-    u: u8,
-    merchant_id: &'a str,
-    order_id: &'a str,
-    attempt: Option<u32>,
-    refund_id: Option<&'a str>,
-    store: &'a str,
-    terminal: &'a str,
-    amount: i64,
-    subsidy: i64,
-}
-
-fn row(line: &Line) -> Option<Row<'_>> {
-    match line {
-        Line::Confirmed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. }
-        | Line::Redeemed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. } => {
-            Some(Row {
-                kind: "redeem",
-                c: *c,
-                f: f.0,
-                p: *p,
-                u: *u,
-                merchant_id,
-                order_id,
-                attempt: Some(*attempt),
-                refund_id: None,
-                store,
-                terminal,
-                amount: *amount,
-                subsidy: *discount,
-            })
-        }
-        Line::Reversed { c, f, p, u, discount, merchant_id, order_id, attempt, store, terminal, amount, .. } => {
-            Some(Row {
-                kind: "reverse",
-                c: *c,
-                f: f.0,
-                p: *p,
-                u: *u,
-                merchant_id,
-                order_id,
-                attempt: Some(*attempt),
-                refund_id: None,
-                store,
-                terminal,
-                amount: *amount,
-                subsidy: -*discount,
-            })
-        }
-        Line::Refunded { c, f, p, u, share, merchant_id, order_id, refund_id, store, terminal, amount, .. } => {
-            Some(Row {
-                kind: "refund",
-                c: *c,
-                f: f.0,
-                p: *p,
-                u: *u,
-                merchant_id,
-                order_id,
-                attempt: None,
-                refund_id: Some(refund_id),
-                store,
-                terminal,
-                amount: *amount,
-                subsidy: -*share,
-            })
-        }
         _ => None,
     }
 }

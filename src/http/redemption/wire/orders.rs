@@ -345,6 +345,9 @@ pub struct TransactionBody {
     terminal: String,
     voucher_id: String,
     campaign_id: String,
+    /// As the till gave it; empty without.
+    receipt_no: String,
+    /// The goods' value of the call in fen, on the line of its first voucher and 0 on the others; negative when goods come back.
     amount: i64,
     /// What the programme owes; negative when money comes back.
     subsidy: i64,
@@ -362,6 +365,7 @@ impl From<TransactionPage> for TransactionsBody {
             terminal: one.terminal,
             voucher_id: one.voucher_id,
             campaign_id: one.campaign_id,
+            receipt_no: one.receipt_no,
             amount: one.amount.0,
             subsidy: one.subsidy.0,
             at: one.at,
