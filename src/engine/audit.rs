@@ -4,7 +4,7 @@
 //! are read in batches, each with the ledger's end at the same instant; the fold moves on to exactly there and the batch is compared.
 //! Nothing is stopped and nothing is compared with another moment. Over all shards: supply, budget, one redemption per order.
 //! Causes and their consequences are told apart in `resolve`: one fault of the store is one finding. Nor do two persons hold a phone,
-//! device or account that refuses at once.
+//! device or account that refuses at once. Packs of drawn rounds are where the draw says (`winners`).
 //!
 //! Not looked at: merchant slots (caps, directories), the index of identity keys, uploaded lists, pay codes, what was bought, limits used (`usage`), times inside records.
 
@@ -19,6 +19,7 @@ mod person;
 mod posting;
 mod resolve;
 mod walk;
+mod winners;
 
 #[cfg(test)]
 pub(crate) mod sim;

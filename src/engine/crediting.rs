@@ -9,7 +9,7 @@ use crate::domain::person::Pseudonym;
 use crate::store::keys::{self, Slot};
 use crate::store::record::PersonRecord;
 use crate::store::script::{self, Member};
-use crate::store::{int, read, text};
+use crate::store::{StoreError, int, read, text};
 
 impl Engine {
     /// Credits every decided winner who has no pack yet, then notes that the round is credited.
@@ -26,8 +26,14 @@ impl Engine {
             for buckets in read::steps(view.record.buckets) {
                 let (done, end) = (buckets.len() as u64, buckets.end);
                 if i64::from(end) > reached {
-                    let people = self.store.people(shard, view.number, buckets).await?;
-                    let members = people.iter().flat_map(|(pseudonym, record)| {
+                    // Who has won is decided, so a record that cannot be read keeps the pack from nobody else.
+                    let people = self.store.people_each(shard, view.number, buckets).await?;
+                    let unreadable = |error: &StoreError| {
+                        tracing::error!(campaign.id = campaign_id, shard, %error, "a record is passed over");
+                    };
+                    let readable =
+                        people.iter().filter_map(|read| read.as_ref().inspect_err(|error| unreadable(error)).ok());
+                    let members = readable.flat_map(|(pseudonym, record)| {
                         let chances = chances.get(&pseudonym.field()).copied().unwrap_or(1);
                         self.owed(&view, round, shard, *pseudonym, record, chances)
                     });

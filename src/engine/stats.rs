@@ -78,6 +78,7 @@ impl Engine {
                 audit::conclude(&before, &after, &mut report);
                 let unreadable = |(id, one): (&String, &Unreadable)| Finding::unreadable_campaign(id, &one.reason);
                 report.findings.extend(self.view().unreadable.iter().map(unreadable));
+                report.findings.extend(self.audit_winners(&report.findings).await?);
                 return Ok(report);
             }
         }

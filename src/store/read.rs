@@ -37,13 +37,24 @@ impl Store {
         Ok(values.into_iter().map(Option::unwrap_or_default).collect())
     }
 
-    /// The records of some buckets of a shard. The buckets are read one after another: a record written meanwhile is seen or not.
+    /// The records of some buckets of a shard. The buckets are read one after another: a record written meanwhile is seen or not. One that
+    /// cannot be read fails them all.
     pub async fn people(
         &self,
         shard: u8,
         campaign: u16,
         buckets: Range<u32>,
     ) -> Result<Vec<(Pseudonym, PersonRecord)>, StoreError> {
+        self.people_each(shard, campaign, buckets).await?.into_iter().collect()
+    }
+
+    /// The same for whoever can go on without some of them.
+    pub async fn people_each(
+        &self,
+        shard: u8,
+        campaign: u16,
+        buckets: Range<u32>,
+    ) -> Result<Vec<Result<(Pseudonym, PersonRecord), StoreError>>, StoreError> {
         let mut pipeline = redis::pipe();
         for bucket in buckets {
             pipeline.hgetall(keys::person_bucket(shard, campaign, bucket));
@@ -51,12 +62,11 @@ impl Store {
         let mut connection = self.admin().await?;
         let answered: Vec<Vec<(Vec<u8>, Vec<u8>)>> =
             pipeline.query_async(&mut connection).await.map_err(|error| StoreError::from_client(&error))?;
-        let mut people = Vec::new();
-        for (field, value) in answered.into_iter().flatten() {
+        let person = |(field, value): (Vec<u8>, Vec<u8>)| {
             let record = PersonRecord::decode(&value)?;
             let pseudonym = Pseudonym::from_parts(&field, &record.tail);
-            people.push((pseudonym.ok_or_else(|| StoreError::Broken("person record".into()))?, record));
-        }
-        Ok(people)
+            Ok((pseudonym.ok_or_else(|| StoreError::Broken("person record".into()))?, record))
+        };
+        Ok(answered.into_iter().flatten().map(person).collect())
     }
 }

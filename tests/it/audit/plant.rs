@@ -10,9 +10,10 @@ use super::stored;
 /// A fault: its name and how it is planted.
 pub type Plant = (&'static str, fn(&mut Planter<'_>));
 
-/// Twenty faults of shard 0, in an order in which they can all be planted in one store that has seen reservations, credits, holds,
+/// Faults of shard 0, in an order in which they can all be planted in one store that has seen reservations, credits, holds,
 /// redemptions and refunds.
 pub const PLANTS: &[Plant] = &[
+    ("a pack is with somebody who has not won", |plant| plant.move_pack()),
     ("a credit is missing from the ledger", |plant| plant.drop_entry("P")),
     ("a redemption is missing from the ledger", |plant| plant.drop_entry("D")),
     ("a pack is counted twice", |plant| plant.bump(":pk", 1)),
@@ -133,6 +134,31 @@ impl<'a> Planter<'a> {
         });
     }
 
+    /// Gives the pack of a winner to a loser, in their records and in the line that credits it: ledger, counters and records agree.
+    fn move_pack(&mut self) {
+        let untouched = |record: &Value| {
+            let whole = |pack: &Value| bytes(&pack.as_array().unwrap()[5]).is_empty();
+            has(record, PACKS) && !has(record, HOLDS) && list(record, PACKS).iter().all(whole)
+        };
+        let (of_winner, winner, mut from) = self.pick_person(untouched);
+        let (of_loser, loser, mut to) = self.pick_person(|record| has(record, ENTRIES) && !has(record, PACKS));
+        std::mem::swap(part(&mut from, PACKS), part(&mut to, PACKS));
+        self.connection.hset::<_, _, _, ()>(of_winner, &winner, stored::person_bytes(&from)).unwrap();
+        self.connection.hset::<_, _, _, ()>(of_loser, &loser, stored::person_bytes(&to)).unwrap();
+        let entries: redis::streams::StreamRangeReply = self.connection.xrange_all("{s000}:l").unwrap();
+        self.connection.del::<_, ()>("{s000}:l").unwrap();
+        for entry in entries.ids {
+            let (at, mut lines): (String, Vec<u8>) = (entry.get("t").unwrap(), entry.get("l").unwrap());
+            let place = lines.windows(winner.len()).position(|part| part == winner);
+            if let Some(place) = place.filter(|_| credits(&lines)) {
+                lines[place..place + loser.len()].copy_from_slice(&loser);
+            }
+            self.connection
+                .xadd::<_, _, _, _, ()>("{s000}:l", &entry.id, &[("t", at.as_bytes()), ("l", &lines)])
+                .unwrap();
+        }
+    }
+
     /// An order in the state, of persons that nothing else touches.
     fn pick_order(&mut self, state: u64) -> Found {
         let (persons, orders) = (&self.persons, &self.orders);
@@ -193,6 +219,11 @@ impl<'a> Planter<'a> {
         }
         panic!("no entry with a line {kind} to drop");
     }
+}
+
+/// Whether the lines of a ledger entry credit packs.
+fn credits(lines: &[u8]) -> bool {
+    unpacked(lines).as_array().unwrap().iter().any(|line| stored::line(line).0 == "P")
 }
 
 fn part(record: &mut Value, index: usize) -> &mut Value {
