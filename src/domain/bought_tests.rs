@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::basket::spread;
 use crate::domain::goods::Goods;
 use crate::domain::order::{Order, OrderState, OrderUnit, Receipt, Refunded};
-use crate::domain::refund::{Back, RefundAsk, judge};
+use crate::domain::refund::{Back, RefundAsk, judge, shares_so_far};
 
 fn line(sku: &str, quantity: u32, net: i64, off: &[i64]) -> BoughtLine {
     BoughtLine { sku: sku.into(), quantity, net: Fen(net), off: off.iter().map(|fen| Fen(*fen)).collect() }
@@ -72,6 +72,14 @@ impl Returns {
         self.order.refunds.push(refund);
         self.by_voucher.iter_mut().zip(&back.by_voucher).for_each(|(sum, share)| *sum = *sum + *share);
         assert!(ask.is_of(&self.order, Some(&self.bought), index), "its repeat is the same refund");
+        let so_far = shares_so_far(&self.order, Some(&self.bought));
+        let sum = |voucher: usize| so_far.iter().map(|shares| shares[voucher]).sum::<Fen>();
+        let sums: Vec<Fen> = (0..self.by_voucher.len()).map(sum).collect();
+        assert_eq!(
+            (so_far.len(), &sums),
+            (index + 1, &self.by_voucher),
+            "shares of refunds are a function of the order"
+        );
         Ok(back)
     }
 

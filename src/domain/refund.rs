@@ -3,12 +3,17 @@
 //! Of an amount the payer's cumulative share is `floor(payable x refunded_total / net)` and the issuer's is the rest, so any split into
 //! refunds sums exactly. Worked case: order 100, voucher 20, paid 80, refund 50: 40 to the payer, 10 to the issuer. Named goods give back
 //! what was paid for them (`bought.rs`). An order's first refund decides which of the two it is; what is left may always come back whole.
+//!
+//! Each voucher follows the terms of its own campaign (`Terms`). A refund is of the vouchers that bear a share of it, and the time for
+//! refunds must not be over for any of them; one of which no voucher bears a share goes on while it is not over for all. What a refund
+//! does to a voucher beyond its share (it comes back, its use is not counted any more) it does only while the voucher's time is not over.
 
 use crate::domain::bought::{Bought, Part, Piece, Worth};
-use crate::domain::campaign::schema::RefundPolicy;
+use crate::domain::campaign::schema::{Campaign, RefundPolicy};
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::order::Order;
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::time::{DAY, Ms};
 
 /// A refund as a till asks for it: an amount, or goods and perhaps the amount that it expects for them.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,16 +83,20 @@ pub fn judge(order: &Order, bought: Option<&Bought>, ask: &RefundAsk) -> Result<
     if amount > order.refundable() {
         return Err(Refusal::new(Code::RefundExceedsOrder).with("refundable_amount", order.refundable().0));
     }
-    let by_voucher = match by_goods {
-        None => shares_of_amount(order, amount),
-        Some(bought) if amount == order.refundable() => {
-            let back = bought.back_by_voucher();
-            let left = |(place, discount): (usize, Fen)| discount - back.get(place).copied().unwrap_or_default();
-            discounts(order).into_iter().enumerate().map(left).collect()
-        }
-        Some(_) => return Err(begun_with(order, "items")),
+    if by_goods.is_some() && amount < order.refundable() {
+        return Err(begun_with(order, "items"));
+    }
+    Ok(Back { amount, by_voucher: of_amount(order, by_goods, amount), parts: Vec::new() })
+}
+
+/// The issuer's share of an amount, by voucher. After goods an amount is all that is left.
+fn of_amount(order: &Order, bought: Option<&Bought>, amount: Fen) -> Vec<Fen> {
+    let Some(bought) = bought.filter(|bought| !bought.returns.is_empty()) else {
+        return shares_of_amount(order, amount);
     };
-    Ok(Back { amount, by_voucher, parts: Vec::new() })
+    let back = bought.back_by_voucher();
+    let left = |(place, discount): (usize, Fen)| discount - back.get(place).copied().unwrap_or_default();
+    discounts(order).into_iter().enumerate().map(left).collect()
 }
 
 fn begun_with(order: &Order, by: &str) -> Refusal {
@@ -111,6 +120,88 @@ fn shares_of_amount(order: &Order, amount: Fen) -> Vec<Fen> {
     let shares = shares(order.net(), order.discount, order.refunded_total(), amount);
     let before: Fen = order.refunds.iter().map(|refund| refund.share).sum();
     shares_by_voucher(&discounts(order), before, shares.to_issuer)
+}
+
+/// What a voucher's own campaign says of refunds of its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The time for refunds is over from this instant on.
+    pub closes: Ms,
+    policy: RefundPolicy,
+    most_restores: u8,
+    restores_limits: bool,
+}
+
+impl Terms {
+    pub fn of(campaign: &Campaign, order: &Order) -> Terms {
+        Terms {
+            closes: order.t1 + i64::from(campaign.refund_days) * DAY,
+            policy: campaign.refund_policy,
+            // Six bits of a voucher's byte count them.
+            most_restores: campaign.max_restores_per_voucher.min(63) as u8,
+            restores_limits: campaign.refund_restores_limits,
+        }
+    }
+
+    /// How often the voucher may have been given back for it to be given back once more by this refund of `order`.
+    pub fn most_restores(&self, order: &Order, amount: Fen, now: Ms) -> u8 {
+        let restores = restores(self.policy, order.net(), order.refunded_total(), amount);
+        if restores && now < self.closes { self.most_restores } else { 0 }
+    }
+
+    /// Whether the use of the voucher is not counted any more after the refund at this instant has made the order whole.
+    pub fn uncounts(&self, at: Ms) -> bool {
+        self.restores_limits && at < self.closes
+    }
+}
+
+/// The place of a voucher whose time for refunds is over although it bears a share of this refund; where none bears any, the last whose
+/// time was over, if it is over for all.
+pub fn closed(terms: &[Terms], shares: &[Fen], now: Ms) -> Option<usize> {
+    let bears = |place: &usize| shares.get(*place).is_some_and(|share| *share > Fen::ZERO);
+    if let Some(place) = (0..terms.len()).find(|place| bears(place) && now >= terms[*place].closes) {
+        return Some(place);
+    }
+    let last = (0..terms.len()).max_by_key(|place| terms[*place].closes)?;
+    (now >= terms[last].closes).then_some(last)
+}
+
+/// Whether a refund with these shares is one of the voucher at this place, as limits on refunds count it: it bears a share, or none does.
+pub fn is_of_voucher(shares: &[Fen], place: usize) -> bool {
+    shares.get(place).is_some_and(|share| *share > Fen::ZERO) || shares.iter().all(|share| *share == Fen::ZERO)
+}
+
+/// The shares of every refund of an order so far, by voucher.
+pub fn shares_so_far(order: &Order, bought: Option<&Bought>) -> Vec<Vec<Fen>> {
+    let mut before = Order { refunds: Vec::new(), ..order.clone() };
+    let mut goods = bought.map(|bought| Bought { returns: Vec::new(), ..bought.clone() });
+    let mut all = Vec::with_capacity(order.refunds.len());
+    for (index, refund) in order.refunds.iter().enumerate() {
+        let returned = bought.and_then(|bought| bought.returns.iter().find(|one| one.refund == index));
+        let mut shares = match (returned, &mut goods) {
+            (Some(returned), Some(goods)) => {
+                let worth = goods.worth(&returned.parts);
+                goods.returns.push(returned.clone());
+                worth.by_voucher
+            }
+            (_, goods) => of_amount(&before, goods.as_ref(), refund.amount),
+        };
+        shares.resize(order.units.len(), Fen::ZERO);
+        before.refunds.push(refund.clone());
+        all.push(shares);
+    }
+    all
+}
+
+/// When all that was bought was back.
+pub fn completed_at(order: &Order) -> Option<Ms> {
+    let mut refunded = Fen::ZERO;
+    let completing = order.refunds.iter().find(|refund| {
+        let completes = completes(order.net(), refunded, refund.amount);
+        refunded = refunded + refund.amount;
+        completes
+    });
+    completing.map(|refund| refund.at)
 }
 
 /// Whether all that was bought is back with this refund. Gifts that come back afterwards change nothing any more.
@@ -154,7 +245,7 @@ pub fn split(discounts: &[Fen], total: Fen) -> Vec<Fen> {
 }
 
 /// Whether the vouchers go back to the person with this refund, by the campaign's policy alone.
-pub fn restores(policy: RefundPolicy, net: Fen, refunded: Fen, amount: Fen) -> bool {
+fn restores(policy: RefundPolicy, net: Fen, refunded: Fen, amount: Fen) -> bool {
     let full = completes(net, refunded, amount);
     match policy {
         RefundPolicy::RestoreOnFullRefund => full,

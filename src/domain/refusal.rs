@@ -290,9 +290,9 @@ refusals! {
         pos "退款金额与所退商品不符。" "The amount is not what these goods come to.";
     RefundExceedsOrder "refund_exceeds_order" 422 false "退款超过可退金额，见 refundable_amount。" "More than can be refunded; see refundable_amount."
         pos "退款超过可退金额。" "The refund is more than what is left.";
-    RefundWindowClosed "refund_window_closed" 409 false "已过退款期限。" "The time for refunds is over."
+    RefundWindowClosed "refund_window_closed" 409 false "已过 voucher_id 所属活动的退款期限，见 campaign_id 与 until；未用该券的商品仍可按商品退。" "The time for refunds of voucher_id is over (see campaign_id and until); goods that it did not pay for may still come back by items."
         pos "已过退款期限。" "The time for refunds is over.";
-    ReversalWindowClosed "reversal_window_closed" 409 false "已过冲正期限，请退款。" "The time for a reversal is over; refund the order."
+    ReversalWindowClosed "reversal_window_closed" 409 false "已过冲正期限（见 until），请退款。" "The time for a reversal is over (see until); refund the order."
         pos "已过冲正期限，请走退款。" "It is too late to cancel: make a refund.";
 
     // Merchants and settlement.

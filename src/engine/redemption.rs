@@ -23,6 +23,7 @@ mod reverse;
 mod seen;
 mod serial;
 mod sweep;
+mod terms;
 mod transactions;
 
 use std::sync::Arc;

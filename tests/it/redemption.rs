@@ -19,6 +19,7 @@ mod returns;
 mod serials;
 mod several;
 mod time;
+mod two_campaigns;
 mod vectors;
 
 use std::sync::LazyLock;

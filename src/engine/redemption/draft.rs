@@ -8,6 +8,7 @@ use crate::domain::campaign::schema::LimitAction;
 use crate::domain::limit::{Keeper, LimitFact, Place, facts_of_voucher, facts_on};
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderUnit};
+use crate::domain::refund::{Terms, is_of_voucher};
 use crate::domain::time::Ms;
 use crate::domain::voucher::{UnitByte, UnitState};
 use crate::engine::view::CampaignView;
@@ -127,6 +128,13 @@ impl<'a> Draft<'a> {
         before
     }
 
+    /// How often a voucher may have been given back for this refund to give it back; the change holds on this side of the end of its
+    /// time for refunds.
+    pub(super) fn most_restores(&mut self, terms: &Terms, order: &Order, amount: Fen) -> u8 {
+        self.is_before(terms.closes);
+        terms.most_restores(order, amount, self.now)
+    }
+
     /// The limits on redeeming that a voucher meets in the periods of an instant.
     fn limits(&self, unit: &OrderUnit, place: &Place, at: Ms) -> Result<Vec<LimitFact<'a>>, StoreError> {
         let view = self.view(unit)?;
@@ -185,7 +193,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Counts a refund of which each voucher bears a share; the limit that does not take it if there is one.
+    /// Counts a refund for each voucher that it is of; the limit that does not take it if there is one.
     pub(super) fn count_refund(
         &mut self,
         units: &[OrderUnit],
@@ -193,7 +201,9 @@ impl<'a> Draft<'a> {
         place: &Place,
     ) -> Result<Option<LimitFact<'a>>, StoreError> {
         let mut uses: Vec<(OrderUnit, LimitFact, Fen)> = Vec::new();
-        for (unit, share) in units.iter().zip(shares) {
+        for (_, (unit, share)) in
+            units.iter().zip(shares).enumerate().filter(|(place, _)| is_of_voucher(shares, *place))
+        {
             let view = self.view(unit)?;
             let facts = facts_on(LimitAction::Refund, &view.campaign, &view.zone, unit.of_pack(), place, self.now);
             self.counts_today(unit, &facts)?;

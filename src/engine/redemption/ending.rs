@@ -2,11 +2,10 @@
 
 use super::draft::{Draft, Released};
 use super::found::Found;
-use super::limits::{Capped, caps_of, place_of_order};
+use super::limits::{Capped, place_of_order};
 use super::plan::shown_terminal;
 use super::redeem::refused;
 use super::{Answered, OrderView, TRIES, Till, contended};
-use crate::domain::limit::Keeper;
 use crate::domain::money::Fen;
 use crate::domain::order::{
     LATE_CONFIRM, LimitEntityKey, Order, OrderKey, OrderState, OrderUnit, Receipt, hold_id, limit_entity, order_key,
@@ -116,9 +115,7 @@ impl Engine {
         if order.state != OrderState::Expired {
             return Ok(());
         }
-        let place = place_of_order(order, limit_entity(&till.merchant_id));
-        let of = |keeper| caps_of(keeper, &self.view(), &till.merchant_id, &order.units, &place, order.t0);
-        let (caps, quotas) = (of(Keeper::Merchant), of(Keeper::Quota));
+        let (caps, quotas) = self.caps_of_order(&till.merchant_id, order, &order.units);
         if caps.is_empty() && quotas.is_empty() {
             return Ok(());
         }

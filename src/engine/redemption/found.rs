@@ -37,7 +37,7 @@ impl Met {
 /// An order as it was read, with what was bought and the records of its payer at that instant.
 pub(super) struct Found {
     pub shard: u8,
-    now: Ms,
+    pub now: Ms,
     pub stored: StoredOrder,
     pub bought: Option<StoredBought>,
     people: Vec<PersonAt>,

@@ -14,7 +14,7 @@ use crate::domain::limit::{
     Keeper, LimitFact, OfPack, Place, contacts, fact_of_kind, facts, needs_place, redeems_within,
 };
 use crate::domain::money::Fen;
-use crate::domain::order::{LimitEntityKey, Order, OrderKey, OrderUnit, limit_entity};
+use crate::domain::order::{LimitEntityKey, Order, OrderKey, OrderState, OrderUnit, limit_entity};
 use crate::domain::time::Ms;
 use crate::engine::view::{CampaignView, Snapshot};
 use crate::engine::{Engine, Failure};
@@ -259,32 +259,53 @@ impl Engine {
         }
     }
 
-    /// Gives an attempt's caps and quotas back, once; of a later generation than the one named they stay.
+    /// Gives an attempt's caps and quotas back, once, but for what is kept of them; of a later generation than the one named they stay.
     pub(super) async fn release_caps(
         &self,
         merchant_id: &str,
         key: &OrderKey,
         attempt: u32,
         generation: Option<i64>,
+        kept: &[Cap],
     ) -> Result<(), StoreError> {
-        let fill = |args: Args| args.int(attempt).int(generation.unwrap_or(-1));
+        let kept_caps =
+            |list: Args| kept.iter().fold(list, |list, cap| list.list(|one| one.bytes(&cap.name).int(cap.n)));
+        let fill = |args: Args| args.int(attempt).int(generation.unwrap_or(-1)).list(kept_caps);
         let reply = self.store.directory_step(&script::ORDER_RELEASE, merchant_id, key, true, fill).await?;
-        self.give_quotas(key, attempt, generation, &named_quotas(&reply, 0)).await
+        self.give_quotas(key, attempt, generation, &named_quotas(&reply, 0), kept).await
     }
 
-    /// Gives back the caps of an order that has ended without a use, where its campaigns have any.
+    /// Gives back the caps of an order that has ended without a use, or whose goods are all back, where its campaigns have any; what stays
+    /// of them is what the vouchers use whose campaigns count on.
     pub(super) async fn release_ended(
         &self,
         merchant_id: &str,
         key: &OrderKey,
         order: &Order,
         generation: Option<i64>,
+        kept: &[Cap],
     ) -> Result<(), StoreError> {
-        let place = place_of_order(order, limit_entity(merchant_id));
-        let of = |keeper| caps_of(keeper, &self.view(), merchant_id, &order.units, &place, order.t0);
-        if merchant_id.is_empty() || (of(Keeper::Merchant).is_empty() && of(Keeper::Quota).is_empty()) {
+        let (caps, quotas) = self.caps_of_order(merchant_id, order, &order.units);
+        if merchant_id.is_empty() || caps.len() + quotas.len() <= kept.len() {
             return Ok(());
         }
-        self.release_caps(merchant_id, key, order.attempt, generation).await
+        self.release_caps(merchant_id, key, order.attempt, generation, kept).await
+    }
+
+    /// What an order keeps of caps and quotas when it has ended.
+    pub(super) fn kept_of_ended(&self, merchant_id: &str, order: &Order) -> Result<Vec<Cap>, StoreError> {
+        if order.state != OrderState::Redeemed {
+            return Ok(Vec::new());
+        }
+        let (mut kept, quotas) = self.caps_of_order(merchant_id, order, &self.counted_still(order)?);
+        kept.extend(quotas);
+        Ok(kept)
+    }
+
+    /// What these vouchers of an order use of its merchant's caps, and of quotas.
+    pub(super) fn caps_of_order(&self, merchant_id: &str, order: &Order, units: &[OrderUnit]) -> (Vec<Cap>, Vec<Cap>) {
+        let place = place_of_order(order, limit_entity(merchant_id));
+        let of = |keeper| caps_of(keeper, &self.view(), merchant_id, units, &place, order.t0);
+        (of(Keeper::Merchant), of(Keeper::Quota))
     }
 }

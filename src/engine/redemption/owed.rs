@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::limits::Cap;
 use crate::domain::order::{Order, OrderKey};
 use crate::engine::Engine;
 use crate::store::StoreError;
@@ -20,6 +21,8 @@ struct Debt {
     key: OrderKey,
     attempt: u32,
     generation: Option<i64>,
+    /// What is not given back.
+    kept: Vec<Cap>,
 }
 
 #[derive(Default)]
@@ -49,27 +52,27 @@ impl Engine {
         order: &Order,
         generation: Option<i64>,
     ) {
-        let given = self.release_ended(merchant_id, key, order, generation).await;
-        self.owe_unless(given, merchant_id, key, order.attempt, generation);
+        let kept = match self.kept_of_ended(merchant_id, order) {
+            Ok(kept) => kept,
+            // A campaign that cannot be read gives nothing back; the next repeat does.
+            Err(error) => return tracing::warn!(%error, "what an order gives back is not known"),
+        };
+        let given = self.release_ended(merchant_id, key, order, generation, &kept).await;
+        let debt = Debt { merchant_id: merchant_id.to_owned(), key: *key, attempt: order.attempt, generation, kept };
+        self.owe_unless(given, debt);
     }
 
     /// Gives back what an attempt held that was made void; whether the store took it now. What it refuses is given back later, once.
     pub(super) async fn release_void_or_owe(&self, merchant_id: &str, key: &OrderKey, attempt: u32) -> bool {
-        let given = self.release_caps(merchant_id, key, attempt, None).await;
-        self.owe_unless(given, merchant_id, key, attempt, None)
+        let given = self.release_caps(merchant_id, key, attempt, None, &[]).await;
+        let (merchant_id, kept) = (merchant_id.to_owned(), Vec::new());
+        self.owe_unless(given, Debt { merchant_id, key: *key, attempt, generation: None, kept })
     }
 
-    fn owe_unless(
-        &self,
-        given: Result<(), StoreError>,
-        merchant_id: &str,
-        key: &OrderKey,
-        attempt: u32,
-        generation: Option<i64>,
-    ) -> bool {
+    fn owe_unless(&self, given: Result<(), StoreError>, debt: Debt) -> bool {
         let Err(error) = given else { return true };
         tracing::warn!(%error, "caps and quotas of an attempt that is over are given back later");
-        self.owed.push(Debt { merchant_id: merchant_id.to_owned(), key: *key, attempt, generation });
+        self.owed.push(debt);
         false
     }
 
@@ -78,7 +81,8 @@ impl Engine {
         let (due, mut failures) = (self.owed.debts().len(), 0);
         for _ in 0..due {
             let Some(debt) = self.owed.debts().pop_front() else { return };
-            if let Err(error) = self.release_caps(&debt.merchant_id, &debt.key, debt.attempt, debt.generation).await {
+            let Debt { merchant_id, key, attempt, generation, kept } = &debt;
+            if let Err(error) = self.release_caps(merchant_id, key, *attempt, *generation, kept).await {
                 tracing::warn!(%error, "caps and quotas are still to be given back");
                 self.owed.push(debt);
                 failures += 1;

@@ -84,9 +84,11 @@ impl Engine {
         attempt: u32,
         generation: Option<i64>,
         names: &[String],
+        kept: &[Cap],
     ) -> Result<(), StoreError> {
         let giving = names.iter().map(|name| async move {
-            self.store.give_quota(&self.quota_place(name, holder)?, attempt, generation, 0).await
+            let keeps = kept.iter().find(|cap| cap.name == *name).map_or(0, |cap| cap.n);
+            self.store.give_quota(&self.quota_place(name, holder)?, attempt, generation, keeps).await
         });
         try_join_all(giving).await.map(|_| ())
     }

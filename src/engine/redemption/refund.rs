@@ -4,14 +4,12 @@ use super::draft::Draft;
 use super::found::Found;
 use super::limits::place_of_order;
 use super::plan::shown_terminal;
-use super::reverse::campaign_of;
-use super::{Answered, OrderView, TRIES, Till, broken, contended};
+use super::{Answered, OrderView, TRIES, Till, contended};
 use crate::domain::bought::{Bought, Piece, Returned};
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderState, OrderUnit, Refunded, limit_entity, order_key};
 use crate::domain::refund::{self, Back, RefundAsk};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::time::DAY;
 use crate::domain::voucher::UnitState;
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
@@ -58,7 +56,7 @@ impl Engine {
                     let value = self.refund_view(&refunding, order, index, pieces)?;
                     return Ok(Answered { value, replayed: true });
                 }
-                let back = self.judge_refund(order, bought, ask)?;
+                let back = self.judge_refund(&refunding, ask)?;
                 if let Some((order, pieces)) = self.put_refund(&refunding, &ask.refund_id, &back).await? {
                     let value = self.refund_view(&refunding, &order, order.refunds.len() - 1, pieces)?;
                     return Ok(Answered { value, replayed: false });
@@ -69,15 +67,17 @@ impl Engine {
         .await
     }
 
-    fn judge_refund(&self, order: &Order, bought: Option<&Bought>, ask: &RefundAsk) -> Result<Back, Refusal> {
-        let days = campaign_of(&self.view(), order)?.ok_or_else(|| broken("an order has no voucher"))?.refund_days;
-        if self.now() >= order.t1 + i64::from(days) * DAY {
-            return Err(Code::RefundWindowClosed.into());
-        }
-        let back = refund::judge(order, bought, ask)?;
+    fn judge_refund(&self, refunding: &Refunding<'_>, ask: &RefundAsk) -> Result<Back, Failure> {
+        let found = &refunding.found;
+        let order = &found.stored.order;
+        let terms = self.terms(order)?;
+        self.require_refundable((found.shard, order), &terms, &[], found.now)?;
+        let back = refund::judge(order, refunding.bought(), ask)?;
+        self.require_refundable((found.shard, order), &terms, &back.by_voucher, found.now)?;
         if order.refunds.len() >= MOST_REFUNDS {
             return Err(Refusal::new(Code::LimitReached)
-                .with("limit", serde_json::json!({ "refunds_per_order": MOST_REFUNDS })));
+                .with("limit", serde_json::json!({ "refunds_per_order": MOST_REFUNDS }))
+                .into());
         }
         Ok(back)
     }
@@ -90,26 +90,21 @@ impl Engine {
         back: &Back,
     ) -> Result<Option<(Order, Option<Vec<Piece>>)>, Failure> {
         let Refunding { till, key, found, .. } = refunding;
-        let (order, snapshot) = (&found.stored.order, self.view());
-        let campaign = campaign_of(&snapshot, order)?.ok_or_else(|| broken("an order has no voucher"))?;
-        let (net, refunded) = (order.net(), order.refunded_total());
+        let order = &found.stored.order;
+        let terms = self.terms(order)?;
         let shares: Vec<Fen> =
             (0..order.units.len()).map(|unit| back.by_voucher.get(unit).copied().unwrap_or_default()).collect();
-        let most = if refund::restores(campaign.refund_policy, net, refunded, back.amount) {
-            campaign.max_restores_per_voucher.min(63) as u8
-        } else {
-            0
-        };
         let place = place_of_order(order, limit_entity(&till.merchant_id));
         let mut draft = found.draft();
         if let Some(limit) = draft.count_refund(&order.units, &shares, &place)? {
             return Err(limit.reached().into());
         }
-        let beyond = self.take_refund_quotas(key, order, &place, &shares).await?;
-        let limits_restored = campaign.refund_restores_limits && refund::completes(net, refunded, back.amount);
+        let beyond = self.take_refund_quotas(key, (order, refunding.bought()), &place, &shares).await?;
+        let completes = refund::completes(order.net(), order.refunded_total(), back.amount);
         let mut restored = 0;
         for (index, (unit, share)) in order.units.iter().zip(&shares).enumerate() {
-            if limits_restored {
+            let most = draft.most_restores(&terms[index], order, back.amount);
+            if completes && terms[index].uncounts(draft.now) {
                 draft.uncount(unit, &place, order.t0)?;
             }
             if let Some(to) = give_back(&mut draft, unit, *share, most)? {
@@ -133,8 +128,8 @@ impl Engine {
         }
         let Some(after) = self.put_order(change, after).await? else { return Ok(None) };
         self.settle_refund(&beyond).await;
-        if limits_restored {
-            self.release_or_owe(&till.merchant_id, key, order, None).await;
+        if completes {
+            self.release_or_owe(&till.merchant_id, key, &after, None).await;
         }
         let pieces = goods.and_then(|(_, becomes)| becomes.pieces_of(order.refunds.len()));
         Ok(Some((after, pieces)))

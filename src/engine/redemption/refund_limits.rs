@@ -3,15 +3,18 @@
 //! books the n-th refund uses it. A refund that stops halfway leaves a quota stricter until the order's next refund.
 
 use super::{Till, broken};
+use crate::domain::bought::Bought;
 use crate::domain::campaign::schema::{LimitAction, LimitMax};
 use crate::domain::limit::{Keeper, LimitFact, Place, facts_on};
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey};
+use crate::domain::refund::{is_of_voucher, shares_so_far};
 use crate::domain::refusal::Refusal;
-use crate::engine::view::CampaignView;
+use crate::domain::time::Ms;
+use crate::engine::view::{CampaignView, Snapshot};
 use crate::engine::{Engine, Failure};
-use crate::store::keys;
 use crate::store::quota::{QuotaPlace, Taken};
+use crate::store::{StoreError, keys};
 
 /// There is one try at the n-th refund, whoever makes it: the record of the order says who did.
 const ATTEMPT: u32 = 1;
@@ -23,6 +26,8 @@ pub(super) struct Beyond(Vec<(QuotaPlace, i64)>);
 struct Met<'a> {
     view: &'a CampaignView,
     fact: LimitFact<'a>,
+    /// Places of the vouchers that meet it.
+    places: Vec<usize>,
     share: Fen,
 }
 
@@ -38,6 +43,45 @@ impl Met<'_> {
             LimitMax::Amount(most) => (self.share.0, most.0),
         }
     }
+
+    /// Whether a refund with these shares is one of its vouchers.
+    fn counts(&self, shares: &[Fen]) -> bool {
+        self.places.iter().any(|place| is_of_voucher(shares, *place))
+    }
+
+    /// Refunds of one payment: of its own vouchers alone, for those of another campaign follow that campaign's limits.
+    fn require_of_payment(&self, so_far: &[Vec<Fen>]) -> Result<(), Refusal> {
+        let before: Vec<&Vec<Fen>> = so_far.iter().filter(|shares| self.counts(shares)).collect();
+        let amount = before.iter().flat_map(|shares| self.places.iter().map(|place| shares[*place])).sum();
+        let used = LimitFact { count: before.len() as i64, amount, ..self.fact.clone() };
+        if used.admits(1, self.share) { Ok(()) } else { Err(used.reached()) }
+    }
+}
+
+/// The limits that this refund meets, by the vouchers that it is of.
+fn met<'a>(
+    snapshot: &'a Snapshot,
+    order: &Order,
+    place: &Place,
+    shares: &[Fen],
+    now: Ms,
+) -> Result<Vec<Met<'a>>, StoreError> {
+    let mut met: Vec<Met> = Vec::new();
+    for (index, (unit, share)) in order.units.iter().zip(shares).enumerate() {
+        let view = snapshot.numbered(unit.c)?;
+        let facts = facts_on(LimitAction::Refund, &view.campaign, &view.zone, unit.of_pack(), place, now);
+        for fact in facts.into_iter().filter(|fact| matches!(fact.keeper, Keeper::Payment | Keeper::Quota)) {
+            match met.iter_mut().find(|known| known.is(view, &fact)) {
+                Some(known) => {
+                    known.places.push(index);
+                    known.share = known.share + *share;
+                }
+                None => met.push(Met { view, fact, places: vec![index], share: *share }),
+            }
+        }
+    }
+    met.retain(|one| one.counts(shares));
+    Ok(met)
 }
 
 impl Engine {
@@ -45,24 +89,17 @@ impl Engine {
     pub(super) async fn take_refund_quotas(
         &self,
         key: &OrderKey,
-        order: &Order,
+        (order, bought): (&Order, Option<&Bought>),
         place: &Place,
         shares: &[Fen],
     ) -> Result<Beyond, Failure> {
         let snapshot = self.view();
-        let mut met: Vec<Met> = Vec::new();
-        for (unit, share) in order.units.iter().zip(shares) {
-            let view = snapshot.numbered(unit.c)?;
-            let facts = facts_on(LimitAction::Refund, &view.campaign, &view.zone, unit.of_pack(), place, self.now());
-            for fact in facts.into_iter().filter(|fact| matches!(fact.keeper, Keeper::Payment | Keeper::Quota)) {
-                match met.iter_mut().find(|known| known.is(view, &fact)) {
-                    Some(known) => known.share = known.share + *share,
-                    None => met.push(Met { view, fact, share: *share }),
-                }
+        let met = met(&snapshot, order, place, shares, self.now())?;
+        if met.iter().any(|one| one.fact.keeper == Keeper::Payment) {
+            let so_far = shares_so_far(order, bought);
+            for one in met.iter().filter(|one| one.fact.keeper == Keeper::Payment) {
+                one.require_of_payment(&so_far)?;
             }
-        }
-        for one in met.iter().filter(|one| one.fact.keeper == Keeper::Payment) {
-            require_of_payment(order, &one.fact, shares.iter().copied().sum())?;
         }
         let mut beyond = Vec::new();
         let holder = [&key[..], &[b'r', order.refunds.len() as u8]].concat();
@@ -94,19 +131,8 @@ impl Engine {
 
     /// Who booked the refund that made the order whole may have stopped before the limits on its redemption were given back.
     pub(super) async fn give_back_refunded(&self, till: &Till, key: &OrderKey, order: &Order) {
-        let snapshot = self.view();
-        // Where the campaign cannot be read the answer says so, and the next repeat gives back.
-        let campaign = super::reverse::campaign_of(&snapshot, order).ok().flatten();
-        let restores = campaign.is_some_and(|one| one.refund_restores_limits);
-        if restores && order.refundable() == Fen::ZERO {
+        if order.refundable() == Fen::ZERO {
             self.release_or_owe(&till.merchant_id, key, order, None).await;
         }
     }
-}
-
-/// All refunds of an order, and the issuer's shares of all its vouchers.
-fn require_of_payment(order: &Order, fact: &LimitFact, share: Fen) -> Result<(), Refusal> {
-    let before: Fen = order.refunds.iter().map(|refund| refund.share).sum();
-    let used = LimitFact { count: order.refunds.len() as i64, amount: before, ..fact.clone() };
-    if used.admits(1, share) { Ok(()) } else { Err(used.reached()) }
 }

@@ -5,14 +5,11 @@ use super::limits::place_of_order;
 use super::plan::shown_terminal;
 use super::quotas::named_quotas;
 use super::{Answered, TRIES, Till, contended};
-use crate::domain::campaign::schema::Campaign;
 use crate::domain::limit::Place;
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderState, Receipt, Reversal, Was, limit_entity, order_key};
-use crate::domain::refusal::{Code, Outcome, Refusal};
-use crate::domain::time::HOUR;
+use crate::domain::refusal::{Outcome, Refusal};
 use crate::domain::voucher::UnitState;
-use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
 use crate::store::change::{Account, Change, Tally};
@@ -80,7 +77,7 @@ impl Engine {
                 let step = self.store.directory_step(&script::ORDER_REVERSE, &till.merchant_id, &key, true, fill);
                 let reply = step.await.map_err(half_done)?;
                 if !reply.is("changed") {
-                    self.give_quotas(&key, attempt, None, &named_quotas(&reply, 4)).await.map_err(half_done)?;
+                    self.give_quotas(&key, attempt, None, &named_quotas(&reply, 4), &[]).await.map_err(half_done)?;
                     let was = Was::named(reply.text(3));
                     return Ok(self.reversed(order_id, Reversal { was, at: reply.int(2) }, reply.is("replay"))?);
                 }
@@ -118,7 +115,7 @@ impl Engine {
         if let Some(reversal) = order.reversal {
             return Ok(Some(reversal.was.as_str()));
         }
-        self.require_reversible(&self.view(), order)?;
+        self.require_reversible(entry.shard, order)?;
         let mut draft = found.draft();
         let place = place_of_order(order, limit_entity(&till.merchant_id));
         match order.state {
@@ -145,25 +142,6 @@ impl Engine {
         let change = Change::new(entry.shard, key, &seen, &unseen);
         Ok(self.put_order(change, unseen).await?.map(|_| Was::Unknown.as_str()))
     }
-
-    /// A refund or the end of `reverse_hours` makes a reverse impossible; an order that never had an effect can always be closed.
-    fn require_reversible(&self, snapshot: &Snapshot, order: &Order) -> Result<(), Refusal> {
-        if !order.refunds.is_empty() {
-            return Err(Code::OrderHasRefunds.into());
-        }
-        let hours = campaign_of(snapshot, order)?.map(|campaign| i64::from(campaign.reverse_hours)).unwrap_or(24);
-        let has_effect = matches!(order.state, OrderState::Held | OrderState::Redeemed);
-        if has_effect && self.now() >= order.t0 + hours * HOUR {
-            return Err(Code::ReversalWindowClosed.into());
-        }
-        Ok(())
-    }
-}
-
-/// The campaign whose terms hold for an order: that of its first voucher; none where it has no voucher.
-pub(super) fn campaign_of<'a>(snapshot: &'a Snapshot, order: &Order) -> Result<Option<&'a Campaign>, StoreError> {
-    let view = order.units.first().map(|unit| snapshot.numbered(unit.c)).transpose()?;
-    Ok(view.map(|view| &view.campaign))
 }
 
 /// A use that never was leaves the voucher to its person: usable, or expired by now; one that was revoked meanwhile stays so.

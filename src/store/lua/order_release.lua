@@ -1,6 +1,8 @@
--- Gives back the caps of an attempt, once; on its shard it must be void or have ended without a use first.
+-- Gives back the caps of an attempt, once; on its shard it must be void, have ended without a use, or have all its goods back first.
+-- Some of them may stay counted, as far as the campaign says so of a use whose goods are back.
 -- KEYS 1 header hash of the merchant slot, 2 ledger stream (unused), 3.. directory buckets (hash)
--- ARGV member {{directory bucket}, order key, attempt, generation of its caps or -1 for any}
+-- ARGV member {{directory bucket}, order key, attempt, generation of its caps or -1 for any,
+--   {{cap counter, what stays of it}, ...}}
 -- Replies: replay (another attempt or generation, or reversed); replay {{quota, ...} of which it may hold something} (released before);
 --   ok {{quota, ...}}
 -- Keeps: the caps of an attempt are given back at most once.
@@ -10,7 +12,9 @@ local function judge(m)
   if not entry or entry[1] ~= 1 or entry[2] ~= attempt then return { 'replay' } end
   if generation >= 0 and (entry[6] or 0) ~= generation then return { 'replay' } end
   if entry[5] == 0 then return { 'replay', entry[7] or {} } end
-  for _, cap in ipairs(entry[5]) do add(cap[1], -cap[2]) end
+  local stays = {}
+  for _, cap in ipairs(m[5]) do stays[cap[1]] = cap[2] end
+  for _, cap in ipairs(entry[5]) do add(cap[1], math.min(stays[cap[1]] or 0, cap[2]) - cap[2]) end
   entry[5] = 0
   put(directory, ok, cmsgpack.pack(entry))
   return { 'ok', entry[7] or {} }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::vectors::{buy, campaign, kind, market};
+use super::two_campaigns::Pair;
+use super::vectors::{buy, kind, market};
 use crate::harness::client::Reply;
-use crate::harness::fixture::{EVE, MINUTE, Market, Round, SECOND, at, new_order, sale};
-use crate::harness::{Server, wait_until};
+use crate::harness::fixture::{MINUTE, Market, at, new_order, sale};
 
 fn three_a_payment(name: &str) -> Market {
     let vouchers = json!([kind("60-20", 6_000, 2_000, 2), kind("30-10", 3_000, 1_000, 4)]);
@@ -112,36 +112,13 @@ fn named_vouchers_are_taken_all_or_none() {
     assert_eq!(market.vouchers(&person, "available").len(), 3, "nothing has changed");
 }
 
-/// Two campaigns of one city, and a person with a pack of each.
-fn two_campaigns(name: &str, combine: bool) -> (Market, Value) {
-    let rules = |campaign: &mut Value| {
-        campaign["use_rule"]["max_vouchers_per_payment"] = json!(2);
-        campaign["use_rule"]["combine_with_campaigns"] = json!(combine);
-    };
-    let second = campaign(&format!("{name}-b"), 1, json!([kind("50-25", 5_000, 2_500, 1)]), rules);
-    let server = Server::at(EVE);
-    server.create_campaign(&second).ok();
-    server.publish(second["campaign_id"].as_str().expect("an id"));
-    let first = campaign(&format!("{name}-a"), 1, json!([kind("60-20", 6_000, 2_000, 1)]), rules);
-    let round = Round::reserved_on(server, first, 1);
-    let id = second["campaign_id"].as_str().expect("an id").to_string();
-    round.server.reserve(&id, &round.people[0]).ok();
-    round.raining(480 * SECOND);
-    round.server.set_clock(at("2020-07-25T12:00:00"));
-    for campaign in [&round.campaign, &id] {
-        wait_until("both packs are there", || {
-            (round.server.vouchers(campaign, &round.people[0]).len() == 1).then_some(())
-        });
-    }
-    (Market::of(round), second)
-}
-
 #[test]
 fn vouchers_of_two_campaigns_pay_together_where_both_allow_it() {
     for (combine, discount, count) in [(true, 4_500, 2), (false, 2_500, 1)] {
-        let (market, second) = two_campaigns(if combine { "mix" } else { "apart" }, combine);
-        let (server, till, person) = (market.server(), market.till(), market.shopper());
-        server.enrol(second["campaign_id"].as_str().expect("an id"), &till.merchant_id);
+        let rules = |campaign: &mut Value| campaign["use_rule"]["combine_with_campaigns"] = json!(combine);
+        let pair = Pair::open(if combine { "mix" } else { "apart" }, 1, rules, rules);
+        let (market, server, till) = (&pair.market, pair.market.server(), pair.till());
+        let person = market.shopper();
         let code = server.pay_code(&person);
         let quote = server.quote(&till, &json!({"pay_code": code, "amount": 11_000, "category": "catering"})).ok();
         assert_eq!((quote.int("discount_amount"), kinds(&quote).len()), (discount, count), "{}", quote.text());
