@@ -13,6 +13,7 @@ use super::auth_till::TillKey;
 use super::error::Problem;
 use super::limit::{Class, Limits, subscriber};
 use super::middleware::Call;
+use super::turn::Turns;
 use crate::domain::pass::Unbound;
 use crate::domain::person::MacKey;
 use crate::domain::refusal::{Code, Refusal};
@@ -30,6 +31,7 @@ pub struct Gate {
     /// The pass keys that are valid now (two while rotating).
     pub pass_keys: Vec<MacKey>,
     pub limits: Limits,
+    pub turns: Turns,
 }
 
 impl Gate {

@@ -12,7 +12,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::Officer;
+use super::auth::{Gate, Officer};
+use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::person_list::{ListStatus, ListUpload, may};
 
@@ -60,6 +61,7 @@ pub async fn put_list(
     if !HttpMessage::content_type(&request).eq_ignore_ascii_case("text/csv") {
         return Err(Refusal::new(Code::UnsupportedMediaType).detail("Send the file as Content-Type: text/csv.").into());
     }
+    let _turn = Gate::of(&request)?.turns.take(Doing::Upload(key.program.clone()))?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let mut upload = state.engine.begin_list(key, &list_id, length).await?;
     if let Err(refusal) = receive(&mut upload, &mut payload).await {

@@ -6,12 +6,14 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest, post};
 use futures_util::StreamExt;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::Officer;
+use super::auth::{Gate, Officer};
+use super::row_report::{RowReport, Told};
+use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::access::ApiKey;
 use crate::engine::merchant::may;
@@ -19,10 +21,22 @@ use crate::engine::merchant_import::{Row, Rows};
 
 /// Rows of one file; the answer has a line for each.
 const MOST_ROWS: usize = 100_000;
+/// The answer repeats a row's code up to this length: a wrong one may be as long as a row.
+const LONGEST_CODE: usize = 32;
 /// Rows that are registered at the same time.
 const ROWS_AT_ONCE: usize = 8;
 /// A file may take long, but not stand still.
 const CHUNK_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What has become of a file so far.
+#[derive(Default)]
+struct Import {
+    rows_read: u64,
+    created: usize,
+    unchanged: usize,
+    refused: usize,
+    report: RowReport,
+}
 
 /// What became of a file of merchants.
 #[derive(Serialize, ToSchema)]
@@ -33,8 +47,9 @@ pub struct ImportAnswer {
     /// Registered before with the same data.
     unchanged: usize,
     refused: usize,
-    /// One for each row: `line`, `code`, `merchant_id`, `result`, and for `refused` the refusal's code and errors.
-    rows: Vec<Value>,
+    /// Beside them a row has `code`, and unless it is refused `merchant_id`.
+    #[serde(flatten)]
+    told: Told,
     /// Why reading ended early; the rows before it took effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<Value>,
@@ -54,19 +69,20 @@ pub async fn import_merchants(
     if !HttpMessage::content_type(&request).eq_ignore_ascii_case("text/csv") {
         return Err(Refusal::new(Code::UnsupportedMediaType).detail("Send the file as Content-Type: text/csv.").into());
     }
-    let mut answer =
-        ImportAnswer { rows_read: 0, created: 0, unchanged: 0, refused: 0, rows: Vec::new(), stopped: None };
-    if let Err(refusal) = import(&state, key, &mut payload, &mut answer).await {
-        if answer.rows.is_empty() {
-            return Err(refusal.into());
-        }
-        answer.stopped = Some(refusal_json(&refusal));
+    let _turn = Gate::of(&request)?.turns.take(Doing::Upload(key.program.clone()))?;
+    let mut done = Import::default();
+    let stopped = import(&state, key, &mut payload, &mut done).await.err();
+    if let Some(refusal) = stopped.as_ref().filter(|_| done.report.is_empty()) {
+        return Err(refusal.clone().into());
     }
+    let Import { rows_read, created, unchanged, refused, report } = done;
+    let stopped = stopped.map(|refusal| super::error::body(&refusal, "", false));
+    let answer = ImportAnswer { rows_read, created, unchanged, refused, told: report.into_parts(), stopped };
     Ok(Answer::ok(&answer).effect(&state.engine.settings.durability, false))
 }
 
 /// Registers rows while the file arrives, in its order of answers.
-async fn import(state: &State, key: &ApiKey, payload: &mut Payload, answer: &mut ImportAnswer) -> Result<(), Refusal> {
+async fn import(state: &State, key: &ApiKey, payload: &mut Payload, done: &mut Import) -> Result<(), Refusal> {
     let mut rows = Rows::default();
     loop {
         let chunk = tokio::time::timeout(CHUNK_DEADLINE, payload.next()).await;
@@ -79,46 +95,44 @@ async fn import(state: &State, key: &ApiKey, payload: &mut Payload, answer: &mut
             }
             None => rows.finish(),
         };
-        answer.rows_read = rows.rows_read();
-        register(state, key, read?, answer).await?;
+        done.rows_read = rows.rows_read();
+        register(state, key, read?, done).await?;
         if ended {
             return Ok(());
         }
     }
 }
 
-async fn register(state: &State, key: &ApiKey, rows: Vec<Row>, answer: &mut ImportAnswer) -> Result<(), Refusal> {
-    if answer.rows.len() + rows.len() > MOST_ROWS {
+async fn register(state: &State, key: &ApiKey, rows: Vec<Row>, done: &mut Import) -> Result<(), Refusal> {
+    if done.report.len() + rows.len() > MOST_ROWS {
         return Err(
             Refusal::new(Code::BodyTooLarge).detail("At most 100,000 rows in a file; send the rest as another file.")
         );
     }
     let mut registered = futures_util::stream::iter(rows)
         .map(|row| async move {
-            let code = row.draft.code.clone();
+            let code = row.draft.code.clone().filter(|code| code.len() <= LONGEST_CODE);
             (row.line, code, state.engine.create_merchant(key, row.draft).await)
         })
         .buffered(ROWS_AT_ONCE);
     while let Some((line, code, result)) = registered.next().await {
-        let mut told = match &result {
-            Ok(status) => {
-                json!({"result": if status.created { "created" } else { "unchanged" }, "merchant_id": status.merchant_id})
-            }
-            Err(refusal) => json!({"result": "refused", "refusal": refusal_json(refusal)}),
-        };
-        told["line"] = json!(line);
-        told["code"] = json!(code);
-        answer.rows.push(told);
+        let mut row = Map::from_iter([("line".to_owned(), json!(line)), ("code".to_owned(), json!(code))]);
         match result {
-            Ok(status) if status.created => answer.created += 1,
-            Ok(_) => answer.unchanged += 1,
-            Err(_) => answer.refused += 1,
+            Ok(status) => {
+                let (count, word) = match status.created {
+                    true => (&mut done.created, "created"),
+                    false => (&mut done.unchanged, "unchanged"),
+                };
+                *count += 1;
+                row.insert("result".to_owned(), json!(word));
+                row.insert("merchant_id".to_owned(), json!(status.merchant_id));
+                done.report.taken(row);
+            }
+            Err(refusal) => {
+                done.refused += 1;
+                done.report.refused(row, refusal);
+            }
         }
     }
     Ok(())
-}
-
-/// A refusal as one row of an answer.
-fn refusal_json(refusal: &Refusal) -> Value {
-    super::error::body(refusal, "", false)
 }

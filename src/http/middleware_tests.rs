@@ -102,6 +102,7 @@ fn gate() -> Gate {
         tokens: Some(crate::http::auth_resident::Verifier::new(&KEY)),
         pass_keys: vec![crate::domain::person::MacKey::new(&KEY)],
         limits: Limits::new(&rates),
+        turns: Default::default(),
     }
 }
 

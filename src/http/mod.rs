@@ -23,10 +23,12 @@ pub mod redemption;
 pub mod reservation;
 mod reservation_import;
 pub mod round;
+mod row_report;
 pub mod sandbox;
 pub mod settlement;
 mod tap;
 pub mod till_key;
+mod turn;
 pub mod wallet;
 
 use std::net::SocketAddr;
@@ -167,6 +169,7 @@ fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: [u8; 32]) -> Gate 
         tokens: settings.sandbox.then(|| Verifier::new(&token_key)),
         pass_keys: engine.keys.pass.clone(),
         limits: Limits::new(&settings.limits),
+        turns: Default::default(),
     }
 }
 

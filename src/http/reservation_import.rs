@@ -9,16 +9,18 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, json};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
 use super::area::LocationBody;
-use super::auth::Officer;
+use super::auth::{Gate, Officer};
 use super::auth_resident::ResidentClaims;
 use super::body;
+use super::row_report::{RowReport, Told};
+use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::parse_rfc3339;
 use crate::engine::reservation::Wish;
@@ -62,15 +64,15 @@ pub struct ImportRow {
 }
 
 /// What became of a file of reservations.
-#[derive(Serialize, Default, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct ImportAnswer {
     reserved: usize,
     /// Earlier than the entry that was there, in whose place it stands now.
     replaced: usize,
     unchanged: usize,
     refused: usize,
-    /// One for each row: `line`, `result`, and for `refused` the refusal.
-    rows: Vec<Value>,
+    #[serde(flatten)]
+    told: Told,
 }
 
 /// Bring reservations that a channel has taken down: NDJSON or a JSON array of at most 5,000 rows. Where the earliest counts, a row that
@@ -85,35 +87,39 @@ pub async fn import_reservations(
     request: HttpRequest,
     mut payload: Payload,
 ) -> answer::Result {
-    state.engine.import_target(officer.require(may::IMPORT)?, &campaign_id)?;
+    let key = officer.require(may::IMPORT)?;
+    state.engine.import_target(key, &campaign_id)?;
     let media_type = HttpMessage::content_type(&request).to_ascii_lowercase();
     if !["application/json", "application/x-ndjson", "application/ndjson"].contains(&media_type.as_str()) {
         let detail = "Send the rows as application/x-ndjson, or as an array in application/json.";
         return Err(Refusal::new(Code::UnsupportedMediaType).detail(detail).into());
     }
+    let _turn = Gate::of(&request)?.turns.take(Doing::Upload(key.program.clone()))?;
     let file = read(&mut payload).await?;
     let rows = rows(&file)?;
     let (state, campaign_id) = (&state, campaign_id.as_str());
     let mut results = futures_util::stream::iter(rows)
         .map(|(line, row)| async move { (line, bring(state, campaign_id, row).await) })
         .buffered(ROWS_AT_ONCE);
-    let mut answer = ImportAnswer::default();
+    let (mut reserved, mut replaced, mut unchanged, mut refused) = (0, 0, 0, 0);
+    let mut report = RowReport::default();
     while let Some((line, result)) = results.next().await {
-        let (count, told) = match result {
-            Ok(Brought::Reserved) => (&mut answer.reserved, json!({"result": "reserved"})),
-            Ok(Brought::Replaced) => (&mut answer.replaced, json!({"result": "replaced"})),
-            Ok(Brought::Unchanged) => (&mut answer.unchanged, json!({"result": "unchanged"})),
+        let mut row = Map::from_iter([("line".to_owned(), json!(line))]);
+        let (count, word) = match result {
+            Ok(Brought::Reserved) => (&mut reserved, "reserved"),
+            Ok(Brought::Replaced) => (&mut replaced, "replaced"),
+            Ok(Brought::Unchanged) => (&mut unchanged, "unchanged"),
             Err(refusal) => {
-                let refusal = super::error::body(&refusal, "", false);
-                (&mut answer.refused, json!({"result": "refused", "refusal": refusal}))
+                refused += 1;
+                report.refused(row, refusal);
+                continue;
             }
         };
         *count += 1;
-        answer.rows.push(told);
-        if let Some(row) = answer.rows.last_mut() {
-            row["line"] = json!(line);
-        }
+        row.insert("result".to_owned(), json!(word));
+        report.taken(row);
     }
+    let answer = ImportAnswer { reserved, replaced, unchanged, refused, told: report.into_parts() };
     Ok(Answer::ok(&answer).effect(&state.engine.settings.durability, false))
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::harness::client::{Reply, Request};
 use crate::harness::fixture::{Market, at, merchant, new_merchant_id, new_order, sale};
 use crate::harness::till::Till;
+use crate::harness::wait_until;
 
 static MARKET: LazyLock<Market> = LazyLock::new(|| Market::open("shops", 12));
 
@@ -64,6 +65,51 @@ fn an_import_counts_every_row_as_taken_or_refused_whatever_quotes_its_cells_hold
     assert_eq!(counts, [2, 1, 1, 0], "{}", reply.text());
     let fault = &reply["stopped"]["errors"][0];
     assert_eq!((&fault["pointer"], &fault["code"]), (&json!("/4"), &json!("quotes_do_not_fit")), "{}", reply.text());
+}
+
+#[test]
+fn an_import_of_wrong_rows_tells_the_first_faults_in_full_and_counts_the_rest() {
+    let long = "9".repeat(10_000);
+    let wrong = |row: usize| if row % 10 == 0 { format!(",{long},\n") } else { "x,\n".to_string() };
+    let (good, rows) = (import_row("最后一家"), (0..3_000).map(wrong).collect::<Vec<_>>());
+    let reply = import(&[rows.as_slice(), &[good.0]].concat()).ok();
+    let counts = ["rows_read", "created", "unchanged", "refused"].map(|name| reply.int(name));
+    assert_eq!(counts, [3_001, 1, 0, 3_000]);
+    // A merchant without a code, and one with a code that is none, have every other fault in common.
+    let faults = ["invalid_code", "required"].map(|code| reply["faults"][code].as_u64());
+    assert_eq!(faults, [Some(300), Some(300 * 5 + 2_700 * 6)], "{}", reply["faults"]);
+    let rows = reply["rows"].as_array().expect("rows");
+    let told: usize = rows.iter().map(|row| row["refusal"]["errors"].as_array().map_or(0, Vec::len)).sum();
+    assert_eq!((rows.len(), told), (3_001, 1_000));
+    assert_eq!(rows[2_999]["refusal"]["code"], "invalid_request", "{}", rows[2_999]);
+    assert_eq!(rows[3_000]["merchant_id"], json!(good.1), "{}", rows[3_000]);
+    assert!(reply.body.len() < 1_000_000, "{} bytes say what became of 3,001 rows", reply.body.len());
+}
+
+#[test]
+fn a_program_sends_a_few_files_at_once_and_no_other_waits_for_it() {
+    let server = MARKET.server();
+    let (own, another) = (server.create_key("officer", "slow"), server.create_key("officer", "quick"));
+    let mut file = Request::new("POST", "/v1/merchants/import").bearer(&own).header("content-type", "text/csv");
+    file.body = b"code,kind,name_zh,registered_district,operating_district,industry_code\n".to_vec();
+    let whole = |key: &str| {
+        let mut file = Request::new("POST", "/v1/merchants/import").bearer(key).header("content-type", "text/csv");
+        file.body = format!(
+            "merchant_id,code,kind,name_zh,registered_district,operating_district,industry_code\n{}",
+            import_row("店").0
+        )
+        .into_bytes();
+        server.send(&file)
+    };
+    let mut begun = Vec::new();
+    wait_until("one more file has to wait", || {
+        begun.push(server.client.begin(&file, 1_000));
+        (whole(&own).code() == "rate_limited").then_some(())
+    });
+    assert!(begun.len() >= 4, "{} files at once", begun.len());
+    whole(&another).ok();
+    drop(begun);
+    wait_until("the files have ended", || whole(&own).is_success().then_some(()));
 }
 
 #[test]

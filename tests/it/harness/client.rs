@@ -51,6 +51,22 @@ impl Client {
         Ok(reply)
     }
 
+    /// Sends a request of which some bytes are still to come, and leaves it there; it ends when what is answered is dropped.
+    pub fn begin(&self, request: &Request, to_come: usize) -> TcpStream {
+        let promised = request.body.len() + to_come;
+        let whole = Request {
+            body: vec![0; promised],
+            headers: request.headers.clone(),
+            ..Request::new(&request.method, &request.path)
+        };
+        let mut bytes = self.encode(&whole);
+        bytes.truncate(bytes.len() - promised);
+        bytes.extend_from_slice(&request.body);
+        let mut stream = self.fresh().expect("a connection").into_inner();
+        stream.write_all(&bytes).expect("the server reads");
+        stream
+    }
+
     fn connection(&self) -> io::Result<BufReader<TcpStream>> {
         let mut idle = self.idle.lock().unwrap();
         while let Some((since, stream)) = idle.pop() {
