@@ -1,10 +1,14 @@
 //! Every setting: its name, default, unit and limit. A flag beats the environment, the environment beats the file named by `--config`
 //! (lines of `NAME=value`, as in deploy/service.env).
 
+use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use ipnet::IpNet;
 
 use crate::domain::time::{Ms, parse_rfc3339};
 use crate::store::probe::Durability;
@@ -68,6 +72,10 @@ pub struct Settings {
     /// A sandbox ready to be tried: F1 published, a merchant, a terminal, a reserved resident, the clock at the rain.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, hide = true)]
     pub first_minute: bool,
+    /// Addresses and networks (CIDR, apart by commas) of the proxies in front of this server: of them, X-Forwarded-For says who the
+    /// caller is. Empty: nobody is believed, and a caller is the address of its connection.
+    #[arg(long, env = "QUANYU_TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: TrustedProxies,
     #[command(flatten)]
     pub limits: Limits,
     #[command(flatten)]
@@ -94,6 +102,37 @@ pub struct Limits {
     pub rate_anonymous: u32,
 }
 
+/// Who is believed when they say for whom they speak.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl FromStr for TrustedProxies {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<TrustedProxies, String> {
+        let named = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let network = |name: &str| {
+            let whole = || name.parse::<IpAddr>().ok().map(IpNet::from);
+            let network = name.parse().ok().or_else(whole);
+            network.ok_or_else(|| format!("{name:?} is neither an address nor a network such as 10.0.0.0/8"))
+        };
+        named.map(network).collect::<Result<_, _>>().map(TrustedProxies)
+    }
+}
+
+impl fmt::Display for TrustedProxies {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.0.iter().map(IpNet::to_string).collect();
+        out.write_str(&names.join(","))
+    }
+}
+
 impl Settings {
     /// Name and value of every setting; passwords in URLs are hidden.
     pub fn shown(&self) -> Vec<(&'static str, String)> {
@@ -116,6 +155,7 @@ impl Settings {
             ("QUANYU_CLOCK", self.clock.map(|clock| clock.to_string()).unwrap_or_default()),
             ("QUANYU_FOUR_EYES", self.four_eyes().to_string()),
             ("QUANYU_PAY_CODE_SECONDS", self.pay_code_seconds.to_string()),
+            ("QUANYU_TRUSTED_PROXIES", self.trusted_proxies.to_string()),
             ("QUANYU_RATE_OFFICE", self.limits.rate_office.to_string()),
             ("QUANYU_RATE_RESIDENT", self.limits.rate_resident.to_string()),
             ("QUANYU_RATE_CLAIM", self.limits.rate_claim.to_string()),

@@ -1,9 +1,13 @@
 //! Keys of the program office: who holds them, what they may do, and for which program.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Engine;
+use super::cache::Recalled;
 use crate::clock::wall_ms;
 use crate::domain::time::Ms;
 use crate::store::config::{Kind, PutError};
@@ -66,9 +70,16 @@ pub async fn put_api_key(
 }
 
 impl Engine {
-    /// The key with this text, if it is known.
-    pub async fn api_key(&self, key: &str) -> Result<Option<ApiKey>, StoreError> {
-        let digest = key_digest(key);
-        Ok(self.store.record::<ApiKey>(Kind::ApiKey, &digest).await?.map(|record| record.value))
+    /// What this node knows of the key with this text.
+    pub fn recall_api_key(&self, key: &str) -> Recalled<Arc<ApiKey>> {
+        self.api_keys.recall(&key_digest(key), self.glance().revision, Instant::now())
+    }
+
+    /// The key with this text, if the store has it.
+    pub async fn api_key(&self, key: &str) -> Result<Option<Arc<ApiKey>>, StoreError> {
+        let (digest, revision, asked) = (key_digest(key), self.glance().revision, Instant::now());
+        let held = self.store.record::<ApiKey>(Kind::ApiKey, &digest).await?.map(|held| Arc::new(held.value));
+        self.api_keys.learn(&digest, revision, asked, held.as_ref());
+        Ok(held)
     }
 }

@@ -2,9 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::recent::Recent;
 
 /// Entries that a cache holds at most; beyond, old ones make room.
 const MOST: usize = 50_000;
+
+/// How long a node believes that a key is none, whatever keeps it from seeing a new revision.
+const ABSENT: Duration = Duration::from_secs(1);
 
 /// Records by id. An entry is read after the revision it is kept under, so it is never older than that; when the node adopts a new
 /// revision (it looks every 100 ms) all entries have to be read again.
@@ -35,9 +41,77 @@ impl<T> Cache<T> {
         entries.insert(id.to_owned(), (revision, value));
     }
 
+    /// Whether there was a record with this id under an earlier revision: whoever names it does not guess.
+    fn was_met(&self, id: &str) -> bool {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+    }
+
     /// After this node itself has changed the record.
     pub fn forget(&self, id: &str) {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
+/// What a node can say of a key without asking the store.
+#[derive(Debug, PartialEq)]
+pub enum Recalled<T> {
+    Known(T),
+    /// It was there under an earlier revision and has to be read again.
+    Met,
+    /// The store had none a moment ago.
+    Absent,
+    /// It may be new, and it may be a guess.
+    Never,
+}
+
+impl<T> Recalled<T> {
+    pub fn map<U>(self, as_known: impl FnOnce(T) -> U) -> Recalled<U> {
+        match self {
+            Recalled::Known(key) => Recalled::Known(as_known(key)),
+            Recalled::Met => Recalled::Met,
+            Recalled::Absent => Recalled::Absent,
+            Recalled::Never => Recalled::Never,
+        }
+    }
+}
+
+/// Keys by which callers are known, and names that were none: a stranger who repeats one costs the store nothing.
+pub struct KeyCache<T> {
+    keys: Cache<T>,
+    absent: Recent<String, (u64, Instant)>,
+}
+
+impl<T> Default for KeyCache<T> {
+    fn default() -> Self {
+        KeyCache { keys: Cache::default(), absent: Recent::default() }
+    }
+}
+
+impl<T> KeyCache<T> {
+    pub fn recall(&self, id: &str, revision: u64, now: Instant) -> Recalled<Arc<T>> {
+        if let Some(known) = self.keys.get(id, revision) {
+            return Recalled::Known(known);
+        }
+        if self.keys.was_met(id) {
+            return Recalled::Met;
+        }
+        let still = |(under, since): &(u64, Instant)| *under == revision && now.duration_since(*since) < ABSENT;
+        if self.absent.get(&id.to_owned()).as_ref().is_some_and(still) { Recalled::Absent } else { Recalled::Never }
+    }
+
+    /// What the store said after `revision` had been seen, and after `asked`.
+    pub fn learn(&self, id: &str, revision: u64, asked: Instant, key: Option<&Arc<T>>) {
+        match key {
+            Some(key) => self.keys.put(id, revision, key.clone()),
+            None => {
+                self.keys.forget(id);
+                self.absent.put(id.to_owned(), (revision, asked));
+            }
+        }
+    }
+
+    pub fn forget(&self, id: &str) {
+        self.keys.forget(id);
     }
 }
 
@@ -70,5 +144,21 @@ mod tests {
             cache.put(&n.to_string(), 1, Arc::new(n));
         }
         assert!(cache.entries.read().expect("not poisoned").len() <= MOST);
+    }
+
+    #[test]
+    fn a_name_that_was_no_key_is_one_again_with_the_next_revision_or_after_a_second() {
+        let (cache, asked) = (KeyCache::<&str>::default(), Instant::now());
+        let recall = |id: &str, revision: u64, later: Duration| cache.recall(id, revision, asked + later);
+        assert_eq!(recall("a", 1, Duration::ZERO), Recalled::Never);
+        cache.learn("a", 1, asked, None);
+        assert_eq!(recall("a", 1, ABSENT - Duration::from_nanos(1)), Recalled::Absent);
+        assert_eq!(recall("a", 1, ABSENT), Recalled::Never);
+        assert_eq!(recall("a", 2, Duration::ZERO), Recalled::Never);
+        cache.learn("a", 2, asked, Some(&Arc::new("key")));
+        assert_eq!(recall("a", 2, Duration::ZERO), Recalled::Known(Arc::new("key")));
+        assert_eq!(recall("a", 3, Duration::ZERO), Recalled::Met);
+        cache.learn("a", 3, asked, None);
+        assert_eq!(recall("a", 3, Duration::ZERO), Recalled::Absent);
     }
 }

@@ -5,7 +5,7 @@ pub mod account;
 pub mod amendment;
 pub mod area;
 pub mod audit;
-mod cache;
+pub mod cache;
 pub mod campaign;
 mod campaign_file;
 mod crediting;
@@ -91,7 +91,8 @@ pub struct Engine {
     looked: tokio::sync::Mutex<std::collections::HashMap<u16, pool::Looked>>,
     stocks: stock::Stocks,
     merchants: cache::Cache<merchant::MerchantView>,
-    tills: cache::Cache<terminal::TillKey>,
+    tills: cache::KeyCache<terminal::TillKey>,
+    api_keys: cache::KeyCache<access::ApiKey>,
     codes: redemption::Codes,
     /// Where the orders are that this node has met.
     orders: recent::Recent<crate::domain::order::OrderKey, redemption::Met>,
@@ -120,7 +121,8 @@ impl Engine {
             looked: Default::default(),
             stocks: stock::Stocks::default(),
             merchants: cache::Cache::default(),
-            tills: cache::Cache::default(),
+            tills: cache::KeyCache::default(),
+            api_keys: cache::KeyCache::default(),
             codes: redemption::Codes::default(),
             orders: Default::default(),
             lapsing: Default::default(),

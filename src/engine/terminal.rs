@@ -2,11 +2,13 @@
 //! stored, so whoever reads the store cannot sign.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::Engine;
 use super::access::ApiKey;
+use super::cache::Recalled;
 use super::merchant::was_written;
 use crate::domain::ids;
 use crate::domain::refusal::{Code, Refusal};
@@ -60,20 +62,20 @@ pub struct Rotation {
 }
 
 impl Engine {
-    /// The key that a signature names, if there is one; whoever judges the signature decides what a revoked one is told.
-    pub async fn till(&self, key_id: &str) -> Result<Option<Arc<TillKey>>, Refusal> {
+    /// What this node knows of the key that a signature names.
+    pub fn recall_till(&self, key_id: &str) -> Recalled<Arc<TillKey>> {
         if key_id.is_empty() || key_id.len() > LONGEST_KEY_ID {
-            return Ok(None);
+            return Recalled::Absent;
         }
-        let revision = self.view().revision;
-        if let Some(known) = self.tills.get(key_id, revision) {
-            return Ok(Some(known));
-        }
+        self.tills.recall(key_id, self.glance().revision, Instant::now())
+    }
+
+    /// The same as the store has it; whoever judges the signature decides what a revoked one is told.
+    pub async fn till(&self, key_id: &str) -> Result<Option<Arc<TillKey>>, Refusal> {
+        let (revision, asked) = (self.glance().revision, Instant::now());
         let held = self.store.record::<TillKeyRecord>(Kind::TillKey, key_id).await?;
         let read = held.map(|held| Arc::new(self.till_key(key_id, held.value)));
-        if let Some(read) = &read {
-            self.tills.put(key_id, revision, read.clone());
-        }
+        self.tills.learn(key_id, revision, asked, read.as_ref());
         Ok(read)
     }
 

@@ -1,37 +1,50 @@
 //! Who is calling: the program office by API key, residents by token or pass, tills by signature. Handlers take the caller as an
 //! argument; whoever is not one gets 401 before the handler starts.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
 
+use super::address::{self, subscriber};
 use super::auth_resident::Verifier;
 use super::auth_till::TillKey;
 use super::error::Problem;
-use super::limit::{Class, Limits, subscriber};
+use super::limit::{Class, Limits};
 use super::middleware::Call;
 use super::turn::Turns;
+use crate::config::TrustedProxies;
 use crate::domain::pass::Unbound;
 use crate::domain::person::MacKey;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::access::{ApiKey, Role};
+use crate::engine::cache::Recalled;
 
 /// Finds a caller's key by its text or id.
 pub type Lookup<T> = Box<dyn Fn(String) -> LocalBoxFuture<'static, Result<Option<T>, Refusal>> + Send + Sync>;
 
+/// What this node knows of a key by its text or id.
+pub type Recall<T> = Box<dyn Fn(&str) -> Recalled<T> + Send + Sync>;
+
+/// Where keys of one kind are found: in this node's memory, else in the store.
+pub struct Keys<T> {
+    pub recall: Recall<T>,
+    pub look_up: Lookup<T>,
+}
+
 /// All that is needed to admit a request; one for the process, as `web::Data<Gate>`.
 pub struct Gate {
-    pub api_key: Lookup<ApiKey>,
-    pub till_key: Lookup<TillKey>,
+    pub api_keys: Keys<ApiKey>,
+    pub till_keys: Keys<TillKey>,
     /// Checks the sandbox's own tokens; a live server has none.
     pub tokens: Option<Verifier>,
     /// The pass keys that are valid now (two while rotating).
     pub pass_keys: Vec<MacKey>,
     pub limits: Limits,
     pub turns: Turns,
+    pub proxies: TrustedProxies,
 }
 
 impl Gate {
@@ -44,8 +57,20 @@ impl Gate {
     pub fn admit(&self, class: Class, caller: impl std::hash::Hash) -> Result<(), Refusal> {
         let standing = self.limits.check(class, caller);
         let refusal = standing.refusal();
-        // Nobody reads these headers in the ten minutes of a rain, and they would be a third of each answer.
-        if class != Class::Claim || refusal.is_some() {
+        // Nobody reads these headers in the ten minutes of a rain, and they would be a third of each answer; and who counts by two meters
+        // reads where they stand with all that they ask for.
+        let quiet = matches!(class, Class::Claim | Class::PayCode | Class::Guess { .. });
+        if !quiet || refusal.is_some() {
+            Call::current().set_standing(standing);
+        }
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// Whether one more would be admitted; it is not counted.
+    pub fn may(&self, class: Class, caller: impl std::hash::Hash) -> Result<(), Refusal> {
+        let standing = self.limits.look(class, caller);
+        let refusal = standing.refusal();
+        if refusal.is_some() {
             Call::current().set_standing(standing);
         }
         refusal.map_or(Ok(()), Err)
@@ -56,15 +81,36 @@ impl Gate {
         self.admit(Class::Claim, pass.bearer())
     }
 
-    /// Counts a request without a caller, by the address of the connection; forwarding headers can be written by anybody.
-    pub fn admit_address(&self, request: &HttpRequest) -> Result<(), Refusal> {
-        self.admit_peer(request.peer_addr())
+    /// Counts a request without a caller, by its address.
+    pub fn admit_address(&self, address: Option<IpAddr>) -> Result<(), Refusal> {
+        address.map_or(Ok(()), |address| self.admit(Class::Anonymous, address))
     }
 
-    fn admit_peer(&self, peer: Option<SocketAddr>) -> Result<(), Refusal> {
-        match peer {
-            Some(peer) => self.admit(Class::Anonymous, subscriber(peer.ip())),
-            None => Ok(()),
+    /// Who sent a request, as far as strangers are told apart.
+    pub fn address_of(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let peer = request.peer_addr()?.ip();
+        Some(subscriber(address::caller(peer, request.headers(), &self.proxies)))
+    }
+
+    /// The key that a caller names. A name that this node has never met may be a guess: it takes part of the address's allowance while the
+    /// store is asked, so that guesses never reach the store faster than they are refused.
+    pub async fn find<T>(&self, address: Option<IpAddr>, keys: &Keys<T>, name: String) -> Result<Option<T>, Refusal> {
+        match (keys.recall)(&name) {
+            Recalled::Known(key) => Ok(Some(key)),
+            Recalled::Absent => Ok(None),
+            Recalled::Met => (keys.look_up)(name).await,
+            Recalled::Never => {
+                let Some(address) = address else { return (keys.look_up)(name).await };
+                let standing = self.limits.check(Class::Anonymous, address);
+                if let Some(refusal) = standing.refusal() {
+                    Call::current().set_standing(standing);
+                    return Err(refusal);
+                }
+                let found = (keys.look_up)(name).await;
+                // Whoever is refused for it is counted then, as for any other wrong credential.
+                self.limits.give_back(Class::Anonymous, address);
+                found
+            }
         }
     }
 }
@@ -100,11 +146,11 @@ impl FromRequest for Officer {
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         let gate = Gate::of(request);
         let text = bearer(request.headers()).map(str::to_owned);
-        let peer = request.peer_addr();
+        let address = gate.as_ref().ok().and_then(|gate| gate.address_of(request));
         // The request is not held here: it holds the judgement, and neither would ever be freed after a hang-up.
         let judged = async move {
             let gate = gate?;
-            officer(&gate, text, peer).await
+            officer(&gate, text, address).await
         };
         let judging = Judging(judged.boxed_local().shared());
         request.extensions_mut().insert(judging.clone());
@@ -112,13 +158,13 @@ impl FromRequest for Officer {
     }
 }
 
-async fn officer(gate: &Gate, text: Result<String, Refusal>, peer: Option<SocketAddr>) -> Result<Officer, Refusal> {
+async fn officer(gate: &Gate, text: Result<String, Refusal>, address: Option<IpAddr>) -> Result<Officer, Refusal> {
     let key = match text {
-        Ok(text) if text.starts_with("qk_") => (gate.api_key)(text).await?,
+        Ok(text) if text.starts_with("qk_") => gate.find(address, &gate.api_keys, text).await?,
         Ok(_) => None,
-        Err(refusal) => return gate.admit_peer(peer).and(Err(refusal)),
+        Err(refusal) => return gate.admit_address(address).and(Err(refusal)),
     };
-    let Some(key) = key else { return gate.admit_peer(peer).and(Err(Code::Unauthenticated.into())) };
+    let Some(key) = key else { return gate.admit_address(address).and(Err(Code::Unauthenticated.into())) };
     gate.admit(Class::Office, (&key.program, &key.name))?;
     Ok(Officer(key))
 }
@@ -142,7 +188,7 @@ impl FromRequest for Anyone {
     type Future = std::future::Ready<Result<Anyone, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        let admitted = Gate::of(request).and_then(|gate| gate.admit_address(request));
+        let admitted = Gate::of(request).and_then(|gate| gate.admit_address(gate.address_of(request)));
         std::future::ready(admitted.map(|()| Anyone).map_err(Problem::from))
     }
 }

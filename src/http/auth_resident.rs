@@ -228,7 +228,7 @@ fn by_token(request: &HttpRequest) -> Result<ResidentClaims, Refusal> {
     let gate = Gate::of(request)?;
     match bearer(request.headers()).and_then(|token| claims(&gate, token)) {
         Ok(claims) => gate.admit(Class::Resident, claims.caller()).map(|()| claims),
-        Err(refusal) => gate.admit_address(request).and(Err(refusal)),
+        Err(refusal) => gate.admit_address(gate.address_of(request)).and(Err(refusal)),
     }
 }
 

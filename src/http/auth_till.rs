@@ -36,6 +36,36 @@ pub struct Till {
     pub channels: Vec<String>,
 }
 
+impl Till {
+    /// Counts the pay codes of the request that turn out to be nobody's.
+    pub fn guesses(&self) -> Guesses {
+        // One terminal, a merchant's terminals, all the tills of a platform.
+        let each = match self.kind {
+            TillKind::Terminal => 10,
+            TillKind::Merchant => 2,
+            TillKind::Platform => 1,
+        };
+        Guesses { class: Class::Guess { each }, key_id: self.key_id.clone() }
+    }
+}
+
+/// How often a key may send a pay code that nobody has: who tries numbers until one is somebody's has to wait.
+pub struct Guesses {
+    class: Class,
+    key_id: String,
+}
+
+impl Guesses {
+    pub async fn counted<T>(self, gate: &Gate, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+        gate.may(self.class, &self.key_id)?;
+        let done = work.await;
+        if done.as_ref().is_err_and(|refusal| refusal.code == Code::PayCodeUnknown) {
+            gate.limits.check(self.class, &self.key_id);
+        }
+        done
+    }
+}
+
 /// A key as the directory knows it.
 #[derive(Clone)]
 pub struct TillKey {
@@ -100,7 +130,7 @@ pub async fn authenticate(request: &mut ServiceRequest) -> Result<(), Refusal> {
         Err(refusal) => {
             // Guessing keys is limited; a store that is away is not the caller's doing.
             if refusal.code.status() == 401 {
-                gate.admit_address(request.request())?;
+                gate.admit_address(gate.address_of(request.request()))?;
             }
             Err(refusal)
         }
@@ -111,7 +141,8 @@ async fn judge_request(request: &mut ServiceRequest, gate: &Gate) -> Result<Till
     let header = authorization(request.headers())?;
     let credentials =
         Credentials::parse(header).map_err(|fault| Refusal::new(Code::SignatureInvalid).detail(fault.to_string()))?;
-    let key = (gate.till_key)(credentials.key_id.clone()).await?;
+    let address = gate.address_of(request.request());
+    let key = gate.find(address, &gate.till_keys, credentials.key_id.clone()).await?;
     let sign_with = |secret: &str| {
         Call::current().set_signer(Signer { secret: secret.to_owned(), nonce: credentials.nonce.clone() });
     };

@@ -12,8 +12,9 @@ use super::*;
 use crate::domain::pass::Pass;
 use crate::domain::person::Pseudonym;
 use crate::engine::access::{ApiKey, Role};
+use crate::engine::cache::Recalled;
 use crate::http::answer::{Answer, Result as Answered};
-use crate::http::auth::{Anyone, Gate, Officer};
+use crate::http::auth::{Anyone, Gate, Keys, Officer};
 use crate::http::auth_resident::{Tapper, TokenHolder, mint};
 use crate::http::auth_till::{Till, TillKey, TillKind};
 use crate::http::body::{Body, MaybeBody};
@@ -97,12 +98,13 @@ fn gate() -> Gate {
     let rates =
         crate::config::Limits { rate_office: 9, rate_resident: 9, rate_claim: 20, rate_till: 9, rate_anonymous: 3 };
     Gate {
-        api_key: Box::new(api_key),
-        till_key: Box::new(till_key),
+        api_keys: Keys { recall: Box::new(|_| Recalled::Never), look_up: Box::new(api_key) },
+        till_keys: Keys { recall: Box::new(|_| Recalled::Never), look_up: Box::new(till_key) },
         tokens: Some(crate::http::auth_resident::Verifier::new(&KEY)),
         pass_keys: vec![crate::domain::person::MacKey::new(&KEY)],
         limits: Limits::new(&rates),
         turns: Default::default(),
+        proxies: Default::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The wire: actix-web only here. Each noun has its routes in its own file; this one lists them all and puts the manners around them.
 
 pub mod account;
+mod address;
 pub mod amendment;
 pub mod answer;
 pub mod area;
@@ -39,12 +40,15 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use futures_util::future::LocalBoxFuture;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::config::Settings;
+use crate::domain::refusal::Refusal;
 use crate::engine::Engine;
-use auth::Gate;
+use crate::engine::cache::Recalled;
+use auth::{Gate, Keys};
 use auth_resident::Verifier;
 use auth_till::TillKey;
 use limit::Limits;
@@ -156,20 +160,34 @@ async fn lane(engine: Arc<Engine>) {
 }
 
 fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: [u8; 32]) -> Gate {
-    let (for_office, for_tills) = (engine.clone(), engine.clone());
     Gate {
-        api_key: Box::new(move |text| {
-            let engine = for_office.clone();
-            Box::pin(async move { Ok(engine.api_key(&text).await?) })
-        }),
-        till_key: Box::new(move |key_id| {
-            let engine = for_tills.clone();
-            Box::pin(async move { Ok(engine.till(&key_id).await?.map(|key| TillKey::of(&key))) })
-        }),
+        api_keys: keys(
+            engine,
+            |engine, text| engine.recall_api_key(text).map(|key| (*key).clone()),
+            |engine, text| Box::pin(async move { Ok(engine.api_key(&text).await?.map(|key| (*key).clone())) }),
+        ),
+        till_keys: keys(
+            engine,
+            |engine, key_id| engine.recall_till(key_id).map(|key| TillKey::of(&key)),
+            |engine, key_id| Box::pin(async move { Ok(engine.till(&key_id).await?.map(|key| TillKey::of(&key))) }),
+        ),
         tokens: settings.sandbox.then(|| Verifier::new(&token_key)),
         pass_keys: engine.keys.pass.clone(),
         limits: Limits::new(&settings.limits),
         turns: Default::default(),
+        proxies: settings.trusted_proxies.clone(),
+    }
+}
+
+fn keys<T>(
+    engine: &Arc<Engine>,
+    recall: impl Fn(&Engine, &str) -> Recalled<T> + Send + Sync + 'static,
+    look_up: impl Fn(Arc<Engine>, String) -> LocalBoxFuture<'static, Result<Option<T>, Refusal>> + Send + Sync + 'static,
+) -> Keys<T> {
+    let (remembering, asking) = (engine.clone(), engine.clone());
+    Keys {
+        recall: Box::new(move |name| recall(&remembering, name)),
+        look_up: Box::new(move |name| look_up(asking.clone(), name)),
     }
 }
 

@@ -8,6 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
+use super::auth::Gate;
 use super::auth_till::Till as Caller;
 use super::body::{Body, MaybeBody, Params};
 use crate::domain::ids::{self, caller_id};
@@ -52,18 +53,25 @@ fn effect(state: &State, body: &impl serde::Serialize, replayed: bool) -> answer
 /// What a redemption would do now. It has no effect and does not use up the pay code; when nothing fits, `vouchers` is empty.
 #[utoipa::path(tag = "till", request_body = QuoteRequest, responses((status = 200, body = QuoteBody)))]
 #[post("/v1/redemptions/quote")]
-pub async fn quote(state: Data<State>, caller: Caller, body: Body<QuoteRequest>) -> answer::Result {
+pub async fn quote(state: Data<State>, gate: Data<Gate>, caller: Caller, body: Body<QuoteRequest>) -> answer::Result {
+    let guesses = caller.guesses();
     let (till, ask) = body.0.ask(caller)?;
-    let quote = state.engine.quote(&till, &ask).await?;
+    let quote = guesses.counted(&gate, state.engine.quote(&till, &ask)).await?;
     Ok(Answer::ok(&QuoteBody::from(quote)))
 }
 
 /// Hold the best vouchers for an order, or with `capture` redeem them at once. Repeat with the same order_id until answered.
 #[utoipa::path(tag = "till", request_body = RedemptionRequest, responses((status = 200, body = Redeemed)))]
 #[post("/v1/redemptions")]
-pub async fn redeem(state: Data<State>, caller: Caller, body: Body<RedemptionRequest>) -> answer::Result {
+pub async fn redeem(
+    state: Data<State>,
+    gate: Data<Gate>,
+    caller: Caller,
+    body: Body<RedemptionRequest>,
+) -> answer::Result {
+    let guesses = caller.guesses();
     let (till, order_id, ask) = body.0.ask(caller)?;
-    let Answered { value, replayed } = state.engine.redeem(&till, &order_id, &ask).await?;
+    let Answered { value, replayed } = guesses.counted(&gate, state.engine.redeem(&till, &order_id, &ask)).await?;
     super::sandbox::spoil(&state, &ask, replayed)?;
     effect(&state, &Redeemed::first(&value), replayed)
 }

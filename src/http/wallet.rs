@@ -9,8 +9,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::State;
 use super::answer::{self, Answer};
 use super::area::LocationBody;
+use super::auth::Gate;
 use super::auth_resident::TokenHolder;
 use super::body::{MaybeBody, Params};
+use super::limit::Class;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::voucher::WalletState;
 use crate::engine::wallet::{ShownCode, WalletTransaction, WalletVoucher};
@@ -161,8 +163,15 @@ pub async fn wallet_transactions(state: Data<State>, token: TokenHolder) -> answ
 /// A code to show at a till for the next minute.
 #[utoipa::path(tag = "resident", request_body(content = Option<PayCodeRequest>), responses((status = 201, body = PayCodeBody)))]
 #[post("/v1/pay-codes")]
-pub async fn new_pay_code(state: Data<State>, token: TokenHolder, body: MaybeBody<PayCodeRequest>) -> answer::Result {
+pub async fn new_pay_code(
+    state: Data<State>,
+    gate: Data<Gate>,
+    token: TokenHolder,
+    body: MaybeBody<PayCodeRequest>,
+) -> answer::Result {
     let resident = state.engine.resident(&token.0.identity())?;
+    // The store keeps each code for half an hour.
+    gate.admit(Class::PayCode, resident.root.0)?;
     let place = body.0.and_then(|body| body.location).map(LocationBody::location).transpose()?;
     let code = state.engine.new_pay_code(&resident, place).await?;
     Ok(Answer::created(&PayCodeBody::from(code)).effect(&state.engine.settings.durability, false))

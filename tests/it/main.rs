@@ -31,5 +31,6 @@ mod settlement;
 mod store_health;
 mod store_link;
 mod store_process;
+mod strangers;
 mod tidy;
 mod unreadable;

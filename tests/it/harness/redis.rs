@@ -1,5 +1,7 @@
 //! A Redis of the test's own on a Unix socket, for several `serve` processes on one store.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -57,6 +59,18 @@ impl OwnRedis {
         answer.unwrap_or_default()
     }
 
+    /// What the store was asked while something went on: one line a command.
+    pub fn hears(&self, work: impl FnOnce()) -> Vec<String> {
+        let socket = self.url.strip_prefix("unix://").expect("a socket");
+        let mut stream = UnixStream::connect(socket).expect("the store listens");
+        stream.write_all(b"MONITOR\r\n").expect("the store reads");
+        let mut lines = BufReader::new(stream).lines().map(|line| line.expect("the store goes on"));
+        assert_eq!(lines.next().as_deref(), Some("+OK"));
+        work();
+        self.ask(&["ECHO", "that was all"]);
+        lines.take_while(|line| !line.contains("that was all")).collect()
+    }
+
     /// Two nodes of one installation: one Redis, the same key files, the same campaign clock.
     pub fn two_nodes(&self, clock: &str) -> [Server; 2] {
         self.nodes_with(clock, 1)
@@ -85,7 +99,7 @@ fn spawn(scratch: &Scratch, arguments: &[String]) -> Child {
     command.args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let child = command.spawn().expect("the store can be started");
-    let up = poll(Duration::from_secs(10), || std::os::unix::net::UnixStream::connect(&socket).ok().map(|_| ()));
+    let up = poll(Duration::from_secs(10), || UnixStream::connect(&socket).ok().map(|_| ()));
     assert!(up.is_some(), "redis-server does not listen on {}", socket.display());
     child
 }
