@@ -7,7 +7,7 @@ CAMPAIGN := deploy/campaigns/chengdu-2020.json
 QUANYU := target/release/quanyu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench store node build clean-all
+.PHONY: help demo serve test check bench store node openapi build clean-all
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -26,7 +26,7 @@ bench: store build ## Measure each kind of request against a bare handler and th
 	@cargo build --release --locked -p loadtest --bin bench
 	@target/release/bench
 
-check: store node ## Run all that CI runs: format, lints, docs, tests and a small demo.
+check: store node openapi ## Run all that CI runs: format, lints, docs, tests and a small demo.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
@@ -39,6 +39,9 @@ store: ## Make sure that a valkey-server or redis-server is there.
 
 node: ## Look for a Node that runs the TypeScript till client, and fetch one if there is none.
 	@sh deploy/pos-clients/install-node.sh
+
+openapi: ## Make sure that the tools are there by which the tests check /openapi.json.
+	@sh deploy/install-openapi-tools.sh
 
 build: ## Build the program for use.
 	cargo build --release --locked

@@ -10,14 +10,16 @@ use super::campaign::schema::Funding;
 use super::money::Fen;
 
 /// What one source pays of something; negative for money that comes back to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = FundingPart)]
 pub struct Part {
     pub source: String,
     pub subsidy: Fen,
 }
 
 /// What one source of a campaign pays in all.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = FundingShare)]
 pub struct Share {
     pub campaign_id: String,
     pub source: String,

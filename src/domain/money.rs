@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// An amount of money in fen (1 yuan = 100 fen), below 10^14 in absolute value so that it stays exact in Lua and JSON.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(transparent)]
 pub struct Fen(pub i64);
 

@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::domain::funding::{Part, Share, Sharing, Sources};
 use crate::domain::money::Fen;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
+#[schema(as = SettlementKind)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Redeem,
@@ -30,7 +31,7 @@ impl Kind {
 }
 
 /// One voucher moved by one call. All calls of an order have its `transaction_id`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct StatementLine {
     pub order_id: String,
     pub transaction_id: String,
@@ -55,7 +56,8 @@ pub struct StatementLine {
     pub funding: Vec<Part>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = SettlementTotals)]
 pub struct Totals {
     /// Lines.
     pub count: u64,
@@ -63,7 +65,8 @@ pub struct Totals {
     pub subsidy: Fen,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = SettlementState)]
 #[serde(rename_all = "snake_case")]
 pub enum DayState {
     Open,
@@ -71,7 +74,8 @@ pub enum DayState {
 }
 
 /// One merchant's day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = MerchantStatement)]
 pub struct Statement {
     pub date: String,
     pub merchant_id: String,
@@ -86,7 +90,8 @@ pub struct Statement {
 }
 
 /// All merchants of a day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = SettlementDay)]
 pub struct Summary {
     pub date: String,
     pub state: DayState,
@@ -99,7 +104,7 @@ pub struct Summary {
     pub sources: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct MerchantTotals {
     pub merchant_id: String,
     #[serde(flatten)]

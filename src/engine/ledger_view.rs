@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::audit::{CampaignFacts, Cell, Counters, RoundFacts, Supply, What};
 
 /// The accounts of some part of a campaign.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Accounts {
     pub budget: i64,
     pub unallocated: i64,
@@ -18,7 +18,8 @@ pub struct Accounts {
     pub recovered: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = CampaignLedger)]
 pub struct LedgerView {
     pub total: Accounts,
     pub rounds: Vec<RoundAccounts>,
@@ -29,7 +30,7 @@ pub struct LedgerView {
     pub as_of: AsOf,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RoundAccounts {
     pub round_id: String,
     #[serde(flatten)]
@@ -37,14 +38,14 @@ pub struct RoundAccounts {
 }
 
 /// A supply that is not divided by channel counts as budget of a channel only as far as that channel has issued it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ChannelAccounts {
     pub channel: String,
     #[serde(flatten)]
     pub accounts: Accounts,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct PackAccounts {
     pub pack_id: String,
     #[serde(flatten)]
@@ -52,7 +53,8 @@ pub struct PackAccounts {
 }
 
 /// `unallocated` is what no round was given; `pool` is what rounds left behind, less what later rounds took from it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = PoolAccount)]
 pub struct Pool {
     pub pool: &'static str,
     pub amount: i64,
@@ -61,7 +63,7 @@ pub struct Pool {
 }
 
 /// Highest epoch and sum of the seqs of all shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct AsOf {
     pub epoch: u64,
     pub seq: u64,

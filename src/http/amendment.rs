@@ -11,6 +11,7 @@ use super::State;
 use super::answer::{self, Answer};
 use super::auth::Officer;
 use super::body::{Body, NoBody};
+use super::shapes::office::{AmendmentList, AmendmentShown};
 use crate::domain::amendment::Change;
 use crate::engine::amendment::Proposal;
 use crate::engine::campaign::may;
@@ -32,7 +33,7 @@ pub struct AmendmentRequest {
 
 /// Propose a change that gives more: money up, ends later, categories added. It takes effect when it is approved.
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body = AmendmentRequest,
-    responses((status = 201, description = "the amendment, proposed"), (status = 200, description = "it was proposed before")))]
+    responses((status = 201, body = AmendmentShown), (status = 200, description = "It was proposed before.", body = AmendmentShown)))]
 #[post("/v1/campaigns/{campaign_id}/amendments")]
 pub async fn propose_amendment(
     state: Data<State>,
@@ -49,7 +50,8 @@ pub async fn propose_amendment(
 }
 
 /// Bring another person's amendment into force; when it is answered every node judges by it.
-#[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("amendment_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("amendment_id" = String, Path)),
+    responses((status = 200, body = AmendmentShown)))]
 #[post("/v1/campaigns/{campaign_id}/amendments/{amendment_id}/approve")]
 pub async fn approve_amendment(
     state: Data<State>,
@@ -64,7 +66,7 @@ pub async fn approve_amendment(
 }
 
 /// All amendments of a campaign, in the order in which they were proposed; there are at most 64.
-#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200, body = AmendmentList)))]
 #[get("/v1/campaigns/{campaign_id}/amendments")]
 pub async fn list_amendments(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
     let key = officer.require(may::READ)?;

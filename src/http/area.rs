@@ -11,6 +11,7 @@ use super::State;
 use super::answer::{self, Answer};
 use super::auth::Officer;
 use super::body::Body;
+use super::shapes::area::AreaForm;
 use crate::domain::area::Location;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::area::{AreaStatus, may};
@@ -26,7 +27,7 @@ pub struct AreaAnswer {
     version: u32,
     /// Of the area in canonical JSON.
     sha256: String,
-    #[schema(value_type = Object)]
+    #[schema(value_type = AreaForm)]
     area: Value,
 }
 
@@ -51,7 +52,7 @@ impl LocationBody {
 
 /// Put an area: GeoJSON `{"type":"Polygon"|"MultiPolygon","coordinates":…}`, or `{"circle":{"center":[longitude,latitude],"radius_m":…}}`,
 /// in WGS 84. Another one is a new version; the same one is the version that is there.
-#[utoipa::path(tag = "office", params(("area_id" = String, Path)), request_body(content = Object),
+#[utoipa::path(tag = "office", params(("area_id" = String, Path)), request_body = AreaForm,
     responses((status = 201, body = AreaAnswer), (status = 200, body = AreaAnswer)))]
 #[put("/v1/areas/{area_id}")]
 pub async fn put_area(

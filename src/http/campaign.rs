@@ -12,9 +12,12 @@ use super::answer::{self, Answer};
 use super::auth::{Anyone, Officer};
 use super::body::{Body, MaybeBody, NoBody, Params, RawBody};
 use super::error::Problem;
+use super::shapes::campaign_file::CampaignFile;
+use super::shapes::office::{CampaignShown, CampaignStats, CampaignStatus, PublicCampaign};
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Failure;
-use crate::engine::campaign::{CampaignStatus, Expect, may};
+use crate::engine::campaign::{self, Expect, may};
+use crate::engine::ledger_view::LedgerView;
 use crate::store::campaign::Scope;
 
 pub fn configure(config: &mut ServiceConfig) {
@@ -34,6 +37,7 @@ pub fn configure(config: &mut ServiceConfig) {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct PutQuery {
     /// Check the file and store nothing.
@@ -42,6 +46,7 @@ pub struct PutQuery {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct GetQuery {
     /// `effective`: every round with the rules that hold for it.
@@ -71,8 +76,8 @@ pub struct Resume {
 }
 
 /// Create a draft (`If-None-Match: *`) or replace one (`If-Match`).
-#[utoipa::path(tag = "office", params(PutQuery, ("campaign_id" = String, Path)), request_body(content = serde_json::Value),
-    responses((status = 200, description = "state, version, rules_hash, totals, warnings")))]
+#[utoipa::path(tag = "office", params(PutQuery, ("campaign_id" = String, Path)), request_body = CampaignFile,
+    responses((status = 201, body = CampaignStatus), (status = 200, body = CampaignStatus)))]
 #[put("/v1/campaigns/{campaign_id}")]
 pub async fn put_campaign(
     state: Data<State>,
@@ -89,7 +94,7 @@ pub async fn put_campaign(
 }
 
 /// A campaign of the caller's program, as written or as it takes effect.
-#[utoipa::path(tag = "office", params(GetQuery, ("campaign_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "office", params(GetQuery, ("campaign_id" = String, Path)), responses((status = 200, body = CampaignShown)))]
 #[get("/v1/campaigns/{campaign_id}")]
 pub async fn get_campaign(
     state: Data<State>,
@@ -115,7 +120,7 @@ pub async fn get_campaign(
 macro_rules! step {
     ($(#[$doc:meta])* $name:ident $path:literal $may:ident $method:ident) => {
         $(#[$doc])*
-        #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200)))]
+        #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200, body = CampaignStatus)))]
         #[post($path)]
         pub async fn $name(
             state: Data<State>,
@@ -146,7 +151,8 @@ step! {
     publish_campaign "/v1/campaigns/{campaign_id}/publish" APPROVE publish_campaign
 }
 /// Go on after a pause, with what `scope` names or, without it, with all that was paused.
-#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body(content = Option<Resume>), responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body(content = Option<Resume>),
+    responses((status = 200, body = CampaignStatus)))]
 #[post("/v1/campaigns/{campaign_id}/resume")]
 pub async fn resume_campaign(
     state: Data<State>,
@@ -160,7 +166,8 @@ pub async fn resume_campaign(
 }
 
 /// Stop reserving, claiming or redeeming; exact on every node when it is answered.
-#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body = Pause, responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body = Pause,
+    responses((status = 200, body = CampaignStatus)))]
 #[post("/v1/campaigns/{campaign_id}/pause")]
 pub async fn pause_campaign(
     state: Data<State>,
@@ -174,7 +181,8 @@ pub async fn pause_campaign(
 }
 
 /// Issue nothing more; issued vouchers stay valid.
-#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body = Reason, responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body = Reason,
+    responses((status = 200, body = CampaignStatus)))]
 #[post("/v1/campaigns/{campaign_id}/stop")]
 pub async fn stop_campaign(
     state: Data<State>,
@@ -187,7 +195,7 @@ pub async fn stop_campaign(
 }
 
 /// Reserved, issued, redeemed, and each round's issued against released.
-#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200, body = CampaignStats)))]
 #[get("/v1/campaigns/{campaign_id}/stats")]
 pub async fn campaign_stats(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
     let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id)?;
@@ -196,7 +204,7 @@ pub async fn campaign_stats(state: Data<State>, officer: Officer, campaign_id: P
 }
 
 /// The accounts of the budget: in total, and by round, channel, pack and pool.
-#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200, body = LedgerView)))]
 #[get("/v1/campaigns/{campaign_id}/ledger")]
 pub async fn campaign_ledger(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
     let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id)?;
@@ -205,7 +213,7 @@ pub async fn campaign_ledger(state: Data<State>, officer: Officer, campaign_id: 
 }
 
 /// What everybody may know of a published campaign: its file and its rules hash.
-#[utoipa::path(tag = "public", params(("campaign_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "public", params(("campaign_id" = String, Path)), responses((status = 200, body = PublicCampaign)))]
 #[get("/v1/public/campaigns/{campaign_id}")]
 pub async fn public_campaign(state: Data<State>, _: Anyone, campaign_id: Path<String>) -> answer::Result {
     let view = state.engine.published(&campaign_id)?;
@@ -214,7 +222,7 @@ pub async fn public_campaign(state: Data<State>, _: Anyone, campaign_id: Path<St
 }
 
 /// What a write answers; a mere check of a file (version 0) has no effect to vouch for.
-fn written(state: &State, status: CampaignStatus) -> Answer {
+fn written(state: &State, status: campaign::CampaignStatus) -> Answer {
     let answer = if status.created { Answer::created(&status.body) } else { Answer::ok(&status.body) };
     if status.version == 0 {
         answer

@@ -8,6 +8,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
+use super::docs::PAGE;
 use super::middleware::Call;
 use crate::domain::refusal::{Code, FieldError, Outcome, Refusal};
 
@@ -57,7 +58,7 @@ pub fn body(refusal: &Refusal, request_id: &str, till: bool) -> Value {
     let mut put = |name: &str, value: Value| {
         body.insert(name.to_owned(), value);
     };
-    put("type", json!(format!("/docs#{}", code.as_str())));
+    put("type", json!(format!("{PAGE}#{}", code.as_str())));
     put("title", json!(en));
     put("status", json!(code.status()));
     put("code", json!(code.as_str()));
@@ -65,9 +66,7 @@ pub fn body(refusal: &Refusal, request_id: &str, till: bool) -> Value {
     put("retryable", json!(code.retryable()));
     put("outcome", json!(refusal.outcome.as_str()));
     put("request_id", json!(request_id));
-    if let Some(detail) = &refusal.detail {
-        put("detail", json!(detail));
-    }
+    put("detail", json!(detail(refusal)));
     if !refusal.errors.is_empty() {
         put("errors", refusal.errors.iter().map(field_error).collect());
     }
@@ -79,6 +78,21 @@ pub fn body(refusal: &Refusal, request_id: &str, till: bool) -> Value {
         put("pos_message", text(zh, en));
     }
     Value::Object(body)
+}
+
+/// What is to be said of this very case: by whoever refused, or else where the first fault is, or else what the code means.
+fn detail(refusal: &Refusal) -> String {
+    let (_, meaning) = refusal.code.message();
+    match (&refusal.detail, refusal.errors.as_slice()) {
+        (Some(detail), _) => detail.clone(),
+        (None, []) => meaning.to_owned(),
+        (None, [fault]) => place(fault),
+        (None, [first, more @ ..]) => format!("{} {} more in errors.", place(first), more.len()),
+    }
+}
+
+fn place(fault: &FieldError) -> String {
+    if fault.pointer.is_empty() { fault.en.clone() } else { format!("{}: {}", fault.pointer, fault.en) }
 }
 
 /// A cashier always gets a sentence, even for a fault of the till's program.
@@ -120,12 +134,14 @@ pub fn of_status(status: StatusCode) -> Refusal {
 #[schema(as = Problem)]
 #[allow(dead_code, reason = "describes the JSON that `body` builds")]
 pub struct ProblemSchema {
+    /// Where `/docs` of this server explains the code.
     #[schema(rename = "type", example = "/docs#order_conflict")]
     kind: String,
     /// What happened and what to do, in English.
     title: String,
     status: u16,
-    detail: Option<String>,
+    /// What was refused in this very case, in English.
+    detail: String,
     /// Stable name of the refusal.
     code: String,
     message: TextSchema,
@@ -180,6 +196,28 @@ mod tests {
         assert_eq!(body["missing_amount"], 400);
         assert_eq!(body["status"], 422);
         assert!(body.get("pos_message").is_none());
+    }
+
+    #[test]
+    fn the_detail_is_of_the_case_and_never_missing() {
+        let bare = Refusal::new(Code::OrderNotFound);
+        let one = Refusal::new(Code::InvalidRequest).field("/amount", "out_of_range", "过小。", "Too small.");
+        let two = one.clone().field("/category", "missing_field", "缺少。", "Missing.");
+        let own = two.clone().detail("Nothing of it was read.");
+        let whole = Refusal::new(Code::InvalidRequest).field("", "wrong_type", "须为对象。", "Must be an object.");
+        for (refusal, detail) in [
+            (&bare, Code::OrderNotFound.message().1),
+            (&one, "/amount: Too small."),
+            (&two, "/amount: Too small. 1 more in errors."),
+            (&own, "Nothing of it was read."),
+            (&whole, "Must be an object."),
+        ] {
+            assert_eq!(body(refusal, "r", false)["detail"], detail);
+        }
+        for code in Code::ALL {
+            let detail = &body(&Refusal::new(*code), "r", false)["detail"];
+            assert!(detail.as_str().is_some_and(|text| !text.is_empty()), "{}", code.as_str());
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::State;
 use super::answer::{self, Answer};
 use super::auth::Officer;
 use super::body::{Body, MaybeBody};
+use super::shapes::office::{EnrolmentShown, MerchantShown, TerminalKey};
 use crate::domain::merchant::{Draft, DraftStore, EnrolState, Name};
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::merchant::{MerchantStatus, may};
@@ -94,6 +95,7 @@ impl RotationBody {
     }
 }
 
+/// Nothing, or an object without members.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmptyBody {}
@@ -117,7 +119,8 @@ pub fn configure(config: &mut ServiceConfig) {
 }
 
 /// Register a merchant; the same again is the same merchant.
-#[utoipa::path(tag = "office", request_body = MerchantBody, responses((status = 201), (status = 200, description = "registered before")))]
+#[utoipa::path(tag = "office", request_body = MerchantBody, 
+    responses((status = 201, body = MerchantShown), (status = 200, description = "Registered before.", body = MerchantShown)))]
 #[post("/v1/merchants")]
 pub async fn create_merchant(state: Data<State>, officer: Officer, body: Body<MerchantBody>) -> answer::Result {
     let key = officer.require(may::WRITE)?;
@@ -129,7 +132,7 @@ pub async fn create_merchant(state: Data<State>, officer: Officer, body: Body<Me
 }
 
 /// A merchant with its enrolments and terminals.
-#[utoipa::path(tag = "office", params(("merchant_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("merchant_id" = String, Path)), responses((status = 200, body = MerchantShown)))]
 #[get("/v1/merchants/{merchant_id}")]
 pub async fn get_merchant(state: Data<State>, officer: Officer, merchant_id: Path<String>) -> answer::Result {
     let status = state.engine.get_merchant(officer.require(may::READ)?, &merchant_id).await?;
@@ -137,7 +140,8 @@ pub async fn get_merchant(state: Data<State>, officer: Officer, merchant_id: Pat
 }
 
 /// No order begins there any more, on any node, when this is answered; what is under way ends as usual.
-#[utoipa::path(tag = "office", params(("merchant_id" = String, Path)), request_body = WhyBody, responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("merchant_id" = String, Path)), request_body(content = Option<WhyBody>),
+    responses((status = 200, body = MerchantShown)))]
 #[post("/v1/merchants/{merchant_id}/freeze")]
 pub async fn freeze_merchant(
     state: Data<State>,
@@ -150,7 +154,8 @@ pub async fn freeze_merchant(
 }
 
 /// Let a frozen merchant take vouchers again.
-#[utoipa::path(tag = "office", params(("merchant_id" = String, Path)), request_body = WhyBody, responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("merchant_id" = String, Path)), request_body(content = Option<WhyBody>),
+    responses((status = 200, body = MerchantShown)))]
 #[post("/v1/merchants/{merchant_id}/unfreeze")]
 pub async fn unfreeze_merchant(
     state: Data<State>,
@@ -164,7 +169,7 @@ pub async fn unfreeze_merchant(
 
 /// Make a terminal and its key. The secret is shown here and never again; for a terminal that exists there is none in the answer.
 #[utoipa::path(tag = "office", params(("merchant_id" = String, Path)), request_body = TerminalBody,
-    responses((status = 201, description = "terminal_id, key_id, secret"), (status = 200, description = "exists: terminal_id, key_id")))]
+    responses((status = 201, body = TerminalKey), (status = 200, description = "It exists; its secret is not shown.", body = TerminalKey)))]
 #[post("/v1/merchants/{merchant_id}/terminals")]
 pub async fn create_terminal(
     state: Data<State>,
@@ -179,8 +184,8 @@ pub async fn create_terminal(
 }
 
 /// A new secret for a terminal's key; the old one stays good until the next rotation unless `keep_previous` is false.
-#[utoipa::path(tag = "office", params(("merchant_id" = String, Path), ("terminal_id" = String, Path)), request_body = RotationBody,
-    responses((status = 200, description = "terminal_id, key_id, version, secret")))]
+#[utoipa::path(tag = "office", params(("merchant_id" = String, Path), ("terminal_id" = String, Path)), request_body(content = Option<RotationBody>),
+    responses((status = 200, body = TerminalKey)))]
 #[post("/v1/merchants/{merchant_id}/terminals/{terminal_id}/rotate")]
 pub async fn rotate_terminal(
     state: Data<State>,
@@ -196,7 +201,8 @@ pub async fn rotate_terminal(
 }
 
 /// The terminal's key signs nothing any more.
-#[utoipa::path(tag = "office", params(("merchant_id" = String, Path), ("terminal_id" = String, Path)), request_body = WhyBody, responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("merchant_id" = String, Path), ("terminal_id" = String, Path)), 
+    request_body(content = Option<WhyBody>), responses((status = 200, body = TerminalKey)))]
 #[post("/v1/merchants/{merchant_id}/terminals/{terminal_id}/revoke")]
 pub async fn revoke_terminal(
     state: Data<State>,
@@ -211,7 +217,8 @@ pub async fn revoke_terminal(
 }
 
 /// Ask for admission to a campaign; judged by its window, kinds and districts.
-#[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("merchant_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("merchant_id" = String, Path)),
+    request_body(content = Option<EmptyBody>), responses((status = 200, body = EnrolmentShown)))]
 #[put("/v1/campaigns/{campaign_id}/merchants/{merchant_id}")]
 pub async fn apply_to_campaign(
     state: Data<State>,
@@ -224,7 +231,8 @@ pub async fn apply_to_campaign(
 }
 
 /// A merchant's enrolment and how it came about.
-#[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("merchant_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("merchant_id" = String, Path)),
+    responses((status = 200, body = EnrolmentShown)))]
 #[get("/v1/campaigns/{campaign_id}/merchants/{merchant_id}")]
 pub async fn get_enrolment(state: Data<State>, officer: Officer, path: Path<(String, String)>) -> answer::Result {
     let key = officer.require(may::READ)?;
@@ -234,8 +242,8 @@ pub async fn get_enrolment(state: Data<State>, officer: Officer, path: Path<(Str
 macro_rules! enrolment_step {
     ($(#[$doc:meta])* $name:ident $path:literal $may:ident $state:ident) => {
         $(#[$doc])*
-        #[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("merchant_id" = String, Path)), request_body = WhyBody,
-            responses((status = 200)))]
+        #[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("merchant_id" = String, Path)),
+            request_body(content = Option<WhyBody>), responses((status = 200, body = EnrolmentShown)))]
         #[post($path)]
         pub async fn $name(
             state: Data<State>,

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::State;
 use super::answer::{self, Answer};
 use super::auth::{Gate, Officer};
+use super::error::ProblemSchema;
 use super::row_report::{RowReport, Told};
 use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
@@ -40,6 +41,7 @@ struct Import {
 
 /// What became of a file of merchants.
 #[derive(Serialize, ToSchema)]
+#[schema(as = MerchantImportAnswer)]
 pub struct ImportAnswer {
     /// Rows below the header; unless reading stopped early, the sum of `created`, `unchanged` and `refused`.
     rows_read: u64,
@@ -52,6 +54,7 @@ pub struct ImportAnswer {
     told: Told,
     /// Why reading ended early; the rows before it took effect.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ProblemSchema>)]
     stopped: Option<Value>,
 }
 

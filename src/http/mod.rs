@@ -10,6 +10,7 @@ pub mod auth_resident;
 pub mod auth_till;
 pub mod body;
 pub mod campaign;
+pub mod docs;
 pub mod error;
 pub mod issuance;
 pub mod limit;
@@ -27,6 +28,7 @@ pub mod round;
 mod row_report;
 pub mod sandbox;
 pub mod settlement;
+pub mod shapes;
 mod tap;
 pub mod till_key;
 mod turn;
@@ -100,6 +102,7 @@ fn routes(config: &mut ServiceConfig, sandbox: bool) {
     wallet::configure(config);
     account::configure(config);
     ops::configure(config);
+    docs::configure(config);
     campaign::configure(config);
     amendment::configure(config);
     round::configure(config);
@@ -114,12 +117,17 @@ fn routes(config: &mut ServiceConfig, sandbox: bool) {
     }
 }
 
+/// The OpenAPI document of a node, and the routes that it takes.
+pub fn document(sandbox: bool) -> Document {
+    Document::collect(|config| routes(config, sandbox))
+}
+
 /// Binds the address and answers the server with the address it really has; nothing is served before it is awaited.
 pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::Result<(Server, SocketAddr)> {
     let sandbox = settings.sandbox;
     let gate = web::Data::new(gate(&state.engine, settings, token_key));
     let ops = web::Data::new(ops(&state, sandbox));
-    let document = web::Data::new(Document::collect(|config| routes(config, sandbox)));
+    let document = web::Data::new(document(sandbox));
     let state = web::Data::new(state);
     let server = HttpServer::new(move || {
         // This runs once on each worker's own thread, where its lane to the store belongs.

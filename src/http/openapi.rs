@@ -4,11 +4,12 @@ use actix_web::http::header::ALLOW;
 use actix_web::http::header::HeaderValue;
 use actix_web::{App, HttpRequest, HttpResponse, ResponseError, web};
 use bytes::Bytes;
+use serde_json::{Map, Value};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::Ref;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, OpenApi};
+use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, OpenApi, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -39,8 +40,9 @@ impl Document {
             .iter()
             .map(|(path, item)| Route { pattern: path.clone(), methods: methods(item) })
             .collect();
-        let json = serde_json::to_vec(&document).map(Bytes::from).unwrap_or_default();
-        Document { json, routes }
+        let mut json = serde_json::to_value(&document).unwrap_or_default();
+        leave_out_nulls(&mut json);
+        Document { json: json.to_string().into(), routes }
     }
 
     /// Methods that the path takes; empty when there is no such path.
@@ -119,6 +121,13 @@ fn share(operation: &mut Operation) {
     let problem =
         ResponseBuilder::new().description("The request was refused; see code.").content(PROBLEM_JSON, content).build();
     operation.responses.responses.entry("default".to_owned()).or_insert(problem.into());
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = meaning(status).to_owned();
+        }
+    }
     // The tag names the caller, so that a handler says it once.
     let callers: &[&str] = match operation.tags.as_deref().and_then(<[String]>::first).map(String::as_str) {
         Some("office") => &["api_key"],
@@ -133,10 +142,59 @@ fn share(operation: &mut Operation) {
     }
 }
 
+/// What a status means wherever its operation says nothing of its own: OpenAPI wants a description of every answer.
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "201" => "Made by this call.",
+        "204" => "Done.",
+        "503" => "Not now; the body says what is in the way.",
+        _ => "Done, or read.",
+    }
+}
+
+/// A member that may be left out is never null: serde leaves it out when there is nothing to say, and the campaign file refuses null.
+/// Members that are always there keep their null.
+fn leave_out_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let required: Vec<Value> = fields.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+            if let Some(Value::Object(properties)) = fields.get_mut("properties") {
+                let optional =
+                    properties.iter_mut().filter(|(name, _)| !required.contains(&Value::from(name.as_str())));
+                optional.filter_map(|(_, schema)| schema.as_object_mut()).for_each(without_null);
+            }
+            // Likewise a body that need not be sent.
+            if let Some(Value::Object(schema)) = fields.get_mut("schema") {
+                without_null(schema);
+            }
+            fields.values_mut().for_each(leave_out_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(leave_out_nulls),
+        _ => {}
+    }
+}
+
+fn without_null(schema: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [one] = &types[..] {
+            let one = one.clone();
+            schema.insert("type".into(), one);
+        }
+    }
+    if let Some(Value::Array(choices)) = schema.get_mut("oneOf") {
+        choices.retain(|choice| choice["type"] != "null");
+        if let [Value::Object(one)] = &choices[..] {
+            let one = one.clone();
+            schema.remove("oneOf");
+            schema.extend(one);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
 
     #[test]
     fn the_document_is_openapi_3_1_and_every_operation_names_the_problem() {

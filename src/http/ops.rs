@@ -8,6 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::answer::Answer;
 use super::openapi::Document;
+use super::shapes::OpenApiDocument;
 
 /// What the process says about itself, as `web::Data<Ops>`.
 pub struct Ops {
@@ -76,7 +77,7 @@ async fn version(ops: web::Data<Ops>) -> Answer {
 }
 
 /// This document.
-#[utoipa::path(tag = "operations", responses((status = 200, content_type = "application/json")))]
+#[utoipa::path(tag = "operations", responses((status = 200, body = OpenApiDocument)))]
 #[get("/openapi.json")]
 async fn openapi(document: web::Data<Document>) -> Answer {
     Answer::raw(document.json.clone())

@@ -12,6 +12,7 @@ use super::answer::{self, Answer};
 use super::area::LocationBody;
 use super::auth_resident::TokenHolder;
 use super::body::{Body, MaybeBody, NoBody, Params};
+use super::shapes::office::EligibilityExplained;
 use crate::domain::refusal::Refusal;
 use crate::engine::reservation::{Reserved, Wish};
 
@@ -54,6 +55,7 @@ pub struct ReservationBody {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct RoundQuery {
     round_id: Option<String>,
@@ -151,7 +153,7 @@ pub struct ExplainRequest {
 
 /// Every rule of eligibility with its verdict for the caller.
 #[utoipa::path(tag = "resident", params(RoundQuery, ("campaign_id" = String, Path)), request_body(content = Option<ExplainRequest>),
-    responses((status = 200)))]
+    responses((status = 200, body = EligibilityExplained)))]
 #[post("/v1/campaigns/{campaign_id}/eligibility/explain")]
 pub async fn explain(
     state: Data<State>,

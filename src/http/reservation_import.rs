@@ -65,6 +65,7 @@ pub struct ImportRow {
 
 /// What became of a file of reservations.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ReservationImportAnswer)]
 pub struct ImportAnswer {
     reserved: usize,
     /// Earlier than the entry that was there, in whose place it stands now.

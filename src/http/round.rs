@@ -12,6 +12,7 @@ use super::answer::{self, Answer};
 use super::auth::{Anyone, Officer};
 use super::body::{MaybeBody, NoBody};
 use super::error::Problem;
+use super::shapes::draw::{DrawCommitment, RoundCommitment, RoundProof};
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Failure;
 use crate::engine::campaign::may;
@@ -33,7 +34,8 @@ pub fn configure(config: &mut ServiceConfig) {
 }
 
 /// Close a round's list now, after its reservation has ended.
-#[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
+    responses((status = 200, body = DrawCommitment)))]
 #[post("/v1/campaigns/{campaign_id}/rounds/{round_id}/close-list")]
 pub async fn close_list(
     state: Data<State>,
@@ -65,7 +67,7 @@ pub struct DrawRequest {
 
 /// Draw a closed round now, from its draw time on; an approver enters the public values that it waits for.
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
-    request_body(content = Option<DrawRequest>), responses((status = 200)))]
+    request_body(content = Option<DrawRequest>), responses((status = 200, body = DrawCommitment)))]
 #[post("/v1/campaigns/{campaign_id}/rounds/{round_id}/draw")]
 pub async fn draw_round(
     state: Data<State>,
@@ -97,7 +99,8 @@ pub async fn draw_round(
 
 /// What was fixed before the draw: count, root, rules hash and the hash of the operator's secret. Of a round that deals its packs by
 /// chance without a draw: rules hash and hash of the secret, from its publication on.
-#[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
+    responses((status = 200, body = RoundCommitment)))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/commitment")]
 pub async fn get_commitment(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
@@ -111,7 +114,8 @@ pub async fn get_commitment(state: Data<State>, _: Anyone, path: Path<(String, S
 
 /// Everything that `quanyu verify-draw` needs, once the round has ended. Of a round that is not drawn and gives its packs by chance: what
 /// it takes to recompute which pack was dealt to whom (ARCHITECTURE, "Deal").
-#[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
+    responses((status = 200, body = RoundProof)))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/proof")]
 pub async fn get_proof(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
@@ -126,14 +130,16 @@ pub async fn get_proof(state: Data<State>, _: Anyone, path: Path<(String, String
 }
 
 /// The closed list, one entry a line, sorted as in the tree.
-#[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200, content_type = "application/x-ndjson")))]
+#[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
+    responses((status = 200, description = "One entry a line.", body = String, content_type = "application/x-ndjson")))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/entries")]
 pub async fn get_entries(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
     stream(&state, path.into_inner(), Published::Entries).await
 }
 
 /// The winners, one a line, sorted as in the tree.
-#[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)), responses((status = 200, content_type = "application/x-ndjson")))]
+#[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
+    responses((status = 200, description = "One entry a line.", body = String, content_type = "application/x-ndjson")))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/winners")]
 pub async fn get_winners(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
     stream(&state, path.into_inner(), Published::Winners).await

@@ -8,6 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::error;
+use super::shapes::office::ImportedRow;
 use crate::domain::refusal::Refusal;
 
 /// Faults told in full; who has more of them has few causes for them.
@@ -75,7 +76,7 @@ impl RowReport {
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Told {
     /// One for each row: `line`, `result`, and for `refused` the `refusal`, whose `errors` and texts only the first 1,000 faults have.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<ImportedRow>)]
     rows: Vec<Box<RawValue>>,
     /// How many faults of each code all rows have together.
     #[schema(value_type = std::collections::BTreeMap<String, u64>)]

@@ -10,6 +10,7 @@ use super::answer::{self, Answer};
 use super::auth::Officer;
 use super::error::Problem;
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::settlement::{Statement, Summary};
 use crate::engine::access::Role;
 use crate::engine::settlement::{statement_csv, summary_csv};
 
@@ -21,7 +22,8 @@ const MAY: &[Role] = &[Role::Finance, Role::Auditor];
 
 /// Totals of every merchant of the program on a day of the city, and what each source of money (`funding`) pays of them.
 #[utoipa::path(tag = "office", params(("date" = String, Path, description = "YYYY-MM-DD")),
-    responses((status = 200, description = "JSON, or CSV when Accept asks for text/csv")))]
+    responses((status = 200, description = "JSON, or CSV when Accept asks for text/csv.", content(
+        (Summary = "application/json"), (String = "text/csv")))))]
 #[get("/v1/settlements/{date}")]
 pub async fn day_summary(
     state: Data<State>,
@@ -44,7 +46,8 @@ pub async fn day_summary(
 /// `voucher_id`, `voucher_kind`, `amount`, `subsidy`, `kind` (`redeem`, `refund`, `reverse`), `refund_id` of a refund, `campaign_id`,
 /// `at` in the city's time, `receipt_no`. A refund from before ledger lines named its order's attempt has an empty `transaction_id`.
 #[utoipa::path(tag = "office", params(("date" = String, Path, description = "YYYY-MM-DD"), ("merchant_id" = String, Path)),
-    responses((status = 200, description = "JSON, or CSV when Accept asks for text/csv")))]
+    responses((status = 200, description = "JSON, or CSV when Accept asks for text/csv.", content(
+        (Statement = "application/json"), (String = "text/csv")))))]
 #[get("/v1/settlements/{date}/{merchant_id}")]
 pub async fn merchant_statement(
     state: Data<State>,

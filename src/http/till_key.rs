@@ -11,6 +11,7 @@ use super::answer::{self, Answer};
 use super::auth::Officer;
 use super::body::{Body, MaybeBody, Params};
 use super::merchant::{RotationBody, WhyBody, why};
+use super::shapes::office::{TillKeyList, TillKeyShown};
 use crate::domain::ids::caller_id;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::merchant::may;
@@ -61,7 +62,7 @@ impl TillKeyRequest {
 }
 
 /// Make a key for a merchant or a platform. The secret is shown here and never again.
-#[utoipa::path(tag = "office", request_body = TillKeyRequest, responses((status = 201, description = "key_id, kind, secret")))]
+#[utoipa::path(tag = "office", request_body = TillKeyRequest, responses((status = 201, body = TillKeyShown)))]
 #[post("/v1/till-keys")]
 pub async fn create_till_key(state: Data<State>, officer: Officer, body: Body<TillKeyRequest>) -> answer::Result {
     let key = officer.require(may::WRITE)?;
@@ -70,6 +71,7 @@ pub async fn create_till_key(state: Data<State>, officer: Officer, body: Body<Ti
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// `next_cursor` of the page before.
@@ -77,7 +79,7 @@ pub struct ListQuery {
 }
 
 /// The program's keys of merchants and platforms, without their secrets.
-#[utoipa::path(tag = "office", params(ListQuery), responses((status = 200, description = "items, next_cursor")))]
+#[utoipa::path(tag = "office", params(ListQuery), responses((status = 200, body = TillKeyList)))]
 #[get("/v1/till-keys")]
 pub async fn list_till_keys(state: Data<State>, officer: Officer, query: Params<ListQuery>) -> answer::Result {
     let key = officer.require(may::READ)?;
@@ -85,15 +87,15 @@ pub async fn list_till_keys(state: Data<State>, officer: Officer, query: Params<
 }
 
 /// A key of a merchant or platform, without its secret.
-#[utoipa::path(tag = "office", params(("key_id" = String, Path)), responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("key_id" = String, Path)), responses((status = 200, body = TillKeyShown)))]
 #[get("/v1/till-keys/{key_id}")]
 pub async fn get_till_key(state: Data<State>, officer: Officer, key_id: Path<String>) -> answer::Result {
     Ok(Answer::ok(&state.engine.get_till_key(officer.require(may::READ)?, &key_id).await?))
 }
 
 /// A new secret; the old one stays good until the next rotation unless `keep_previous` is false.
-#[utoipa::path(tag = "office", params(("key_id" = String, Path)), request_body = RotationBody,
-    responses((status = 200, description = "key_id, version, secret")))]
+#[utoipa::path(tag = "office", params(("key_id" = String, Path)), request_body(content = Option<RotationBody>),
+    responses((status = 200, body = TillKeyShown)))]
 #[post("/v1/till-keys/{key_id}/rotate")]
 pub async fn rotate_till_key(
     state: Data<State>,
@@ -107,7 +109,8 @@ pub async fn rotate_till_key(
 }
 
 /// The key signs nothing any more.
-#[utoipa::path(tag = "office", params(("key_id" = String, Path)), request_body = WhyBody, responses((status = 200)))]
+#[utoipa::path(tag = "office", params(("key_id" = String, Path)), request_body(content = Option<WhyBody>),
+    responses((status = 200, body = TillKeyShown)))]
 #[post("/v1/till-keys/{key_id}/revoke")]
 pub async fn revoke_till_key(
     state: Data<State>,

@@ -22,6 +22,7 @@ pub fn configure(config: &mut ServiceConfig) {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct WalletQuery {
     campaign_id: Option<String>,
@@ -52,6 +53,7 @@ pub struct WalletVoucherBody {
 #[derive(Serialize, ToSchema)]
 pub struct WalletTransactionsBody {
     items: Vec<WalletTransactionBody>,
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 

@@ -224,3 +224,32 @@ fn a_pass_speaks_for_its_own_round_alone_and_taps_until_a_day_after_its_close() 
     rush("GET", "claims/mine").ok();
     world.server.assert_audit_clean();
 }
+
+#[test]
+fn the_type_of_every_problem_leads_to_its_place_on_a_page_that_is_there() {
+    let server = Server::at(EVE);
+    let page = server.client.get("/docs").expect("an answer");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    let page = page.text();
+    for (method, path, body, status) in [
+        ("GET", "/no/such/route", "", 404),
+        ("DELETE", "/v1/campaigns/c/stats", "", 405),
+        ("GET", "/v1/campaigns/c/stats", "", 401),
+        ("POST", "/v1/merchants", "{", 400),
+        ("POST", "/v1/merchants", "x", 400),
+        ("PUT", "/v1/areas/%FF", "{}", 422),
+    ] {
+        let mut request = Request::new(method, path).text(body);
+        if status != 401 {
+            request = request.bearer(&server.admin_key);
+        }
+        let reply = server.send(&request);
+        assert_eq!(reply.status, status, "{method} {path}: {}", reply.text());
+        let kind = reply.str("type");
+        let place = kind.strip_prefix("/docs#").unwrap_or_else(|| panic!("{kind}"));
+        assert!(page.contains(&format!("id=\"{place}\"")), "{place} is not on the page");
+    }
+    for code in quanyu::domain::refusal::Code::ALL {
+        assert!(page.contains(&format!("id=\"{}\"", code.as_str())), "{} is not on the page", code.as_str());
+    }
+}

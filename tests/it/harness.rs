@@ -5,6 +5,7 @@
 //! and draws are computed by small code of our own, so a mistake is not made twice.
 
 pub mod client;
+pub mod described;
 pub mod fixture;
 pub mod identity;
 pub mod manners;

@@ -23,6 +23,7 @@ mod issuance;
 mod list;
 mod load;
 mod merchant;
+mod openapi;
 mod plays;
 mod pool;
 mod redemption;

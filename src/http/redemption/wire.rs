@@ -159,6 +159,7 @@ impl From<Piece> for PieceBody {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct TillQuery {
     /// For platform keys.
@@ -166,6 +167,7 @@ pub struct TillQuery {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct TransactionsQuery {
     /// RFC 3339 with offset.
@@ -337,11 +339,22 @@ pub struct QuoteBody {
     discount_amount: i64,
     vouchers: Vec<VoucherBody>,
     /// Why each other kind is not taken: voucher_kind, campaign_id, code, and what the code needs.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<NotTakenBody>)]
     not_taken: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     better: Option<BetterBody>,
     pos_message: WordsBody,
+}
+
+/// A kind of voucher that is not taken; what else its code needs stands beside it, as in a problem.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the JSON of a refusal")]
+pub struct NotTakenBody {
+    voucher_kind: Option<String>,
+    campaign_id: Option<String>,
+    code: String,
+    /// Fen that are missing to the threshold.
+    missing_amount: Option<i64>,
 }
 
 #[derive(Serialize, ToSchema)]

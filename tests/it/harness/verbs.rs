@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::client::{Reply, Request};
+use super::described;
 use super::fixture::text_of;
 use super::identity::Resident;
 use super::manners;
@@ -19,6 +20,7 @@ impl Server {
             .send(request)
             .unwrap_or_else(|error| panic!("{} {}: {error}\n{}", request.method, request.path, self.log_tail()));
         manners::check(request, &reply);
+        described::check(request, &reply);
         reply
     }
 

@@ -329,6 +329,7 @@ impl From<&OrderView> for OrderBody {
 #[derive(Serialize, ToSchema)]
 pub struct TransactionsBody {
     items: Vec<TransactionBody>,
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 

@@ -1,0 +1,81 @@
+//! `/docs`: the page on which the `type` of every problem stands. It is written from the one table of refusals, so none is missing.
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use actix_web::get;
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::answer::Answer;
+use crate::domain::refusal::Code;
+
+/// Where the page is; a problem's `type` is this and its code.
+pub const PAGE: &str = "/docs";
+
+pub fn configure(config: &mut ServiceConfig) {
+    config.service(docs);
+}
+
+/// Every refusal: what it means, its status, whether the same request may be answered otherwise later.
+#[utoipa::path(tag = "operations", responses((status = 200, description = "A page in Chinese and English.", body = String, content_type = "text/html")))]
+#[get("/docs")]
+async fn docs() -> Answer {
+    static TEXT: LazyLock<String> = LazyLock::new(text);
+    let answer = Answer::raw(TEXT.as_bytes()).replace_header(CONTENT_TYPE, "text/html; charset=utf-8");
+    answer.header(CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'")
+}
+
+fn text() -> String {
+    let mut page = String::from(HEAD);
+    for code in Code::ALL {
+        let (name, status, (zh, en)) = (code.as_str(), code.status(), code.message());
+        let (again_zh, again_en) =
+            if code.retryable() { ("可重试", "try again") } else { ("不可重试", "do not") };
+        let row = format_args!(
+            "<tr id=\"{name}\"><td><code>{name}</code><td>{status}<td>{again_zh}<br>{again_en}<td lang=\"zh-CN\">{}<td>{}\n",
+            escaped(zh),
+            escaped(en),
+        );
+        page.write_fmt(row).expect("a string takes what is written to it");
+    }
+    page.push_str("</table>\n");
+    page
+}
+
+const HEAD: &str = "<!doctype html>
+<html lang=\"en\">
+<meta charset=\"utf-8\">
+<meta name=\"viewport\" content=\"width=device-width\">
+<title>Quanyu 券雨</title>
+<style>
+body { font-family: sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em }
+td, th { border-top: 1px solid #ccc; padding: .4em; text-align: left; vertical-align: top }
+tr:target { background: #ffd }
+</style>
+<h1>Quanyu 券雨</h1>
+<p lang=\"zh-CN\">所有请求与应答见 <a href=\"/openapi.json\">openapi.json</a>。拒绝应答的 code 如下，同时适用时取排在前面的一个。</p>
+<p>Every request and answer is described by <a href=\"/openapi.json\">openapi.json</a>. These are the codes of refusals; of two that apply, the
+one that stands first is given.</p>
+<table>
+<tr><th>code<th>HTTP<th>重试<br>again<th>说明<th>meaning
+";
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_place_on_the_page_with_its_words() {
+        let page = text();
+        for code in Code::ALL {
+            assert_eq!(page.matches(&format!("<tr id=\"{}\">", code.as_str())).count(), 1, "{}", code.as_str());
+            let (zh, en) = code.message();
+            assert!(page.contains(&escaped(zh)) && page.contains(&escaped(en)), "{}", code.as_str());
+        }
+    }
+}
