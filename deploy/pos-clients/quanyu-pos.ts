@@ -26,8 +26,11 @@ export type Answer = { [member: string]: any };
 /** Who pays: exactly one of the three; `account` is for platforms. */
 export type Payer = { pay_code?: string; voucher_ids?: string[]; account?: { channel: string; id: string } };
 export type Item = { sku: string; category?: string; serial?: string; quantity?: number; amount: Fen; merchant_discount?: Fen };
-/** Goods of an order that come back. */
-export type Piece = { sku: string; quantity?: number };
+/**
+ * Goods of an order that come back. Where one sku stands on several lines at different prices, `line` (place among the items of the
+ * order, from 0) or `serial` says which.
+ */
+export type Piece = { sku: string; quantity?: number; line?: number; serial?: string };
 export type Purchase = Payer & {
   amount: Fen;
   category: string;

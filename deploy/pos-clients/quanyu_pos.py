@@ -113,7 +113,8 @@ class Till:
 
     def refund(self, order_id, refund_id, amount=None, items=None):
         """Goods came back; pay out `to_payer`. Give `amount`, part of amount - merchant_discount, or `items` as a list of
-        {"sku", "quantity"} if the order was sent with its items: they give back what was paid for these very goods."""
+        {"sku", "quantity"} if the order was sent with its items: they give back what was paid for these very goods. Where one sku
+        stands on several lines at different prices, add "line" (place among the items of the order, from 0) or "serial"."""
         body = {"refund_id": refund_id, "amount": amount, "items": items}
         return self._until_answered(order_id, "refunds", {name: value for name, value in body.items() if value is not None})
 

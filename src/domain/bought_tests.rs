@@ -5,11 +5,20 @@ use crate::domain::order::{Order, OrderState, OrderUnit, Receipt, Refunded};
 use crate::domain::refund::{Back, RefundAsk, judge, shares_so_far};
 
 fn line(sku: &str, quantity: u32, net: i64, off: &[i64]) -> BoughtLine {
-    BoughtLine { sku: sku.into(), quantity, net: Fen(net), off: off.iter().map(|fen| Fen(*fen)).collect() }
+    let off = off.iter().map(|fen| Fen(*fen)).collect();
+    BoughtLine { sku: sku.into(), serial: None, quantity, net: Fen(net), off }
 }
 
 fn piece(sku: &str, quantity: u32) -> Piece {
-    Piece { sku: sku.into(), quantity }
+    Piece { sku: sku.into(), quantity, ..Piece::default() }
+}
+
+fn of_line(line: usize, sku: &str, quantity: u32) -> Piece {
+    Piece { line: Some(line), ..piece(sku, quantity) }
+}
+
+fn of_serial(serial: &str, sku: &str) -> Piece {
+    Piece { serial: Some(serial.into()), ..piece(sku, 1) }
 }
 
 /// An order of these lines, with a voucher for each column of what was taken off.
@@ -116,14 +125,67 @@ fn each_voucher_gets_back_what_it_paid_and_not_what_another_did() {
 }
 
 #[test]
-fn of_two_lines_with_one_sku_the_first_comes_back_first_and_a_step_may_take_of_both() {
+fn of_two_lines_with_one_sku_at_different_prices_a_refund_names_the_line() {
     let lines = || vec![line("a", 2, 2_000, &[1_000]), line("b", 1, 500, &[]), line("a", 1, 900, &[])];
     let mut order = Returns::of(lines());
-    assert_eq!(order.items(&[piece("a", 1), piece("b", 1), piece("a", 1)]), (2_500, vec![1_000]));
-    assert_eq!(order.bought.pieces_of(0), Some(vec![piece("a", 2), piece("b", 1)]));
-    assert_eq!(order.items(&[piece("a", 1)]), (900, vec![]));
+    for quantity in [1, 2] {
+        let refused = order.refund(None, &[piece("b", 1), piece("a", quantity)]).expect_err("two prices");
+        assert_eq!((refused.code, refused.errors[0].pointer.as_str()), (Code::LineRequired, "/items/1/line"));
+        let told = |line: usize, left: u32, net: i64, off: i64| serde_json::json!({"line": line, "quantity_left": left, "quantity": left, "net_amount": net, "discount_amount": off});
+        assert_eq!(refused.extra["lines"], serde_json::json!([told(0, 2, 2_000, 1_000), told(2, 1, 900, 0)]));
+    }
+    assert_eq!(order.items(&[of_line(2, "a", 1), piece("b", 1)]), (1_400, vec![]));
+    assert_eq!(order.bought.pieces_of(0), Some(vec![of_line(2, "a", 1), piece("b", 1)]));
+    let left = |line: usize, left: u32| serde_json::json!({"sku": "a", "line": line, "quantity_left": left});
+    assert_eq!(order.code(None, &[of_line(2, "a", 1)]), (Code::ItemExceedsOrder, left(2, 0)));
+    assert_eq!(order.code(None, &[of_line(0, "a", 3)]), (Code::ItemExceedsOrder, left(0, 2)));
+    for other in [of_line(1, "a", 1), of_line(3, "a", 1)] {
+        let place = other.line;
+        assert_eq!(order.code(None, &[other]), (Code::ItemNotInOrder, serde_json::json!({"sku": "a", "line": place})));
+    }
+    assert_eq!(order.items(&[piece("a", 1)]), (1_000, vec![500]), "only the first line is left");
     let mut at_once = Returns::of(lines());
-    assert_eq!(at_once.items(&[piece("a", 3)]), (2_900, vec![1_000]));
+    assert_eq!(at_once.items(&[piece("a", 3)]), (2_900, vec![1_000]), "all of them need no line");
+    let mut mixed = Returns::of(lines());
+    assert_eq!(mixed.items(&[piece("a", 2), of_line(2, "a", 1)]), (2_900, vec![1_000]), "what is named comes first");
+}
+
+#[test]
+fn lines_whose_pieces_cost_the_same_to_the_fen_need_no_naming() {
+    let lines = |last: i64, off: i64| vec![line("a", 2, 2_000, &[667]), line("a", 1, last, &[off])];
+    let mut alike = Returns::of(lines(1_000, 333));
+    assert_eq!(alike.items(&[piece("a", 1)]), (1_000, vec![334]));
+    assert_eq!(alike.items(&[piece("a", 1), piece("a", 1)]), (2_000, vec![666]));
+    for (last, off) in [(1_001, 333), (1_000, 332), (1_000, 335), (999, 333)] {
+        assert_eq!(Returns::of(lines(last, off)).code(None, &[piece("a", 1)]).0, Code::LineRequired, "{last} {off}");
+    }
+}
+
+#[test]
+fn a_serial_number_names_its_line_and_no_other() {
+    let mut lines = vec![line("tv", 1, 3_000, &[500]), line("tv", 1, 2_500, &[]), line("tv", 1, 2_000, &[])];
+    (lines[0].serial, lines[1].serial) = (Some("SN-A".into()), Some("SN-B".into()));
+    let mut order = Returns::of(lines);
+    let listed = order.code(None, &[piece("tv", 1)]).1;
+    assert_eq!(
+        (&listed["lines"][1]["serial"], &listed["lines"][2]["serial"]),
+        (&"SN-B".into(), &serde_json::Value::Null)
+    );
+    assert_eq!(order.items(&[of_serial("sn-b", "tv")]), (2_500, vec![]));
+    assert_eq!(order.code(None, &[of_serial("SN-B", "tv")]).0, Code::ItemExceedsOrder);
+    for wrong in
+        [of_serial("SN-C", "tv"), of_serial("SN-A", "radio"), Piece { line: Some(1), ..of_serial("SN-A", "tv") }]
+    {
+        assert_eq!(order.code(None, std::slice::from_ref(&wrong)).0, Code::ItemNotInOrder, "{wrong:?}");
+    }
+    let ask = RefundAsk {
+        refund_id: "R".into(),
+        amount: None,
+        items: vec![Piece { quantity: 2, ..of_serial("SN-A", "tv") }],
+    };
+    assert_eq!(ask.check().expect_err("one piece").errors[0].code, "not_one_piece");
+    assert_eq!(order.items(&[Piece { line: Some(0), ..of_serial("SN-A", "tv") }]), (3_000, vec![500]));
+    assert_eq!(order.bought.pieces_of(1), Some(vec![Piece { line: Some(0), ..of_serial("SN-A", "tv") }]));
 }
 
 #[test]
@@ -196,6 +258,8 @@ fn another_body_is_another_refund() {
     assert!(!is_of(0, Some(1_001), &[piece("a", 1)]), "another amount");
     assert!(!is_of(0, Some(1_000), &[]), "no items");
     assert!(!is_of(0, None, &[piece("b", 1)]) && !is_of(0, None, &[piece("a", 2)]), "other items");
+    assert!(is_of(0, None, &[of_line(0, "a", 1)]), "the same goods under another name");
+    assert!(!is_of(0, None, &[of_line(1, "a", 1)]) && !is_of(0, None, &[of_line(0, "a", 2)]), "another line");
 }
 
 struct Chance(u64);
@@ -237,8 +301,8 @@ fn goods_that_come_back_in_any_steps_and_any_order_end_in_the_same_sums() {
     let mut complete = 0;
     for case in 0..2_000 {
         let lines = random_lines(&mut chance);
-        let mut pieces: Vec<Piece> =
-            lines.iter().flat_map(|line| vec![piece(&line.sku, 1); line.quantity as usize]).collect();
+        let of = |(place, line): (usize, &BoughtLine)| vec![of_line(place, &line.sku, 1); line.quantity as usize];
+        let mut pieces: Vec<Piece> = lines.iter().enumerate().flat_map(of).collect();
         let whole = chance.below(2) == 0;
         if !whole {
             let kept = chance.below(pieces.len() as u64) as usize;

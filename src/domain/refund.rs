@@ -45,6 +45,15 @@ impl RefundAsk {
             let refusal = Refusal::new(Code::InvalidRequest);
             return Err(refusal.field(at, "out_of_range", "至少一件。", "At least one piece."));
         }
+        if let Some(place) = self.items.iter().position(|piece| piece.serial.is_some() && piece.quantity != 1) {
+            let (zh, en) = ("有序列号的商品须为一件。", "An item with a serial number is one piece.");
+            return Err(Refusal::new(Code::InvalidRequest).field(
+                format!("/items/{place}/quantity"),
+                "not_one_piece",
+                zh,
+                en,
+            ));
+        }
         let in_range = |amount: Fen| (1..FEN_LIMIT).contains(&amount.0);
         if !self.items.is_empty() || self.amount.is_some_and(in_range) {
             return Ok(());

@@ -282,8 +282,10 @@ refusals! {
         pos "该订单没有商品明细，请按金额退款。" "The order has no list of goods: refund an amount.";
     RefundMannerFixed "refund_manner_fixed" 409 false "须按首次退款的方式 by 继续，或按金额一次退完。" "Go on by what the first refund was by (see by), or refund the whole refundable_amount."
         pos "请按首次退款的方式退款，或一次退完。" "Go on as with the first refund, or refund all that is left.";
-    ItemNotInOrder "item_not_in_order" 422 false "订单中没有该商品，见 sku。" "The order has no such item; see sku."
+    ItemNotInOrder "item_not_in_order" 422 false "订单中没有该商品，见 sku（及 line 或 serial）。" "The order has no such item; see sku, and line or serial."
         pos "订单中没有该商品。" "This is not one of the goods of the order.";
+    LineRequired "line_required" 422 false "该商品在订单中有几行且价格不同，请以 line 或 serial 指明，见 lines。" "The order has the sku on several lines at different prices; name line or serial of what came back, see lines."
+        pos "该商品在小票上有几种价格，请选择退的是哪一行。" "The receipt has these goods at different prices: choose the line that came back.";
     ItemExceedsOrder "item_exceeds_order" 422 false "超过该商品可退数量，见 sku 与 quantity_left。" "More of an item than is left; see sku and quantity_left."
         pos "退货数量超过可退数量。" "More of these goods than can be returned.";
     RefundAmountMismatch "refund_amount_mismatch" 422 false "金额与所退商品不符，见 refund_amount。" "amount is not what the items come to; see refund_amount, or leave amount out."

@@ -1,6 +1,7 @@
-//! Stored form of what was bought with an order: msgpack {1, lines, returns}. A line is {sku, quantity, net, what each voucher took off,
-//! ...}, a return {place of the refund in the order, line, quantity, line, quantity, ...}. It is written with the order, and again with
-//! each refund that names goods; both times by the script that writes the order.
+//! Stored form of what was bought with an order: msgpack {1, lines, returns}, or where a line has a serial number {2, lines, returns,
+//! serial numbers of the lines, empty for none}. A line is {sku, quantity, net, what each voucher took off, ...}, a return {place of the
+//! refund in the order, line, quantity, line, quantity, ...}. It is written with the order, and again with each refund that names goods;
+//! both times by the script that writes the order.
 
 use rmpv::Value;
 
@@ -33,17 +34,29 @@ pub fn encode(bought: &Bought) -> Vec<u8> {
             one.parts.iter().fold(args, |args, part| args.int(place(part.line)).int(part.quantity))
         })
     };
+    let serial = |line: &BoughtLine| line.serial.clone().unwrap_or_default();
+    let serials = bought.lines.iter().any(|line| line.serial.is_some());
     let record = Args::default().list(|args| {
-        let args = args.int(1).list(|list| bought.lines.iter().fold(list, line));
-        args.list(|list| bought.returns.iter().fold(list, returned))
+        let args = args.int(1 + i64::from(serials)).list(|list| bought.lines.iter().fold(list, line));
+        let args = args.list(|list| bought.returns.iter().fold(list, returned));
+        if !serials {
+            return args;
+        }
+        args.list(|list| bought.lines.iter().fold(list, |list, line| list.bytes(serial(line))))
     });
     record.bytes
 }
 
 fn decode(mut bytes: &[u8]) -> Option<Bought> {
     let value = rmpv::decode::read_value(&mut bytes).ok()?;
-    let [_, lines, returns] = value.as_array()?.as_slice() else { return None };
-    let lines: Vec<BoughtLine> = lines.as_array()?.iter().map(line).collect::<Option<_>>()?;
+    let [_, lines, returns, serials @ ..] = value.as_array()?.as_slice() else { return None };
+    let mut lines: Vec<BoughtLine> = lines.as_array()?.iter().map(line).collect::<Option<_>>()?;
+    if let [serials] = serials {
+        for (line, serial) in lines.iter_mut().zip(serials.as_array()?) {
+            let text = String::from_utf8_lossy(raw(serial)).into_owned();
+            line.serial = Some(text).filter(|text| !text.is_empty());
+        }
+    }
     let returns: Vec<Returned> = returns.as_array()?.iter().map(returned).collect::<Option<_>>()?;
     let known = returns.iter().flat_map(|one| &one.parts).all(|part| part.line < lines.len());
     known.then_some(Bought { lines, returns })
@@ -53,6 +66,7 @@ fn line(value: &Value) -> Option<BoughtLine> {
     let [sku, quantity, net, off @ ..] = value.as_array()?.as_slice() else { return None };
     Some(BoughtLine {
         sku: String::from_utf8_lossy(raw(sku)).into_owned(),
+        serial: None,
         quantity: quantity.as_u64()?.try_into().ok()?,
         net: Fen(net.as_i64()?),
         off: off.iter().map(|fen| fen.as_i64().map(Fen)).collect::<Option<_>>()?,
@@ -97,6 +111,7 @@ mod tests {
     fn what_was_bought_reads_as_it_was_written_and_takes_few_bytes() {
         let line = |sku: &str, off: &[i64]| BoughtLine {
             sku: sku.into(),
+            serial: None,
             quantity: 3,
             net: Fen(6_000),
             off: off.iter().map(|fen| Fen(*fen)).collect(),
@@ -109,6 +124,10 @@ mod tests {
         bought.returns.push(Returned { refund: 0, parts: vec![part(1, 2), part(0, 3)] });
         bought.returns.push(Returned { refund: 2, parts: Vec::new() });
         assert_eq!(decode(&encode(&bought)), Some(bought.clone()));
+        bought.lines[1].serial = Some("SN-7".into());
+        let with_serial = encode(&bought);
+        assert_eq!(hex::encode(&with_serial[..2]), "9402", "a record of its own kind");
+        assert_eq!(decode(&with_serial), Some(bought.clone()));
         bought.returns[0].parts[0].line = 2;
         assert_eq!(decode(&encode(&bought)), None, "no such line");
         assert_eq!(decode(&[]), None);

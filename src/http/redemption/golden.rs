@@ -148,6 +148,7 @@ fn an_order_tells_all_that_happened_to_it() {
 fn goods_that_came_back_are_named_where_the_order_was_sent_with_them() {
     let line = |sku: &str, quantity: u32, net: i64, off: Vec<Fen>| BoughtLine {
         sku: sku.into(),
+        serial: None,
         quantity,
         net: Fen(net),
         off,
@@ -160,7 +161,7 @@ fn goods_that_came_back_are_named_where_the_order_was_sent_with_them() {
     order.bought = Some(bought.clone());
     let items = r#""items":[{"sku":"wine","quantity":1},{"sku":"bread","quantity":1}]"#;
     let expected = format!(
-        r#"{{"order_id":"A1-0001","state":"partially_refunded","transaction_id":"tx-1",{MONEY},"refunded_total":8000,"refundable_amount":3000,{VOUCHERS},"items":[{{"sku":"bread","quantity":2,"net_amount":6000,"discount_amount":2000,"returned_quantity":1}},{{"sku":"wine","quantity":1,"net_amount":5000,"discount_amount":0,"returned_quantity":1}}],"refunds":[{{"refund_id":"R1","amount":8000,"to_payer":7000,"to_issuer":1000,{items},"refunded_at":"2020-07-25T12:01:00+08:00"}}],"history":[{{"state":"redeemed","at":"2020-07-25T12:00:00+08:00"}},{{"state":"partially_refunded","at":"2020-07-25T12:01:00+08:00"}}]}}"#
+        r#"{{"order_id":"A1-0001","state":"partially_refunded","transaction_id":"tx-1",{MONEY},"refunded_total":8000,"refundable_amount":3000,{VOUCHERS},"items":[{{"line":0,"sku":"bread","quantity":2,"net_amount":6000,"discount_amount":2000,"returned_quantity":1}},{{"line":1,"sku":"wine","quantity":1,"net_amount":5000,"discount_amount":0,"returned_quantity":1}}],"refunds":[{{"refund_id":"R1","amount":8000,"to_payer":7000,"to_issuer":1000,{items},"refunded_at":"2020-07-25T12:01:00+08:00"}}],"history":[{{"state":"redeemed","at":"2020-07-25T12:00:00+08:00"}},{{"state":"partially_refunded","at":"2020-07-25T12:01:00+08:00"}}]}}"#
     );
     assert_eq!(json(&OrderBody::from(&order)), expected);
     let body = RefundBody::from(&RefundView {

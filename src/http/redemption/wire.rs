@@ -133,19 +133,30 @@ pub struct RefundRequest {
     pub terminal_id: Option<String>,
 }
 
-/// Goods of an order that came back.
+/// Goods of an order that came back. Where the order has the sku on several lines at different prices, `line` or `serial` says which.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PieceBody {
     sku: String,
     #[serde(default = "one")]
     quantity: u32,
+    /// Place of the line among the `items` that the order was sent with, from 0. Told in answers where the sku is on several lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    /// The serial number with which the piece was sold; then quantity is 1, and the case of letters does not matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    serial: Option<String>,
 }
 
 impl RefundRequest {
     pub fn ask(self, caller: Caller) -> Result<(Till, RefundAsk), Refusal> {
         let refund_id = caller_id("/refund_id", &self.refund_id)?;
-        let piece = |piece: PieceBody| Piece { sku: piece.sku, quantity: piece.quantity };
+        let piece = |piece: PieceBody| Piece {
+            sku: piece.sku,
+            quantity: piece.quantity,
+            line: piece.line.map(|line| line as usize),
+            serial: piece.serial,
+        };
         let items = self.items.unwrap_or_default().into_iter().map(piece).collect();
         let till = till(caller, self.merchant_id, self.terminal_id)?;
         Ok((till, RefundAsk { refund_id, amount: self.amount.map(Fen), items }))
@@ -154,7 +165,8 @@ impl RefundRequest {
 
 impl From<Piece> for PieceBody {
     fn from(piece: Piece) -> PieceBody {
-        PieceBody { sku: piece.sku, quantity: piece.quantity }
+        let line = piece.line.and_then(|line| u32::try_from(line).ok());
+        PieceBody { sku: piece.sku, quantity: piece.quantity, line, serial: piece.serial }
     }
 }
 

@@ -68,9 +68,12 @@ fn goods_come_back_with_exactly_what_was_paid_for_them() {
     assert_eq!(parts(&both), [5_000, 1_333 + 2_000, 667 + 1_000]);
     assert_eq!((both.str("state"), both.int("refundable_amount")), ("partially_refunded", 2_001));
     let told = server.order(&till, order).ok();
-    let line = |sku: &str, quantity: i64, net: i64, off: i64, back: i64| json!({"sku": sku, "quantity": quantity, "net_amount": net, "discount_amount": off, "returned_quantity": back});
-    let lines =
-        json!([line("bread", 3, 6_001, 2_000, 2), line("wine", 1, 8_800, 0, 1), line("saw", 1, 3_000, 1_000, 1)]);
+    let line = |at: i64, sku: &str, quantity: i64, net: i64, off: i64, back: i64| json!({"line": at, "sku": sku, "quantity": quantity, "net_amount": net, "discount_amount": off, "returned_quantity": back});
+    let lines = json!([
+        line(0, "bread", 3, 6_001, 2_000, 2),
+        line(1, "wine", 1, 8_800, 0, 1),
+        line(2, "saw", 1, 3_000, 1_000, 1)
+    ]);
     assert_eq!(told["items"], lines, "{}", told.text());
     assert_eq!(told["refunds"][2]["items"], goods(&[("saw", 1), ("bread", 1)]));
     let last = refund("R4", goods(&[("bread", 1)]));
@@ -175,6 +178,52 @@ fn an_orders_first_refund_decides_between_goods_and_amounts() {
 }
 
 #[test]
+fn of_one_sku_on_two_lines_the_piece_that_is_named_comes_back_at_what_it_cost() {
+    let market = open("two-lines", 2);
+    let (server, till) = (market.server(), market.till());
+    let items = json!([{"sku": "pan", "category": "catering", "amount": 7_000, "serial": "sn-1"},
+        {"sku": "pan", "category": "catering", "amount": 5_000, "merchant_discount": 1_000, "serial": "SN-2"},
+        {"sku": "cup", "quantity": 2, "amount": 800}, {"sku": "cup", "amount": 400}]);
+    let more = json!({"items": items, "merchant_discount": 1_000});
+    let sell = || buy(&market, &till, &market.shopper(), 13_200, more.clone()).ok().str("order_id").to_string();
+    let (order, other) = (sell(), sell());
+    let told = server.order(&till, &order).ok();
+    assert_eq!((&told["items"][1]["line"], &told["items"][1]["serial"]), (&json!(1), &json!("SN-2")));
+    let refund = |id: &str, items: Value| server.refund_items(&till, &order, id, items, None);
+    let asked = json!([{"sku": "cup"}, {"sku": "pan"}]);
+    let refused = refund("R1", asked).refused(422, "line_required");
+    assert_eq!(refused.faults(), ["/items/1/line missing_field"]);
+    assert_eq!(refused["sku"], "pan");
+    let line = |at: usize, net: i64, off: i64, serial: &str| json!({"line": at, "quantity": 1, "quantity_left": 1, "net_amount": net, "discount_amount": off, "serial": serial});
+    let off = |at: usize| told["items"][at]["discount_amount"].as_i64().expect("fen");
+    assert_eq!(refused["lines"], json!([line(0, 7_000, off(0), "SN-1"), line(1, 4_000, off(1), "SN-2")]));
+    // Where all pieces cost the same the sku is enough, and nothing was applied by what was refused.
+    let cups = refund("R1", json!([{"sku": "cup", "quantity": 2}])).ok();
+    assert_eq!((cups.int("amount"), &cups["items"]), (800, &json!([{"sku": "cup", "quantity": 2, "line": 2}])));
+    let back = refund("R2", json!([{"sku": "pan", "serial": "sn-2"}])).ok();
+    assert_eq!((back.int("amount"), back.int("to_issuer")), (4_000, off(1)));
+    assert_eq!(back["items"], json!([{"sku": "pan", "quantity": 1, "line": 1, "serial": "SN-2"}]));
+    let again = refund("R2", json!([{"sku": "pan", "line": 1}])).ok();
+    assert!(again.replayed() && again.json == back.json, "the same goods under another name");
+    refund("R2", json!([{"sku": "pan", "line": 0}])).refused(409, "refund_conflict");
+    let last = refund("R3", json!([{"sku": "pan"}])).ok();
+    assert_eq!((last.int("amount"), last.int("to_issuer")), (7_000, off(0)), "only one is left");
+    let named = server.refund_items(&till, &other, "R1", json!([{"sku": "pan", "line": 0}]), Some(7_000)).ok();
+    assert_eq!(named.int("to_issuer"), off(0));
+    for (piece, fault) in [
+        (json!({"sku": "pan", "line": -1}), "/items/0/line out_of_range"),
+        (json!({"sku": "pan", "serial": "SN-1", "quantity": 2}), "/items/0/quantity not_one_piece"),
+    ] {
+        let refused = server.refund_items(&till, &other, "R2", json!([piece]), None).refused(422, "invalid_request");
+        assert_eq!(refused.faults(), [fault]);
+    }
+    server
+        .refund_items(&till, &other, "R2", json!([{"sku": "pan", "serial": "SN-9"}]), None)
+        .refused(422, "item_not_in_order");
+    server.assert_audit_clean();
+}
+
+#[test]
 fn a_hold_remembers_its_goods_until_it_is_confirmed_and_they_come_back() {
     let market = open("held-goods", 2);
     let (server, till, person) = (market.server(), market.till(), market.shopper());
@@ -251,13 +300,13 @@ fn random_receipts_come_back_in_random_steps_to_the_same_sums() {
         };
         let items: Vec<Value> = (0..2 + below(3)).map(|at| item(at, &mut below)).collect();
         let sum = |name: &str| items.iter().map(|item| item[name].as_i64().expect("a number")).sum::<i64>();
-        let mut pieces: Vec<&str> = Vec::new();
-        for item in &items {
-            let sku = item["sku"].as_str().expect("a sku");
-            (0..item["quantity"].as_i64().expect("a number")).for_each(|_| pieces.push(sku));
+        let mut pieces: Vec<Value> = Vec::new();
+        for (line, item) in items.iter().enumerate() {
+            let piece = json!({"sku": item["sku"], "line": line});
+            (0..item["quantity"].as_i64().expect("a number")).for_each(|_| pieces.push(piece.clone()));
         }
         let kept = below(pieces.len() as i64) as usize;
-        let came_back: Vec<&str> = pieces[kept..].to_vec();
+        let came_back: Vec<Value> = pieces[kept..].to_vec();
         let sums: Vec<[i64; 3]> = (0..2)
             .map(|_| {
                 let person = market.shopper();
@@ -266,11 +315,10 @@ fn random_receipts_come_back_in_random_steps_to_the_same_sums() {
                 let mut left = came_back.clone();
                 let mut sums = [0; 3];
                 while !left.is_empty() {
-                    let step: Vec<&str> = (0..1 + below(left.len() as i64))
+                    let step: Vec<Value> = (0..1 + below(left.len() as i64))
                         .map(|_| left.swap_remove(below(left.len() as i64) as usize))
                         .collect();
-                    let named: Vec<(&str, u32)> = step.iter().map(|sku| (*sku, 1)).collect();
-                    let back = server.refund_items(&till, order, &new_order(), goods(&named), None).ok();
+                    let back = server.refund_items(&till, order, &new_order(), json!(step), None).ok();
                     sums = std::array::from_fn(|at| sums[at] + parts(&back)[at]);
                 }
                 let told = server.order(&till, order).ok();

@@ -260,7 +260,11 @@ pub struct OrderRefundBody {
 /// A line of the receipt as the order was sent with it.
 #[derive(Serialize, ToSchema)]
 pub struct BoughtBody {
+    /// Its place on the receipt, from 0: what a refund names it by.
+    line: usize,
     sku: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<String>,
     quantity: u32,
     /// After the merchant's own offer, for all pieces of the line.
     net_amount: i64,
@@ -271,14 +275,16 @@ pub struct BoughtBody {
 
 impl BoughtBody {
     fn of(bought: &Bought) -> Vec<BoughtBody> {
-        let body = |(line, returned_quantity): (&BoughtLine, u32)| BoughtBody {
+        let body = |(place, (line, returned_quantity)): (usize, (&BoughtLine, u32))| BoughtBody {
+            line: place,
             sku: line.sku.clone(),
+            serial: line.serial.clone(),
             quantity: line.quantity,
             net_amount: line.net.0,
             discount_amount: line.off.iter().map(|off| off.0).sum(),
             returned_quantity,
         };
-        bought.lines.iter().zip(bought.returned()).map(body).collect()
+        bought.lines.iter().zip(bought.returned()).enumerate().map(body).collect()
     }
 }
 
