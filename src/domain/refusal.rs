@@ -222,6 +222,8 @@ refusals! {
         pos "本店已被暂停用券，请联系主管部门。" "This shop may not take vouchers now: call the program office.";
     MerchantNotEnrolled "merchant_not_enrolled" 403 false "商户未加入该活动。" "The merchant is not enrolled in the campaign."
         pos "本店未参加该活动。" "This shop does not take part in the campaign.";
+    StoreUnknown "store_unknown" 422 false "门店不是该商户登记的门店，见 stores。" "The store is not one of the merchant's; see stores, or leave it out."
+        pos "门店编号有误，请联系系统商。" "This till names a store that is not known: call the POS vendor.";
     CategoryNotAllowed "category_not_allowed" 422 false "该品类不能用券。" "The category is not one of the campaign's; see allowed."
         pos "该品类商品不能用券。" "Vouchers cannot be used for this kind of goods.";
     DistrictNotAllowed "district_not_allowed" 422 false "商户所在区域不能用券。" "The merchant operates outside the campaign's districts; see allowed."

@@ -241,6 +241,22 @@ impl MerchantView {
     }
 }
 
+impl MerchantView {
+    /// Where an order is made, for its limits and its settlement. A till that names no store is in the merchant's first; a merchant that has
+    /// registered none is one place without a name, and any name is unknown there.
+    pub(super) fn store(&self, named: &str) -> Result<&str, Refusal> {
+        if named.is_empty() {
+            return Ok(self.stores.first().map(|store| store.store_id.as_str()).unwrap_or_default());
+        }
+        if let Some(store) = self.stores.iter().find(|store| store.store_id == named) {
+            return Ok(&store.store_id);
+        }
+        let stores: Vec<&str> = self.stores.iter().map(|store| store.store_id.as_str()).collect();
+        let (zh, en) = ("须为该商户登记的门店。", "Must be one of the merchant's stores.");
+        Err(Refusal::new(Code::StoreUnknown).with("stores", stores).field("/receipt/store", "unknown_store", zh, en))
+    }
+}
+
 /// Whether a compare-and-set took place; a lost race is no error.
 pub(super) fn was_written(put: Result<u64, PutError>) -> Result<bool, Refusal> {
     match put {

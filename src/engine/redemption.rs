@@ -234,7 +234,7 @@ impl Engine {
         self.require_code(&payer, &seen, None)?;
         let seen = self.without_lapsed(&payer, seen, None).await?;
         let enrolled = plan::approved(&merchant, &snapshot);
-        let place = limits::place_of(till, ask);
+        let place = limits::place_of(till, ask, merchant.store(&ask.store)?);
         let caps = self.caps_seen(&payer, &seen, &till.merchant_id, &place, (None, &[])).await?;
         let unlisted = self.unlisted(&payer.people, &till.merchant_id).await?;
         let serials = self.serials_used(&payer, &seen, &ask.items, None).await?;

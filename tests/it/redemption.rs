@@ -18,6 +18,7 @@ mod retention;
 mod returns;
 mod serials;
 mod several;
+mod stores;
 mod time;
 mod two_campaigns;
 mod vectors;

@@ -27,6 +27,7 @@ pub fn check(campaign: &Campaign) -> Findings {
     check_defaults(&mut found, campaign, &zone);
     check_limits(&mut found, &campaign.limits, "/limits");
     check_contacts(&mut found, campaign);
+    check_categories(&mut found, campaign);
     check_money(&mut found, campaign);
     check_enrolment(&mut found, &campaign.merchant_enrolment, &zone);
     check_use_of_packs(&mut found, campaign);
@@ -63,6 +64,39 @@ fn check_contacts(found: &mut Findings, campaign: &Campaign) {
                     format!("场次 {round_id} 的预约不登记 {key}，无法按其限制：请在 identity_keys 中加入 {key}，或把限制写在有登记的场次里。"),
                     format!("Nobody names a {key} in round {round_id}, so it cannot be counted: ask for it in identity_keys, or put the limit into the rounds that do."),
                 );
+            }
+        }
+    }
+}
+
+/// A till says the category. Where a limit counts by it and no rule names the categories there are, every other word would be a category
+/// of its own, and nobody would ever reach the limit.
+fn check_categories(found: &mut Findings, campaign: &Campaign) {
+    let by_category =
+        |limits: &[Limit]| limits.iter().position(|limit| limit.entities.contains(&LimitEntity::Category));
+    for (r, round) in campaign.rounds.iter().enumerate() {
+        let vouchers =
+            campaign.packs.iter().enumerate().filter(|(_, pack)| round.supply.pack_ids().any(|id| id == pack.pack_id));
+        for (p, pack) in vouchers {
+            for (v, kind) in pack.vouchers.iter().enumerate() {
+                let rules = campaign.use_rules_of(round, pack, kind);
+                if rules.iter().any(|rule| rule.allowed_categories().next().is_some()) {
+                    continue;
+                }
+                let own = kind.is_one_per_category().then(|| format!("/packs/{p}/vouchers/{v}/one_per_category"));
+                let of_campaign = by_category(&campaign.limits).map(|i| format!("/limits/{i}/entities"));
+                let of_round = by_category(&round.limits).map(|i| format!("/rounds/{r}/limits/{i}/entities"));
+                for at in [own, of_campaign, of_round].into_iter().flatten() {
+                    found.fault(
+                        at,
+                        "categories_not_named",
+                        format!("{} 的 use_rule 未列出 categories，无法按品类计数。", kind.voucher_kind),
+                        format!(
+                            "No use_rule of {} names the categories, so nothing can be counted by them.",
+                            kind.voucher_kind
+                        ),
+                    );
+                }
             }
         }
     }

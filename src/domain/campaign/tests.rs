@@ -251,6 +251,24 @@ fn names_refer_to_what_is_there() {
         &[("/packs/0/vouchers/1/voucher_kind", json!("60-20"))],
         &[("/packs/0/vouchers/1/voucher_kind", "duplicate_id")],
     );
+    let by_category =
+        |action: &str| json!([{"action": action, "entities": ["person", "category"], "period": "day", "max_count": 2}]);
+    for action in ["redeem", "refund"] {
+        let unnamed = [("/use_rule/categories", json!("-")), ("/limits", by_category(action))];
+        refuses(&unnamed, &[("/limits/0/entities", "categories_not_named")]);
+        let own = [("/use_rule/categories", json!("-")), ("/rounds/0/limits", by_category(action))];
+        refuses(&own, &[("/rounds/0/limits/0/entities", "categories_not_named")]);
+    }
+    warns(&[("/limits", by_category("redeem"))], &[]);
+    let codes = json!({"catering": ["H"]});
+    warns(
+        &[
+            ("/use_rule/categories", json!("-")),
+            ("/use_rule/category_codes", codes),
+            ("/limits", by_category("redeem")),
+        ],
+        &[],
+    );
     refuses(&[("/validity", json!("-"))], &[("/validity", "missing")]);
     refuses(
         &[("/validity/wait_days_after_receive", json!(60))],

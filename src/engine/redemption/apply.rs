@@ -116,7 +116,7 @@ fn order_of(call: &Call<'_>, attempt: u32, plan: &Planned, place: &Place) -> Ord
     let (till, ask) = (call.till, call.ask);
     let kept = keeps_place(call.snapshot, &plan.units);
     let mut receipt = Receipt {
-        store: ask.store.clone(),
+        store: place.store.clone(),
         terminal: shown_terminal(till, &ask.terminal).to_owned(),
         cashier: ask.cashier.clone(),
         receipt_no: ask.receipt_no.clone(),

@@ -74,11 +74,11 @@ pub(super) fn of_pack(view: &CampaignView, record: &PersonRecord, pack: &Pack) -
     OfPack { round: pack.round, channel: pack.channel, pack: pack.pack, contacts }
 }
 
-/// Where a new payment is made.
-pub(super) fn place_of(till: &Till, ask: &Ask) -> Place {
+/// Where a new payment is made, in a store of the merchant's.
+pub(super) fn place_of(till: &Till, ask: &Ask, store: &str) -> Place {
     Place {
         merchant: limit_entity(&till.merchant_id),
-        store: ask.store.clone(),
+        store: store.to_owned(),
         terminal: if till.terminal_id.is_empty() { ask.terminal.clone() } else { till.terminal_id.clone() },
         category: ask.category.clone(),
     }

@@ -97,7 +97,8 @@ impl Engine {
             till,
             order_id,
             ask,
-            place: place_of(till, ask),
+            // A store that is unknown is told when the order turns out to be new.
+            place: place_of(till, ask, merchant.store(&ask.store).unwrap_or_default()),
             key,
             fingerprint,
             merchant: &merchant,
@@ -229,6 +230,7 @@ impl Engine {
         if opened.enrolled.is_empty() {
             return Err(Code::MerchantNotEnrolled.into());
         }
+        call.merchant.store(&call.ask.store)?;
         self.require_code(call.payer, &seen, Some(&call.key))?;
         let seen = self.without_lapsed(call.payer, seen, Some(&call.key)).await?;
         let place = call.place.clone();

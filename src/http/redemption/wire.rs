@@ -40,6 +40,8 @@ pub struct QuoteRequest {
     /// `dine_in`, `takeaway`, `offline` or `online`; without it a terminal sells offline.
     scene: Option<String>,
     items: Option<Vec<ItemBody>>,
+    /// Where limits count it, as the redemption will say.
+    receipt: Option<ReceiptBody>,
     /// For platform keys.
     merchant_id: Option<String>,
     terminal_id: Option<String>,
@@ -88,6 +90,7 @@ fn one() -> u32 {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptBody {
+    /// One of the merchant's stores; absent = the first. Any name is unknown at a merchant that has registered none.
     store: Option<String>,
     terminal: Option<String>,
     cashier: Option<String>,
@@ -222,7 +225,7 @@ impl QuoteRequest {
             category: self.category,
             scene: self.scene,
             items: self.items,
-            receipt: ReceiptBody::default(),
+            receipt: self.receipt.unwrap_or_default(),
             capture: false,
             usual_scene,
         };

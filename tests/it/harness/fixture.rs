@@ -86,7 +86,8 @@ pub fn merchant(merchant_id: &str) -> Value {
         "merchant_id": merchant_id, "code": firm_code(), "kind": "enterprise",
         "name": {"zh": "蓉城小馆", "en": "Rongcheng Kitchen"},
         "registered_district": "510104", "operating_district": "510104", "industry_code": "6210",
-        "stores": [{"store_id": "s1", "name": "春熙路店", "district": "510104"}]
+        "stores": [{"store_id": "s1", "name": "春熙路店", "district": "510104"},
+            {"store_id": "s2", "name": "太古里店", "district": "510104"}]
     })
 }
 

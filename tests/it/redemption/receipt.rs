@@ -32,8 +32,8 @@ fn an_order_tells_its_receipt_whatever_becomes_of_it() {
     server.cancel(&till, part.str("order_id")).ok();
     assert_eq!(
         told(&till, part.str("order_id")),
-        json!({"terminal": "t1", "receipt_no": "8"}),
-        "and the key's terminal"
+        json!({"store": "s1", "terminal": "t1", "receipt_no": "8"}),
+        "and the merchant's first store, and the key's terminal"
     );
 }
 
