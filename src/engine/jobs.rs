@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use self::abreast::abreast;
 use super::lists::undecided;
+use super::redemption::GiveBacks;
 use super::retention::RetentionWalk;
 use super::upkeep::Upkeep;
 use super::view::{CampaignView, RoundView};
@@ -67,28 +68,37 @@ pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
             let _ = walk.step(&engine).await.inspect_err(|error| tell("retention", &error.clone().into()));
         }
     };
+    let give_backs = || async {
+        let (mut turns, mut walk) = (turns(STEP), GiveBacks::default());
+        while turns.next().await {
+            let _ = walk.step(&engine).await.inspect_err(|error| tell("give-backs", &error.clone().into()));
+        }
+    };
     let upkeep = || async {
         let (mut turns, mut upkeep) = (turns(UPKEEP), Upkeep::default());
         while engine.settings.compacts_store && turns.next().await {
             let _ = upkeep.step(&engine).await.inspect_err(|error| tell("upkeep", &error.clone().into()));
         }
     };
-    let look = || async {
-        let level = engine.settings.durability.parse().unwrap_or(Durability::D2);
-        let (mut turns, mut probe) = (turns(LOOK), Probe::new(engine.store.clone(), level));
-        while turns.next().await {
-            probe.look().await;
-        }
-    };
+    let look = || look_at_store(&engine, turns(LOOK));
     tokio::join!(
         kept("follow", &stop, follow),
         kept("sweep", &stop, sweep),
         kept("campaigns", &stop, campaigns),
         kept("stock", &stop, stock),
         kept("retention", &stop, retention),
+        kept("give-backs", &stop, give_backs),
         kept("upkeep", &stop, upkeep),
         kept("look", &stop, look),
     );
+}
+
+async fn look_at_store(engine: &Engine, mut turns: Turns) {
+    let level = engine.settings.durability.parse().unwrap_or(Durability::D2);
+    let mut probe = Probe::new(engine.store.clone(), level);
+    while turns.next().await {
+        probe.look().await;
+    }
 }
 
 /// Runs a job until it is told to stop, which ends it wherever it waits: each step is safe to be left at any instant, as a crash leaves it,

@@ -98,7 +98,7 @@ pub struct Engine {
     orders: recent::Recent<crate::domain::order::OrderKey, redemption::Met>,
     /// Holds that may run out soon.
     lapsing: redemption::Lapsing,
-    /// Give-backs that the store refused.
+    /// Whether the store has refused a give-back.
     owed: redemption::Owed,
     /// For the magic codes of a sandbox.
     failed_once: sandbox::magic::Seen,

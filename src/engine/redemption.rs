@@ -46,7 +46,7 @@ use crate::store::StoreError;
 use crate::store::orders::NO_SHARD;
 pub use codes::Codes;
 pub use found::Met;
-pub use owed::Owed;
+pub use owed::{GiveBacks, Owed};
 pub use payer::KnownPayer;
 pub use refund::RefundView;
 pub use reverse::ReversedView;

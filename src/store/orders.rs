@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use rmpv::Value;
+
 use super::batch::KEYS;
 use super::keys::{self, Slot};
 use super::order::{StoredOrder, number, part};
+use super::retention::KeptEntry;
 use super::script::{self, Args, Member, Reply, Script, Shared};
 use super::{Store, StoreError};
 use crate::domain::money::Fen;
@@ -22,6 +25,40 @@ pub struct DirectoryEntry {
     pub reversed: Option<Reversal>,
     /// Its attempt may hold, or may have held, quotas.
     pub quotas: bool,
+}
+
+/// What an entry of a directory says that its attempt may hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Holding {
+    /// Counters of the merchant's caps, with how much of each.
+    pub caps: Vec<(String, i64)>,
+    /// Names of quotas; how much of each stands beside the quota.
+    pub quotas: Vec<String>,
+    /// How often a late confirm has taken them again.
+    pub generation: i64,
+    /// The caps were given back.
+    pub released: bool,
+}
+
+impl Holding {
+    /// `None` when the entry cannot be read.
+    pub fn of(one: &KeptEntry) -> Option<Holding> {
+        let value = rmpv::decode::read_value(&mut one.bytes.as_slice()).ok()?;
+        let reversed = one.entry.reversed.is_some();
+        let list = |index: usize| part(&value, index).as_array().map(Vec::as_slice).unwrap_or_default();
+        let cap = |cap: &Value| Some((part(cap, 0).as_str()?.to_owned(), part(cap, 1).as_i64()?));
+        let quotas = list(if reversed { 7 } else { 6 }).iter().filter_map(Value::as_str);
+        Some(Holding {
+            caps: if reversed { Vec::new() } else { list(4).iter().map(cap).collect::<Option<_>>()? },
+            quotas: quotas.map(str::to_owned).collect(),
+            generation: if reversed { 0 } else { number(part(&value, 5)) },
+            released: reversed || !part(&value, 4).is_array(),
+        })
+    }
+
+    pub fn may_hold(&self) -> bool {
+        !self.caps.is_empty() || !self.quotas.is_empty()
+    }
 }
 
 /// Shard of an order that was never on one.
@@ -149,7 +186,18 @@ impl Store {
         goes_on: bool,
         fill: impl FnOnce(Args) -> Args,
     ) -> Result<Reply, StoreError> {
-        let slot = self.merchant_slot(merchant);
+        self.directory_step_on(script, self.merchant_slot(merchant), key, goes_on, fill).await
+    }
+
+    /// The same by the merchant's slot.
+    pub async fn directory_step_on(
+        &self,
+        script: &'static Script,
+        slot: u8,
+        key: &OrderKey,
+        goes_on: bool,
+        fill: impl FnOnce(Args) -> Args,
+    ) -> Result<Reply, StoreError> {
         let member = Member::packed(vec![keys::directory_bucket(slot, key)], fill(Args::default().bytes(key)));
         let member = member.going_on(goes_on);
         self.call(script, &Slot::Merchant(slot), member).await

@@ -5,6 +5,7 @@ mod kinds;
 mod limits;
 mod listed;
 mod magic;
+mod owed;
 mod pay_code;
 mod place;
 mod platform;

@@ -255,6 +255,16 @@ impl Engine {
         if shard == NO_SHARD || shard >= self.store.shards() {
             return Err(StoreError::Broken(format!("an order of {} is on shard {shard}", till.merchant_id)).into());
         }
+        self.close_attempt(key, attempt, shard).await
+    }
+
+    /// The same for whoever does not know the merchant.
+    pub(super) async fn close_attempt(
+        &self,
+        key: &OrderKey,
+        attempt: u32,
+        shard: u8,
+    ) -> Result<Option<StoredOrder>, Failure> {
         let member = Member::new(vec![keys::order_bucket(shard, key)], vec![bytes(key), int(attempt)]);
         let reply = self.store.call(&script::ORDER_CLOSE, &Slot::Shard(shard), member).await?;
         match reply.refused() {

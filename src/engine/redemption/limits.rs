@@ -28,7 +28,7 @@ pub(super) type Caps = HashMap<String, i64>;
 
 /// A cap or quota that an order takes: how much of it, and how much there is at most.
 #[derive(Clone, Debug)]
-pub(super) struct Cap {
+pub(in crate::engine) struct Cap {
     pub name: String,
     pub n: i64,
     pub most: i64,
@@ -259,10 +259,11 @@ impl Engine {
         }
     }
 
-    /// Gives an attempt's caps and quotas back, once, but for what is kept of them; of a later generation than the one named they stay.
+    /// Gives an attempt's caps and quotas back, once, but for what is kept of them; of a later generation than the one named they
+    /// stay. The slot is its merchant's.
     pub(super) async fn release_caps(
         &self,
-        merchant_id: &str,
+        slot: u8,
         key: &OrderKey,
         attempt: u32,
         generation: Option<i64>,
@@ -271,25 +272,8 @@ impl Engine {
         let kept_caps =
             |list: Args| kept.iter().fold(list, |list, cap| list.list(|one| one.bytes(&cap.name).int(cap.n)));
         let fill = |args: Args| args.int(attempt).int(generation.unwrap_or(-1)).list(kept_caps);
-        let reply = self.store.directory_step(&script::ORDER_RELEASE, merchant_id, key, true, fill).await?;
+        let reply = self.store.directory_step_on(&script::ORDER_RELEASE, slot, key, true, fill).await?;
         self.give_quotas(key, attempt, generation, &named_quotas(&reply, 0), kept).await
-    }
-
-    /// Gives back the caps of an order that has ended without a use, or whose goods are all back, where its campaigns have any; what stays
-    /// of them is what the vouchers use whose campaigns count on.
-    pub(super) async fn release_ended(
-        &self,
-        merchant_id: &str,
-        key: &OrderKey,
-        order: &Order,
-        generation: Option<i64>,
-        kept: &[Cap],
-    ) -> Result<(), StoreError> {
-        let (caps, quotas) = self.caps_of_order(merchant_id, order, &order.units);
-        if merchant_id.is_empty() || caps.len() + quotas.len() <= kept.len() {
-            return Ok(());
-        }
-        self.release_caps(merchant_id, key, order.attempt, generation, kept).await
     }
 
     /// What an order keeps of caps and quotas when it has ended.

@@ -112,7 +112,7 @@ impl Engine {
                 async { self.store.give_quota(&self.quota_place(&quota.name, &call.key)?, attempt, None, keeps).await };
             // The vouchers are taken, whatever becomes of this: a quota that keeps too much is stricter.
             if let Err(error) = given.await {
-                tracing::warn!(%error, "a quota keeps more than its order uses");
+                self.owed.note(&error);
             }
         }
     }

@@ -190,12 +190,13 @@ impl Engine {
                 Err(_) if records_only => continue,
                 Err(refusal) => return self.refuse(call, opened, held.sent, refusal).await,
             };
-            match self.take_before(call, opened.attempt, &planned, &mut held).await? {
+            let taken = self.take_before(call, opened.attempt, &planned, &mut held).await;
+            match taken.inspect_err(|_| self.owed.wake())? {
                 Capped::Held => {}
                 Capped::Full => continue,
                 Capped::Void => return Ok(Step::Next),
             }
-            let applied = self.apply(call, opened.attempt, &planned).await?;
+            let applied = self.apply(call, opened.attempt, &planned).await.inspect_err(|_| self.owed.wake())?;
             held.sent = true;
             match applied {
                 Applied::Order(order) => {

@@ -31,7 +31,6 @@ fn look_holds() -> Ms {
 impl Engine {
     /// One round of the sweeper over all shards; how many holds it ended. Two sweepers are harmless.
     pub async fn expire_lapsed_holds(&self) -> Result<usize, Refusal> {
-        self.pay_owed().await;
         let mut ended = 0;
         let mut looks = self.lapsing.0.lock().await;
         for shard in 0..self.store.shards() {
