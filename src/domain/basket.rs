@@ -10,6 +10,8 @@ use std::cmp::Reverse;
 use serde_json::{Value, json};
 
 use crate::domain::campaign::schema::Face;
+use crate::domain::cashier;
+use crate::domain::goods::Counting;
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{self, Candidate, Payment, Reason};
@@ -44,9 +46,11 @@ pub struct NotTaken {
 }
 
 /// Buying a little more would save more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Better {
     pub add_amount: Fen,
+    /// What the addition has to be.
+    pub goods: Counting,
     pub discount_amount: Fen,
     pub saves_more: Fen,
 }
@@ -108,7 +112,8 @@ pub fn exactly(payment: &Payment, candidates: &[Candidate]) -> Result<Basket, Re
     let choices = Choices::new(payment, candidates, &judged);
     let named: Vec<&Choice> = (0..candidates.len()).filter_map(|index| choices.of_candidate(index)).collect();
     if named.len() < candidates.len() {
-        return Err(Code::NotCombinable.into());
+        let refusal = Refusal::new(Code::NotCombinable).with("not_with", "vouchers_for_other_goods");
+        return Err(refusal.to_cashier(cashier::not_beside_others()));
     }
     if let Some(refusal) = choices.refusal(&named) {
         return Err(refusal);
@@ -181,7 +186,8 @@ fn beside(choices: &Choices, taken: &[&Choice], candidate: usize) -> Refusal {
     choices.refusal(&with_it).unwrap_or_else(|| too_many(most))
 }
 
-/// The smallest addition that saves more than now. A percentage grows with every fen, so only fixed faces are looked at.
+/// The smallest addition that saves more than now, if all of it may be goods that count for everything that is short. A percentage
+/// grows with every fen, so only fixed faces are looked at.
 fn better(candidates: &[Candidate], choices: &Choices, best: &Set) -> Option<Better> {
     let fixed = |choice: &Choice| matches!(candidates[choice.candidate].kind.face, Face::Save { .. });
     let taken: Vec<&Choice> = best.choices.iter().map(|place| &choices.list[*place]).collect();
@@ -198,11 +204,12 @@ fn better(candidates: &[Candidate], choices: &Choices, best: &Set) -> Option<Bet
         let saves: Fen = set.iter().map(|choice| choice.discount).sum();
         let distinct = (1..set.len()).all(|i| set[..i].iter().all(|other| other.candidate != set[i].candidate));
         let only_short = choices.refusal(&set).is_some_and(|refusal| refusal.code == Code::MinimumNotMet);
-        (distinct && only_short && saves > best.discount()).then(|| choices.missing(&set))
+        let helps = || choices.counting(&set).is_some();
+        (distinct && only_short && saves > best.discount() && helps()).then(|| choices.missing(&set))
     });
     let slack = reach.min().unwrap_or(Fen(FEN_LIMIT));
     let found = Search::new(choices, candidates).best(fixed, slack, |one, other| {
-        let useful = |set: &Set| set.discount() <= best.discount();
+        let useful = |set: &Set| set.discount() <= best.discount() || choices.helpful_scopes(&set.used) == 0;
         (useful(&one.0), one.1, Reverse(one.0.discount())).cmp(&(
             useful(&other.0),
             other.1,
@@ -210,8 +217,9 @@ fn better(candidates: &[Candidate], choices: &Choices, best: &Set) -> Option<Bet
         ))
     });
     let (set, add_amount) = found.filter(|(set, missing)| set.discount() > best.discount() && *missing > Fen::ZERO)?;
+    let goods = choices.counting(&set.choices.iter().map(|place| &choices.list[*place]).collect::<Vec<_>>())?;
     let discount_amount = set.discount();
-    Some(Better { add_amount, discount_amount, saves_more: discount_amount - best.discount() })
+    Some(Better { add_amount, goods, discount_amount, saves_more: discount_amount - best.discount() })
 }
 
 #[cfg(test)]

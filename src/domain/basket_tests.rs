@@ -98,7 +98,12 @@ fn the_contracts_quote_takes_30_10_and_tells_what_is_missing_for_60_20() {
     assert_eq!(reasons, [expected]);
     assert_eq!(
         basket.better,
-        Some(Better { add_amount: Fen(400), discount_amount: Fen(2_000), saves_more: Fen(1_000) })
+        Some(Better {
+            add_amount: Fen(400),
+            goods: Counting::default(),
+            discount_amount: Fen(2_000),
+            saves_more: Fen(1_000)
+        })
     );
 }
 

@@ -2,6 +2,7 @@
 
 use crate::domain::basket::Better;
 use crate::domain::money::Fen;
+use crate::domain::refusal::{Code, Refusal};
 
 /// The same sentence in Chinese and English.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,15 +15,21 @@ fn words(zh: impl Into<String>, en: impl Into<String>) -> Words {
     Words { zh: zh.into(), en: en.into() }
 }
 
-pub fn quoted(payable: Fen, discount: Fen, better: Option<Better>) -> Words {
+pub fn quoted(payable: Fen, discount: Fen, better: Option<&Better>) -> Words {
     let mut said = if discount == Fen::ZERO {
         words("没有可用的券。", "No voucher fits this order.")
     } else {
         words(format!("可减{discount}元，应收{payable}元。"), format!("{discount} off: {payable} to pay."))
     };
     if let Some(better) = better {
-        said.zh += &format!("再买{}元可减{}元。", better.add_amount, better.discount_amount);
-        said.en += &format!(" Another {} and {} is off.", better.add_amount, better.discount_amount);
+        let (add, off) = (better.add_amount, better.discount_amount);
+        if better.goods.is_any() {
+            said.zh += &format!("再买{add}元可减{off}元。");
+            said.en += &format!(" Another {add} and {off} is off.");
+        } else {
+            said.zh += &format!("再买{add}元适用商品可减{off}元。");
+            said.en += &format!(" Another {add} of goods that the voucher is for and {off} is off.");
+        }
     }
     said
 }
@@ -59,9 +66,71 @@ pub fn refunded(to_payer: Fen, restored: bool) -> Words {
     words(format!("请退顾客{to_payer}元，券不退回。"), format!("Give {to_payer} back; the voucher stays used."))
 }
 
+/// How much more a voucher needs; only of its own goods where others do not count.
+pub fn missing(amount: Fen, of_any_goods: bool) -> Words {
+    if of_any_goods {
+        return words(format!("再买{amount}元才能用券。"), format!("Another {amount} is needed to use the voucher."));
+    }
+    words(
+        format!("再买{amount}元适用商品才能用券。"),
+        format!("Another {amount} of goods that the voucher is for is needed."),
+    )
+}
+
+/// A refusal to confirm: what the customer has paid goes back where the order can no longer take vouchers.
+pub fn paid(refusal: Refusal, amount: Fen) -> Refusal {
+    let (zh, en) = match refusal.code {
+        Code::HoldExpired => ("用券超时", "The hold ran out"),
+        Code::OrderReversed => ("订单已冲正", "The order was undone"),
+        Code::OrderCancelled => ("订单已取消", "The order was cancelled"),
+        _ => return refusal,
+    };
+    if amount <= Fen::ZERO {
+        return refusal;
+    }
+    let zh = format!("{zh}，请退顾客{amount}元后重新下单。");
+    refusal.to_cashier(words(zh, format!("{en}: give {amount} back and start a new order.")))
+}
+
+pub fn already_used() -> Words {
+    words("该订单已用券，无需再确认。", "The vouchers of this order are used: nothing is left to do.")
+}
+
+pub fn another_hold() -> Words {
+    words("锁券编号不是该订单的，请查询订单。", "This hold is not the order's: look the order up.")
+}
+
+pub fn payable(amount: Fen) -> Words {
+    words(format!("实付金额不符，应收{amount}元。"), format!("The amount due is {amount}: what was paid differs."))
+}
+
+pub fn refundable(amount: Fen) -> Words {
+    words(format!("退款超过可退金额，最多{amount}元。"), format!("At most {amount} can be refunded."))
+}
+
+pub fn comes_to(amount: Fen) -> Words {
+    words(format!("退款金额与所退商品不符，应为{amount}元。"), format!("These goods come to {amount}."))
+}
+
+pub fn no_more_refunds() -> Words {
+    words("已达到退款上限。", "The limit on refunds is reached.")
+}
+
+pub fn other_industry() -> Words {
+    words("本店行业不能按该品类用券。", "A shop of this kind takes no vouchers for these goods.")
+}
+
+pub fn not_today() -> Words {
+    words("今天不能用券。", "Vouchers cannot be used today.")
+}
+
+pub fn not_beside_others() -> Words {
+    words("这些券不能一起使用。", "These vouchers cannot be used together.")
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::domain::refusal::Code;
+    use super::*;
 
     /// The codes of the till as the contract lists them.
     const CODES: &str = "minimum_not_met no_voucher_applicable too_many_vouchers pay_code_unknown pay_code_expired pay_code_used \
@@ -81,6 +150,32 @@ mod tests {
                 en.ends_with('.') && en.matches(". ").count() == 0 && en.len() <= 80 && en.is_ascii(),
                 "{name}: {en}"
             );
+        }
+    }
+
+    #[test]
+    fn a_sentence_with_an_amount_is_one_sentence_too() {
+        let (most, refused) = (Fen(9_999_999), |code| paid(Refusal::new(code), Fen(9_999_999)).words().expect("words"));
+        for said in [
+            missing(most, true),
+            missing(most, false),
+            refused(Code::HoldExpired),
+            refused(Code::OrderReversed),
+            refused(Code::OrderCancelled),
+            already_used(),
+            another_hold(),
+            payable(most),
+            refundable(most),
+            comes_to(most),
+            no_more_refunds(),
+            other_industry(),
+            not_today(),
+            not_beside_others(),
+        ] {
+            let Words { zh, en } = &said;
+            assert!(zh.ends_with('。') && zh.matches('。').count() == 1 && zh.chars().count() <= 32, "{zh}");
+            assert!(!zh.bytes().any(|byte| byte.is_ascii_alphabetic()), "{zh}");
+            assert!(en.ends_with('.') && en.matches(". ").count() == 0 && en.len() <= 80 && en.is_ascii(), "{en}");
         }
     }
 

@@ -1,11 +1,15 @@
 //! Which goods of a receipt a voucher is for, and how much money they are. Without a list of goods the receipt is one line that every
 //! voucher is for.
 
+use serde::Serialize;
+use serde_json::json;
 use smallvec::SmallVec;
 
 use crate::domain::campaign::schema::Face;
 use crate::domain::campaign::terms::{ThresholdOn, UseRule};
+use crate::domain::cashier;
 use crate::domain::money::Fen;
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{Candidate, Item, Payment};
 
 /// The goods that a voucher is for: the same bits are the same lines of the receipt.
@@ -91,6 +95,81 @@ impl Goods {
         }
         let mine = payment.items.iter().enumerate().filter(|(line, _)| self.has(*line));
         mine.map(|(_, item)| count(item.amount, item.merchant_discount)).sum()
+    }
+}
+
+/// Which goods count when something is missing, in the words of the campaign file. Empty when any do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counting {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    categories: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eligible_items: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    excluded_items: Vec<String>,
+    /// Most for a piece, in fen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item_price_max: Option<Fen>,
+}
+
+impl Counting {
+    /// The goods that all of these vouchers are for; `None` when there are no such goods. Without a list of goods the whole receipt counts.
+    pub fn of<'a>(payment: &Payment, candidates: impl IntoIterator<Item = &'a Candidate<'a>>) -> Option<Counting> {
+        let mut counting = Counting::default();
+        if payment.items.is_empty() {
+            return Some(counting);
+        }
+        for candidate in candidates {
+            for rule in &candidate.rules {
+                narrow(&mut counting.categories, rule.allowed_categories());
+                narrow(&mut counting.eligible_items, rule.eligible_items.iter().map(String::as_str));
+                counting.excluded_items.extend(rule.excluded_items.iter().cloned());
+            }
+            if candidate.kind.is_one_per_category() {
+                narrow(&mut counting.categories, [payment.category].into_iter());
+            }
+            if let Face::Percent { item_price_max: Some(most), .. } = candidate.kind.face {
+                counting.item_price_max = Some(counting.item_price_max.map_or(most, |known| known.min(most)));
+            }
+        }
+        counting.excluded_items.sort_unstable();
+        counting.excluded_items.dedup();
+        let excluded = &counting.excluded_items;
+        for list in [&mut counting.categories, &mut counting.eligible_items].into_iter().flatten() {
+            list.retain(|name| !excluded.contains(name));
+            if list.is_empty() {
+                return None;
+            }
+        }
+        Some(counting)
+    }
+
+    /// The refusal of a voucher that needs so much more of these goods: the reader changes the amount, or the items where only some count.
+    pub fn short_by(self, missing: Fen) -> Refusal {
+        let refusal = Refusal::new(Code::MinimumNotMet)
+            .with("missing_amount", missing.0)
+            .to_cashier(cashier::missing(missing, self.is_any()));
+        if self.is_any() {
+            let (zh, en) = ("未达到使用门槛。", "The order is below the voucher's minimum.");
+            return refusal.field("/amount", "minimum_not_met", zh, en);
+        }
+        let (zh, en) =
+            ("适用商品未达到使用门槛，见 goods。", "The goods that count are below the voucher's minimum; see goods.");
+        refusal.with("goods", json!(self)).field("/items", "minimum_not_met", zh, en)
+    }
+
+    pub fn is_any(&self) -> bool {
+        *self == Counting::default()
+    }
+}
+
+/// Keeps what both lists name; an empty list restricts nothing.
+fn narrow<'a>(known: &mut Option<Vec<String>>, names: impl Iterator<Item = &'a str>) {
+    let names: Vec<&str> = names.collect();
+    match known {
+        _ if names.is_empty() => {}
+        Some(known) => known.retain(|name| names.contains(&name.as_str())),
+        None => *known = Some(names.into_iter().map(str::to_owned).collect()),
     }
 }
 

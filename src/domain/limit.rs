@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::domain::campaign::schema::{
     Campaign, IdentityKey, Limit, LimitAction, LimitEntity, LimitMax, Period, Reservation, VoucherKind,
 };
+use crate::domain::cashier;
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, digest_of};
 use crate::domain::refusal::{Code, Refusal};
@@ -86,7 +87,9 @@ impl LimitFact<'_> {
     }
 
     pub fn reached(&self) -> Refusal {
-        Refusal::new(Code::LimitReached).with("limit", serde_json::to_value(self.limit).unwrap_or(Value::Null))
+        let refusal =
+            Refusal::new(Code::LimitReached).with("limit", serde_json::to_value(self.limit).unwrap_or(Value::Null));
+        if self.limit.action == LimitAction::Refund { refusal.to_cashier(cashier::no_more_refunds()) } else { refusal }
     }
 }
 

@@ -3,6 +3,8 @@
 
 use serde_json::json;
 
+use crate::domain::goods::Counting;
+use crate::domain::money::Fen;
 use crate::domain::paycode::luhn;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
@@ -67,7 +69,7 @@ impl Magic {
     pub fn refusal(code: Code, now: Ms, in_minutes: impl Fn(Ms) -> String) -> Refusal {
         let refusal = Refusal::new(code);
         match code {
-            Code::MinimumNotMet => refusal.with("missing_amount", 1_000),
+            Code::MinimumNotMet => Counting::default().short_by(Fen(1_000)),
             Code::LimitReached => refusal.with(
                 "limit",
                 json!({"action": "redeem", "entities": ["person", "merchant"], "period": "day", "max_count": 2}),

@@ -263,8 +263,9 @@ impl Binding<'_> {
         first(&hash.finalize())
     }
 
-    /// Which fields differ from what the order was bound to; beside other items, ids only as well as its record can tell.
-    pub fn differences(&self, order: &Order, vouchers: &[String]) -> Vec<&'static str> {
+    /// Which fields differ from what the order was bound to; beside other items, ids only as well as its record can tell. `payer` is the
+    /// field that names the payer: what a call does not say cannot be what is wrong with it.
+    pub fn differences(&self, order: &Order, vouchers: &[String], payer: &'static str) -> Vec<&'static str> {
         // The order is bound to no ids where a code paid, else to those that it took: so items and ids can be told apart.
         let bound_to = |voucher_ids| {
             let Order { amount, merchant_discount, .. } = *order;
@@ -280,7 +281,7 @@ impl Binding<'_> {
             ("merchant_discount", self.merchant_discount != order.merchant_discount),
             ("capture", self.capture != order.captured()),
             ("items", !same_items),
-            ("voucher_ids", if same_items { !same_ids } else { other_ids }),
+            (payer, if same_items { !same_ids } else { other_ids }),
         ];
         differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }

@@ -10,6 +10,7 @@
 
 use crate::domain::bought::{Bought, Part, Piece, Worth};
 use crate::domain::campaign::schema::{Campaign, RefundPolicy};
+use crate::domain::cashier;
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::order::Order;
 use crate::domain::refusal::{Code, Refusal};
@@ -90,7 +91,8 @@ pub fn judge(order: &Order, bought: Option<&Bought>, ask: &RefundAsk) -> Result<
         };
     };
     if amount > order.refundable() {
-        return Err(Refusal::new(Code::RefundExceedsOrder).with("refundable_amount", order.refundable().0));
+        let refusal = Refusal::new(Code::RefundExceedsOrder).with("refundable_amount", order.refundable().0);
+        return Err(refusal.to_cashier(cashier::refundable(order.refundable())));
     }
     if by_goods.is_some() && amount < order.refundable() {
         return Err(begun_with(order, "items"));
@@ -116,7 +118,8 @@ fn goods_back(order_goods: &Bought, ask: &RefundAsk) -> Result<Back, Refusal> {
     let parts = order_goods.find(&ask.items)?;
     let Worth { amount, by_voucher } = order_goods.worth(&parts);
     if ask.amount.is_some_and(|asked| asked != amount) {
-        return Err(Refusal::new(Code::RefundAmountMismatch).with("refund_amount", amount.0));
+        let refusal = Refusal::new(Code::RefundAmountMismatch).with("refund_amount", amount.0);
+        return Err(refusal.to_cashier(cashier::comes_to(amount)));
     }
     Ok(Back { amount, by_voucher, parts })
 }

@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::domain::cashier::Words;
+
 /// What a caller may assume about the effect it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -44,12 +46,22 @@ pub struct Refusal {
     pub extra: Map<String, Value>,
     pub errors: Vec<FieldError>,
     pub retry_after_ms: Option<u64>,
+    /// What the cashier reads where the case says more than its code.
+    pub cashier: Option<Box<Words>>,
 }
 
 impl Refusal {
     pub fn new(code: Code) -> Refusal {
         let outcome = if code == Code::StoreTimeout { Outcome::Unknown } else { Outcome::NotApplied };
-        Refusal { code, outcome, detail: None, extra: Map::new(), errors: Vec::new(), retry_after_ms: None }
+        Refusal {
+            code,
+            outcome,
+            detail: None,
+            extra: Map::new(),
+            errors: Vec::new(),
+            retry_after_ms: None,
+            cashier: None,
+        }
     }
 
     pub fn detail(mut self, detail: impl Into<String>) -> Refusal {
@@ -71,6 +83,17 @@ impl Refusal {
     ) -> Refusal {
         self.errors.push(FieldError { pointer: pointer.into(), code, zh: zh.into(), en: en.into() });
         self
+    }
+
+    pub fn to_cashier(mut self, words: Words) -> Refusal {
+        self.cashier = Some(Box::new(words));
+        self
+    }
+
+    /// What the cashier reads, unless it is a fault that no cashier can know of.
+    pub fn words(&self) -> Option<Words> {
+        let of_code = || self.code.pos_message().map(|(zh, en)| Words { zh: zh.to_owned(), en: en.to_owned() });
+        self.cashier.as_deref().cloned().or_else(of_code)
     }
 
     pub fn retry_after_ms(mut self, milliseconds: u64) -> Refusal {
@@ -130,7 +153,7 @@ macro_rules! refusals {
 
 refusals! {
     // The request itself.
-    BodyTooLarge "body_too_large" 413 false "请求体超过 16 KiB。" "The body is larger than 16 KiB; send less.";
+    BodyTooLarge "body_too_large" 413 false "请求体过大，请减小。" "The body is too large; send less.";
     BodyTimeout "body_timeout" 408 true "请求体未在期限内送达。" "The body did not arrive in time; send it again.";
     UnsupportedMediaType "unsupported_media_type" 415 false "请使用 Content-Type: application/json。" "Send the body as Content-Type: application/json.";
     NotAcceptable "not_acceptable" 406 false "不支持所要求的格式。" "The asked format is not offered.";
@@ -142,14 +165,14 @@ refusals! {
     Internal "internal" 500 true "内部错误，请凭 request_id 联系我们。" "An internal fault; quote the request_id.";
 
     // Who are you, may you.
-    Unauthenticated "unauthenticated" 401 false "需要身份凭证。" "Credentials are missing or not known.";
-    TokenInvalid "token_invalid" 401 false "令牌无效。" "The token or pass is not valid; get a new one.";
-    TokenExpired "token_expired" 401 false "令牌已过期。" "The token or pass has expired; get a new one.";
+    Unauthenticated "unauthenticated" 401 false "缺少身份凭证，或凭证不被承认。" "Credentials are missing or not known.";
+    TokenInvalid "token_invalid" 401 false "令牌或通行证无效，请重新获取。" "The token or pass is not valid; get a new one.";
+    TokenExpired "token_expired" 401 false "令牌或通行证已过期，请重新获取。" "The token or pass has expired; get a new one.";
     SignatureInvalid "signature_invalid" 401 false "签名不正确。" "The signature does not match the raw request; sign method, raw path, timestamp, nonce and raw body."
         pos "收银系统签名错误，请联系系统商。" "This till is not set up correctly: call the POS vendor.";
-    KeyRevoked "key_revoked" 401 false "密钥已停用。" "The key is revoked; use the terminal's current key."
+    KeyRevoked "key_revoked" 401 false "密钥已停用，请使用该终端现行的密钥。" "The key is revoked; use the terminal's current key."
         pos "本机密钥已停用，请联系系统商。" "This till's key was revoked: call the POS vendor.";
-    TimestampOutOfRange "timestamp_out_of_range" 401 true "时间戳与服务器相差超过 300 秒。" "The timestamp is more than 300 s off; set the clock by server_time and sign again."
+    TimestampOutOfRange "timestamp_out_of_range" 401 true "时间戳与服务器相差超过 300 秒，请按 server_time 校时后重新签名。" "The timestamp is more than 300 s off; set the clock by server_time and sign again."
         pos "收银机时间不准，请校时后重试。" "The till's clock is wrong: set it and try again.";
     Forbidden "forbidden" 403 false "该身份无权执行此操作。" "This caller may not do this.";
     FourEyes "four_eyes_required" 403 false "须由另一人审批。" "Another person has to approve what this person submitted.";
@@ -181,10 +204,10 @@ refusals! {
 
     // Reserve.
     RoundRequired "round_required" 422 false "有多个场次开放，请指明 round_id。" "Several lists are open; name the round_id.";
-    ReservationNotOpen "reservation_not_open" 409 true "预约尚未开始。" "The reservation window has not opened; see opens_at.";
+    ReservationNotOpen "reservation_not_open" 409 true "预约尚未开始，见 opens_at。" "The reservation window has not opened; see opens_at.";
     ReservationClosed "reservation_closed" 409 false "预约已截止。" "The reservation window has closed.";
     NotYourDay "not_your_day" 409 true "今天不是您的预约日，见 days。" "Another day of the reservation is yours; see days.";
-    ConsentRequired "consent_required" 422 false "须同意当前版本的授权书。" "Consent to the current version is needed; see consent_version.";
+    ConsentRequired "consent_required" 422 false "须同意当前版本的授权书，见 consent_version。" "Consent to the current version is needed; see consent_version.";
     DocumentInvalid "document_invalid" 422 false "证件号码有误。" "The document number is not valid.";
     NotEligible "not_eligible" 403 false "不符合参加条件，见 reasons。" "Not eligible; see reasons.";
     AlreadyReserved "already_reserved" 409 false "已有预约且选择不同。" "A reservation with another choice exists; change it with PUT.";
@@ -200,23 +223,23 @@ refusals! {
     RoundNotDrawn "round_not_drawn" 409 true "尚未摇号。" "The round has not been drawn yet.";
 
     // Till, in order of precedence.
-    OrderReversed "order_reversed" 409 false "订单已冲正，不可再用。" "The order was reversed for good; use a new order_id."
-        pos "该订单已冲正，请重新下单。" "This order was cancelled: start a new one.";
-    OrderConflict "order_conflict" 409 false "同一订单号内容不同，见 fields。" "The order_id was used with another body; see fields."
+    OrderReversed "order_reversed" 409 false "订单已冲正，不可再用；如需重新下单请换订单号。" "The order was reversed for good; a new order needs a new order_id."
+        pos "该订单已冲正，重新下单请换订单号。" "This order was cancelled for good: a new one needs a new number.";
+    OrderConflict "order_conflict" 409 false "与该订单原来的内容不同，见 fields。" "This is not what the order was made with; see fields."
         pos "订单号重复且内容不同，请重新下单。" "This order number was used for something else: start a new order.";
     OrderNotFound "order_not_found" 404 false "没有这个订单，目前没有任何扣减。" "No such order: nothing was applied so far. Reverse makes that final."
         pos "没有该订单。" "There is no such order.";
-    OrderCancelled "order_cancelled" 409 false "订单已取消。" "The order was cancelled; use a new order_id."
-        pos "该订单已取消。" "This order was cancelled.";
+    OrderCancelled "order_cancelled" 409 false "订单已取消；如需重新下单请换订单号。" "The order was cancelled; a new order needs a new order_id."
+        pos "该订单已取消，重新下单请换订单号。" "This order was cancelled: a new one needs a new number.";
     OrderAlreadyRedeemed "order_already_redeemed" 409 false "订单已核销，请用冲正或退款。" "The order is redeemed; reverse or refund it."
         pos "该订单已用券，请走退款。" "The vouchers were used already: make a refund.";
-    OrderNotRedeemed "order_not_redeemed" 409 false "订单未核销。" "The order is not redeemed."
-        pos "该订单未用券。" "No voucher was used on this order.";
+    OrderNotRedeemed "order_not_redeemed" 409 false "订单未核销，无可退；请取消或冲正。" "The order is not redeemed, so nothing can be refunded; cancel or reverse it."
+        pos "该订单未用券，请取消订单。" "No voucher was used on this order: cancel it instead.";
     OrderHasRefunds "order_has_refunds" 409 false "订单已有退款，不能冲正。" "The order has refunds; it can only be refunded further."
         pos "该订单已有退款，不能冲正。" "The order has refunds and cannot be cancelled.";
-    HoldExpired "hold_expired" 409 false "锁定已失效，请退款给顾客。" "The hold has run out; give the payment back."
-        pos "用券超时，请退款后重新下单。" "The voucher hold ran out: give the money back and start again.";
-    PaidAmountMismatch "paid_amount_mismatch" 422 false "实付金额不符，见 payable。" "paid_amount is not what the hold says; see payable."
+    HoldExpired "hold_expired" 409 false "锁定已失效；已收款的请退还顾客，重新下单请换订单号。" "The hold has run out; give back what was paid, if anything, and start again with a new order_id."
+        pos "用券超时，请重新下单。" "The voucher hold ran out: start a new order.";
+    PaidAmountMismatch "paid_amount_mismatch" 422 false "paid_amount 与应收金额不符，见 payable。" "paid_amount is not what the hold says; see payable."
         pos "实付金额不符。" "The paid amount is not the amount due.";
     MerchantFrozen "merchant_frozen" 403 false "商户已被冻结。" "The merchant is frozen; ask the program office."
         pos "本店已被暂停用券，请联系主管部门。" "This shop may not take vouchers now: call the program office.";
@@ -224,37 +247,37 @@ refusals! {
         pos "本店未参加该活动。" "This shop does not take part in the campaign.";
     StoreUnknown "store_unknown" 422 false "门店不是该商户登记的门店，见 stores。" "The store is not one of the merchant's; see stores, or leave it out."
         pos "门店编号有误，请联系系统商。" "This till names a store that is not known: call the POS vendor.";
-    CategoryNotAllowed "category_not_allowed" 422 false "该品类不能用券。" "The category is not one of the campaign's; see allowed."
+    CategoryNotAllowed "category_not_allowed" 422 false "该品类不能用券（见 allowed），或商户行业不属该品类（见 allowed_codes）。" "The category is not one of the campaign's (see allowed), or the merchant's industry not one of the category's (see allowed_codes)."
         pos "该品类商品不能用券。" "Vouchers cannot be used for this kind of goods.";
     DistrictNotAllowed "district_not_allowed" 422 false "商户所在区域不能用券。" "The merchant operates outside the campaign's districts; see allowed."
         pos "本店所在区域不能用券。" "Vouchers cannot be used in this district.";
-    ChannelNotAllowed "channel_not_allowed" 422 false "该券须在领取渠道使用，见 channel。" "The voucher is used through the channel it was credited to; see channel."
-        pos "请顾客打开领券的平台付款码。" "Ask the customer for the code of the app that gave the voucher.";
+    ChannelNotAllowed "channel_not_allowed" 422 false "该券不能在此渠道使用，可用渠道见 allowed。" "The voucher is not for use through this channel; see allowed."
+        pos "请顾客打开该券可用平台的付款码。" "Ask the customer for the code of an app that the voucher is for.";
     OutsideArea "outside_area" 422 false "须在活动区域 area_id 内开启定位并重新出示付款码。" "The voucher is for use inside area_id: show a new pay code there, with location on."
         pos "请顾客开启定位，在活动区域内重新出示付款码。" "Ask the customer to turn location on and show a new code inside the area.";
-    SceneNotAllowed "scene_not_allowed" 422 false "该消费场景不能用券，见 allowed。" "The voucher is not for this scene; see allowed."
+    SceneNotAllowed "scene_not_allowed" 422 false "该券不用于此消费场景，或未注明 scene；见 allowed。" "The voucher is not for this scene, or the call names no scene; see allowed."
         pos "该消费方式不能用券。" "Vouchers cannot be used for this kind of sale.";
-    OutsideHours "outside_hours" 409 true "不在可用时段。" "The vouchers cannot be used at this hour."
+    OutsideHours "outside_hours" 409 true "不在可用时段，见 hours 或 dates_excluded。" "The vouchers cannot be used at this hour or on this day; see hours or dates_excluded."
         pos "现在不是用券时段。" "Vouchers cannot be used at this hour.";
-    NotCombinable "not_combinable" 422 false "该券不与商户优惠同享。" "The voucher does not combine with a merchant's own offer."
+    NotCombinable "not_combinable" 422 false "该券不能与 not_with 所指的同享。" "The voucher does not combine with what not_with says."
         pos "该券不能与店内优惠同享。" "This voucher does not combine with the shop's offer.";
     ItemsRequired "items_required" 422 false "须提供 items 商品明细。" "The voucher needs the items of the receipt; send items."
         pos "须提供商品明细。" "The list of goods is needed for this voucher.";
-    ItemsNotEligible "items_not_eligible" 422 false "订单中没有该券适用的商品。" "No item of the receipt is one that the voucher is for."
+    ItemsNotEligible "items_not_eligible" 422 false "订单中没有该券适用的商品，见 goods。" "No item of the receipt is one that the voucher is for; see goods."
         pos "订单中没有该券适用的商品。" "None of these goods is one that the voucher is for.";
     SerialRequired "serial_required" 422 false "须提供商品序列号 items[].serial。" "The voucher needs the serial number of what is bought; send it with the item."
         pos "请扫描商品序列号。" "Scan the serial number of the goods.";
     TooManyVouchers "too_many_vouchers" 422 false "单笔用券数超过上限，见 limit。" "More vouchers than one payment may take; see limit."
         pos "一笔订单用券过多。" "Too many vouchers for one payment.";
-    PayCodeUnknown "pay_code_unknown" 404 false "付款码不存在。" "The pay code is not known; ask for a fresh one."
+    PayCodeUnknown "pay_code_unknown" 404 false "付款码不存在，请换新码。" "The pay code is not known; ask for a fresh one."
         pos "付款码无效，请顾客刷新。" "The code is not valid: ask the customer for a fresh one.";
-    PayCodeExpired "pay_code_expired" 409 false "付款码已过期。" "The pay code has expired; ask for a fresh one."
+    PayCodeExpired "pay_code_expired" 409 false "付款码已过期，请换新码。" "The pay code has expired; ask for a fresh one."
         pos "付款码已过期，请顾客刷新。" "The code has expired: ask the customer for a fresh one.";
-    PayCodeUsed "pay_code_used" 409 false "付款码已用于另一订单。" "The pay code was used for another order; ask for a fresh one."
+    PayCodeUsed "pay_code_used" 409 false "付款码已用于另一订单，请换新码。" "The pay code was used for another order; ask for a fresh one."
         pos "付款码已使用，请顾客刷新。" "The code was used: ask the customer for a fresh one.";
     AccountUnknown "account_unknown" 404 false "该账户未开通自动用券。" "No wallet is linked to the account; its owner links it with PUT /v1/wallet/account."
         pos "顾客未开通自动用券，请出示付款码。" "The customer's account is not linked: ask for the pay code.";
-    VoucherUnknown "voucher_unknown" 404 false "券码不存在。" "The voucher_id is not known; check it for a typo."
+    VoucherUnknown "voucher_unknown" 404 false "券码不存在，请核对有无输错。" "The voucher_id is not known; check it for a typo."
         pos "券码无效。" "The voucher code is not valid.";
     VouchersOfSeveralPersons "vouchers_of_several_persons" 422 false "一笔订单只能用同一人的券。" "One payment takes the vouchers of one person."
         pos "一笔订单只能用同一人的券。" "One payment takes the vouchers of one person.";
@@ -264,7 +287,7 @@ refusals! {
         pos "该券已被收回。" "This voucher was revoked.";
     VoucherHeld "voucher_held" 409 true "券被另一订单锁定，见 until。" "Another order holds the voucher; see until."
         pos "该券正被另一笔订单占用，请稍后再试。" "Another order holds this voucher: try again in a moment.";
-    VoucherNotYetValid "voucher_not_yet_valid" 409 true "券未到可用时间。" "The voucher cannot be used before available_begin_time."
+    VoucherNotYetValid "voucher_not_yet_valid" 409 true "券未到可用时间，见 available_begin_time。" "The voucher cannot be used before available_begin_time."
         pos "该券还未到使用时间。" "This voucher cannot be used yet.";
     VoucherLocked "voucher_locked" 409 true "须先使用 after_kind 所指的券。" "A voucher of the kind that after_kind names has to be used first."
         pos "须先使用券包内的另一种券。" "Another voucher of the customer's pack has to be used first.";
@@ -272,17 +295,17 @@ refusals! {
         pos "该券已过期。" "This voucher has expired.";
     SerialUsed "serial_used" 409 true "该商品序列号已用过券，见 serial。" "A voucher was used for this serial number; see serial."
         pos "该商品已享受过补贴。" "A voucher was used for this very product.";
-    MinimumNotMet "minimum_not_met" 422 false "未达到使用门槛，见 missing_amount。" "The order is below the voucher's minimum; see missing_amount."
+    MinimumNotMet "minimum_not_met" 422 false "未达到使用门槛，见 missing_amount；只计部分商品的见 goods。" "Below the voucher's minimum; see missing_amount, and goods where only some goods count."
         pos "未达到用券金额。" "The order is below the voucher's minimum.";
-    LimitReached "limit_reached" 409 false "已达使用次数上限，见 limit。" "A limit is reached; see limit."
-        pos "已达到用券次数上限。" "The limit on vouchers is reached.";
+    LimitReached "limit_reached" 409 false "已达次数或金额上限，见 limit。" "A limit is reached; see limit."
+        pos "已达到用券上限。" "The limit on vouchers is reached.";
     NoVoucherApplicable "no_voucher_applicable" 409 false "没有可用的券，见 not_taken。" "No voucher fits this order; see not_taken."
         pos "没有可用的券。" "No voucher fits this order.";
     RefundConflict "refund_conflict" 409 false "同一退款号金额或商品不同。" "The refund_id was used with another amount or other items."
         pos "退款单号重复且内容不同。" "This refund number was used for something else.";
     ItemsNotKnown "items_not_known" 409 false "订单未附商品明细，请按金额退款。" "The order was sent without items; refund an amount."
         pos "该订单没有商品明细，请按金额退款。" "The order has no list of goods: refund an amount.";
-    RefundMannerFixed "refund_manner_fixed" 409 false "须按首次退款的方式 by 继续，或按金额一次退完。" "Go on by what the first refund was by (see by), or refund the whole refundable_amount."
+    RefundMannerFixed "refund_manner_fixed" 409 false "须按首次退款的方式 by 继续，或一次退完 refundable_amount。" "Go on by what the first refund was by (see by), or refund the whole refundable_amount."
         pos "请按首次退款的方式退款，或一次退完。" "Go on as with the first refund, or refund all that is left.";
     ItemNotInOrder "item_not_in_order" 422 false "订单中没有该商品，见 sku（及 line 或 serial）。" "The order has no such item; see sku, and line or serial."
         pos "订单中没有该商品。" "This is not one of the goods of the order.";
@@ -308,9 +331,9 @@ refusals! {
     // The store.
     Overloaded "overloaded" 503 true "系统繁忙，没有任何扣减，请稍后再试。" "Busy: nothing was applied; try again as Retry-After says."
         pos "系统繁忙，请稍后再试。" "The system is busy: try again.";
-    StoreUnavailable "store_unavailable" 503 true "存储不可用，没有任何扣减。" "The store is not available; nothing was applied."
+    StoreUnavailable "store_unavailable" 503 true "存储不可用，没有任何扣减，请稍后再试。" "The store is not available; nothing was applied."
         pos "系统暂不可用，请稍后再试。" "The system is not available: try again.";
-    StoreTimeout "store_timeout" 503 true "结果未知，请用相同编号重试。" "The outcome is not known: repeat with the same ids, or reverse."
+    StoreTimeout "store_timeout" 503 true "结果未知，请用相同编号重试或冲正。" "The outcome is not known: repeat with the same ids, or reverse."
         pos "结果未知，请重试同一订单。" "The result is not known: try the same order again.";
 }
 
@@ -323,6 +346,40 @@ mod tests {
         for code in Code::ALL {
             assert!(code.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{}", code.as_str());
             assert_eq!(Code::named(code.as_str()), Some(*code));
+        }
+    }
+
+    /// Members and headers that a text may name beside those with an underscore.
+    const NAMES: &str = "JSON KiB Content Type application json errors If Match None Retry After current reasons days fields payable allowed \
+        items serial line lines stores until limit state by sku goods scene hours";
+
+    #[test]
+    fn a_chinese_text_is_chinese_but_for_the_names_of_members() {
+        for code in Code::ALL {
+            let words = code.message().0.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            let words = words.filter(|word| word.bytes().any(|byte| byte.is_ascii_alphabetic()));
+            let foreign = |word: &&str| !word.contains('_') && !NAMES.split_whitespace().any(|name| name == *word);
+            assert_eq!(words.filter(foreign).collect::<Vec<_>>(), [""; 0], "{}", code.as_str());
+            let said = code.pos_message().unwrap_or_default().0;
+            assert!(!said.bytes().any(|byte| byte.is_ascii_alphabetic()), "{}: {said}", code.as_str());
+        }
+    }
+
+    #[test]
+    fn both_languages_name_the_same_members() {
+        for code in Code::ALL {
+            let (zh, en) = code.message();
+            let members = |text: &str| {
+                let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map(str::to_owned);
+                let mut words: Vec<String> = words.filter(|word| word.contains('_')).collect();
+                words.sort_unstable();
+                words.dedup();
+                words
+            };
+            let own_id = ["order_id", "refund_id", "amendment_id", "voucher_id"];
+            let mut english = members(en);
+            english.retain(|word| !own_id.contains(&word.as_str()));
+            assert_eq!(members(zh), english, "{}: {zh} {en}", code.as_str());
         }
     }
 }

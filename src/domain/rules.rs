@@ -6,7 +6,8 @@ use serde_json::json;
 use crate::domain::area::name_of_use;
 use crate::domain::campaign::schema::{Face, VoucherKind};
 use crate::domain::campaign::terms::{Scene, UseChannels, UseRule};
-use crate::domain::goods::Goods;
+use crate::domain::cashier;
+use crate::domain::goods::{Counting, Goods};
 use crate::domain::industry;
 use crate::domain::limit::LimitFact;
 use crate::domain::money::Fen;
@@ -86,7 +87,7 @@ pub struct Reason {
 type Rule = fn(&Payment, &Candidate) -> Result<(), Refusal>;
 
 /// All rules in order of precedence.
-pub const RULES: [Rule; 22] = [
+pub const RULES: [Rule; 21] = [
     campaign_runs,
     merchant_enrolled,
     category,
@@ -109,7 +110,6 @@ pub const RULES: [Rule; 22] = [
     // Before the minimum: who has used up a limit must not be told to buy more.
     limits,
     minimum,
-    minimum_payable,
 ];
 
 /// The saving that the voucher gives, or the first rule that refuses it.
@@ -146,7 +146,7 @@ fn industry(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     for codes in candidate.rules.iter().filter_map(|rule| rule.category_codes.get(payment.category)) {
         if !codes.iter().any(|prefix| industry::is_below(payment.industry_code, prefix)) {
             let refusal = Refusal::new(Code::CategoryNotAllowed).with("industry_code", payment.industry_code);
-            return Err(refusal.with("allowed_codes", json!(codes)));
+            return Err(refusal.with("allowed_codes", json!(codes)).to_cashier(cashier::other_industry()));
         }
     }
     Ok(())
@@ -164,15 +164,23 @@ fn district(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
 
 fn channel(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     let Some(payer) = payment.channel else { return Ok(()) };
-    let allows = |rule: &&UseRule| match &rule.channels {
-        UseChannels::AsCredited => payer == candidate.channel,
-        UseChannels::Any => true,
-        UseChannels::Listed(channels) => channels.iter().any(|channel| channel == payer),
-    };
-    if candidate.rules.iter().all(allows) {
+    let mut allowed: Option<Vec<&str>> = None;
+    for rule in &candidate.rules {
+        let of_rule: Vec<&str> = match &rule.channels {
+            UseChannels::AsCredited => vec![candidate.channel],
+            UseChannels::Any => continue,
+            UseChannels::Listed(channels) => channels.iter().map(String::as_str).collect(),
+        };
+        allowed = Some(match allowed {
+            Some(known) => known.into_iter().filter(|channel| of_rule.contains(channel)).collect(),
+            None => of_rule,
+        });
+    }
+    if allowed.as_ref().is_none_or(|allowed| allowed.contains(&payer)) {
         return Ok(());
     }
-    Err(Refusal::new(Code::ChannelNotAllowed).with("channel", candidate.channel))
+    let refusal = Refusal::new(Code::ChannelNotAllowed).with("channel", candidate.channel);
+    Err(refusal.with("allowed", json!(allowed)))
 }
 
 /// The phone says where it is when it asks for the pay code, a minute before it is used; nothing else says where a payer is.
@@ -202,7 +210,10 @@ fn date(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     }
     let today = candidate.zone.civil_date(payment.now);
     match candidate.rules.iter().find(|rule| rule.dates_excluded.contains(&today)) {
-        Some(rule) => Err(Refusal::new(Code::OutsideHours).with("dates_excluded", json!(rule.dates_excluded))),
+        Some(rule) => {
+            let refusal = Refusal::new(Code::OutsideHours).with("dates_excluded", json!(rule.dates_excluded));
+            Err(refusal.to_cashier(cashier::not_today()))
+        }
         None => Ok(()),
     }
 }
@@ -233,7 +244,7 @@ fn merchant_offer(payment: &Payment, candidate: &Candidate) -> Result<(), Refusa
     if free || Goods::of(payment, candidate).offer(payment) == Fen::ZERO {
         Ok(())
     } else {
-        Err(Code::NotCombinable.into())
+        Err(Refusal::new(Code::NotCombinable).with("not_with", "merchant_offer"))
     }
 }
 
@@ -274,7 +285,14 @@ pub fn serials<'a>(payment: &Payment<'a>, candidate: &Candidate) -> Vec<&'a str>
 
 /// What is on the list of goods must be something that the voucher is for.
 fn eligible_items(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    if Goods::of(payment, candidate).is_empty() { Err(Code::ItemsNotEligible.into()) } else { Ok(()) }
+    if !Goods::of(payment, candidate).is_empty() {
+        return Ok(());
+    }
+    let refusal = Refusal::new(Code::ItemsNotEligible);
+    Err(match Counting::of(payment, [candidate]) {
+        Some(goods) => refusal.with("goods", json!(goods)),
+        None => refusal,
+    })
 }
 
 fn unit_state(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
@@ -313,15 +331,17 @@ fn unlocked(_: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     Err(Refusal::new(Code::VoucherLocked).with("after_kind", candidate.kind.after_kind.as_deref().unwrap_or_default()))
 }
 
+/// The threshold; that what the voucher takes off comes from the goods that it is for; and that the payer always pays something.
 fn minimum(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    at_least(threshold(candidate), Goods::of(payment, candidate).base(payment))
-}
-
-/// The payer always pays something, and what the voucher takes off comes from the goods that it is for.
-fn minimum_payable(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    let saving = saving(payment, candidate);
-    at_least(saving, Goods::of(payment, candidate).net(payment))?;
-    at_least(least_payable(candidate) + saving, payment.net())
+    let (goods, saving) = (Goods::of(payment, candidate), saving(payment, candidate));
+    let of_its_goods = (threshold(candidate) - goods.base(payment)).max(saving - goods.net(payment));
+    let missing = of_its_goods.max(least_payable(candidate) + saving - payment.net());
+    if missing <= Fen::ZERO {
+        return Ok(());
+    }
+    // What is missing of any goods may be of these too.
+    let counting = if of_its_goods > Fen::ZERO { Counting::of(payment, [candidate]) } else { None };
+    Err(counting.unwrap_or_default().short_by(missing))
 }
 
 fn limits(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
@@ -330,16 +350,6 @@ fn limits(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
         Some(fact) => Err(fact.reached()),
         None => Ok(()),
     }
-}
-
-fn at_least(needed: Fen, there: Fen) -> Result<(), Refusal> {
-    if there >= needed { Ok(()) } else { Err(below_minimum(needed - there)) }
-}
-
-/// The amount is what the reader has to change, and by how much.
-pub fn below_minimum(missing: Fen) -> Refusal {
-    let refusal = Refusal::new(Code::MinimumNotMet).with("missing_amount", missing.0);
-    refusal.field("/amount", "minimum_not_met", "未达到使用门槛。", "The order is below the voucher's minimum.")
 }
 
 /// What the payer pays at least.

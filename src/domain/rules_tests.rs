@@ -208,9 +208,9 @@ fn the_threshold_is_judged_after_the_merchants_offer_unless_the_rule_says_initia
     assert_eq!(Case::of(r#"{"threshold_on":"initial"}"#).says(&offered), "ok");
     let strict = Case::new(r#"{"threshold_on":"initial"}"#, r#"{"threshold_on":"after_merchant_discount"}"#, "{}");
     assert_eq!(strict.says(&offered), "minimum_not_met 500");
-    // The discount itself always comes from what is left to pay.
+    // The discount itself always comes from what is left to pay, and a fen is paid: what is missing is told at once.
     let nearly_all = Payment { merchant_discount: Fen(5_000), ..sale(6_500) };
-    assert_eq!(Case::of(r#"{"threshold_on":"initial"}"#).says(&nearly_all), "minimum_not_met 500");
+    assert_eq!(Case::of(r#"{"threshold_on":"initial"}"#).says(&nearly_all), "minimum_not_met 501");
 }
 
 #[test]

@@ -37,6 +37,7 @@ use crate::domain::account::Account;
 use crate::domain::basket::{self, Basket, Better};
 use crate::domain::bought::Bought;
 use crate::domain::campaign::terms::Scene;
+use crate::domain::cashier::Words;
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::order::{Binding, Order, OrderState, hold_id, order_key, transaction_id};
 use crate::domain::refusal::{Code, Refusal};
@@ -145,16 +146,27 @@ impl Ask {
             refusal =
                 refusal.field("/merchant_discount", "out_of_range", "须为 0 至 amount。", "Must be from 0 to amount.");
         }
+        for (place, item) in self.items.iter().enumerate() {
+            let at = |field: &str| format!("/items/{place}/{field}");
+            if !in_range(item.amount) {
+                let zh = "须为 0 分至 10^14 分之间。";
+                refusal = refusal.field(at("amount"), "out_of_range", zh, "Must be from 0 to below 10^14 fen.");
+            } else if !(0..=item.amount.0).contains(&item.merchant_discount.0) {
+                let zh = "须为 0 至该商品的 amount。";
+                refusal =
+                    refusal.field(at("merchant_discount"), "out_of_range", zh, "Must be from 0 to the item's amount.");
+            }
+        }
         let sums = self.items.iter().try_fold((Fen::ZERO, Fen::ZERO), |(amount, offer), item| {
             Some((amount.checked_add(item.amount)?, offer.checked_add(item.merchant_discount)?))
         });
-        let fit =
-            self.items.iter().all(|item| item.amount.0 >= 0 && (0..=item.amount.0).contains(&item.merchant_discount.0));
-        if !self.items.is_empty() && (!fit || sums != Some((self.amount, self.merchant_discount))) {
+        // Amounts that are no amounts have no sum.
+        let comparable = !self.items.is_empty() && refusal.errors.is_empty();
+        if comparable && sums != Some((self.amount, self.merchant_discount)) {
             refusal = refusal.field(
                 "/items",
                 "sum_mismatch",
-                "商品金额合计须等于订单金额。",
+                "各商品的 amount 与 merchant_discount 合计须等于订单的。",
                 "The items must add up to amount and merchant_discount.",
             );
         }
@@ -213,6 +225,8 @@ pub struct Quote {
     pub vouchers: Vec<VoucherView>,
     pub not_taken: Vec<Value>,
     pub better: Option<Better>,
+    /// Why the named vouchers do not fit, for the cashier.
+    pub refused: Option<Words>,
 }
 
 impl Engine {
@@ -260,6 +274,7 @@ impl Engine {
             vouchers: Vec::new(),
             not_taken: vec![Value::Object(reason)],
             better: None,
+            refused: refusal.words(),
         }
     }
 
@@ -279,7 +294,7 @@ impl Engine {
             })
             .collect();
         let not_taken = not_taken.iter().map(|one| one.to_json()).collect();
-        Quote { payable: ask.net() - discount, discount, vouchers, not_taken, better }
+        Quote { payable: ask.net() - discount, discount, vouchers, not_taken, better, refused: None }
     }
 
     /// The till's merchant, who belongs to the key's program; anybody else's does not exist.

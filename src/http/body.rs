@@ -164,12 +164,16 @@ async fn read_within(deadline: Duration, request: &HttpRequest, payload: dev::Pa
     }
     if header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > BODY_LIMIT)
     {
-        return Err(Code::BodyTooLarge.into());
+        return Err(too_large());
     }
     match tokio::time::timeout(deadline, collect(payload)).await {
         Ok(read) => read,
         Err(_) => Err(Code::BodyTimeout.into()),
     }
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(Code::BodyTooLarge).with("limit", BODY_LIMIT)
 }
 
 async fn collect(mut payload: dev::Payload) -> Result<Bytes, Refusal> {
@@ -179,7 +183,7 @@ async fn collect(mut payload: dev::Payload) -> Result<Bytes, Refusal> {
         let chunk =
             chunk.map_err(|_| Refusal::new(Code::MalformedJson).detail("The body ended before it was complete."))?;
         if first.len() + rest.len() + chunk.len() > BODY_LIMIT {
-            return Err(Code::BodyTooLarge.into());
+            return Err(too_large());
         }
         // Nearly every body comes in one piece, which is then not copied.
         if first.is_empty() && rest.is_empty() {
@@ -260,7 +264,7 @@ fn explain<'a>(message: &'a str) -> (&'static str, Option<&'a str>, String, Stri
         return (
             "unknown_field",
             quoted(message),
-            "没有这个字段。".into(),
+            format!("没有这个字段，可用：{}。", names(expected)),
             format!("There is no such field; known: {expected}."),
         );
     }
@@ -271,7 +275,8 @@ fn explain<'a>(message: &'a str) -> (&'static str, Option<&'a str>, String, Stri
         return ("duplicate_field", quoted(message), "字段重复。".into(), "The field is given twice.".into());
     }
     if message.starts_with("unknown variant ") {
-        return ("unknown_value", None, "没有这个取值。".into(), format!("Not one of the known values: {expected}."));
+        let zh = format!("没有这个取值，可用：{}。", names(expected));
+        return ("unknown_value", None, zh, format!("Not one of the known values: {expected}."));
     }
     let integer_wanted = expected.starts_with(['i', 'u']) && expected[1..].bytes().all(|b| b.is_ascii_digit());
     if message.starts_with("invalid type: floating point ") && integer_wanted {
@@ -283,16 +288,16 @@ fn explain<'a>(message: &'a str) -> (&'static str, Option<&'a str>, String, Stri
         );
     }
     if message.starts_with("invalid type: ") {
-        let wanted = readable(expected, integer_wanted);
-        return ("wrong_type", None, format!("类型不符，应为 {wanted}。"), format!("Wrong type; {wanted} is wanted."));
+        let (zh, en) = readable(expected, integer_wanted);
+        return ("wrong_type", None, format!("类型不符，应为{zh}。"), format!("Wrong type; {en} is wanted."));
     }
     if message.starts_with("invalid value: ") || message.starts_with("number out of range") {
-        let wanted = readable(expected, integer_wanted);
+        let (zh, en) = readable(expected, integer_wanted);
         return (
             "out_of_range",
             None,
-            "取值超出范围。".into(),
-            format!("The value is out of range; {wanted} is wanted."),
+            format!("取值超出范围，应为{zh}。"),
+            format!("The value is out of range; {en} is wanted."),
         );
     }
     if message.starts_with("invalid length ") {
@@ -307,14 +312,23 @@ fn explain<'a>(message: &'a str) -> (&'static str, Option<&'a str>, String, Stri
     ("invalid_value", None, "取值有误。".into(), message.to_owned())
 }
 
-fn readable(expected: &str, integer: bool) -> &str {
+/// What serde says that it expected, in Chinese and English.
+fn readable(expected: &str, integer: bool) -> (&'static str, &str) {
     match expected {
-        _ if integer => "an integer",
-        "" => "another value",
-        "struct" => "an object",
-        text if text.starts_with("struct ") => "an object",
-        text => text,
+        _ if integer => ("整数", "an integer"),
+        "" => ("其他取值", "another value"),
+        "a string" | "a borrowed string" => ("文字", "a string"),
+        "a boolean" => ("真假值", "a boolean"),
+        "a sequence" => ("列表", "a list"),
+        "a map" | "struct" => ("对象", "an object"),
+        text if text.starts_with("struct ") => ("对象", "an object"),
+        text => ("其他类型", text),
     }
+}
+
+/// The names in serde's "one of `a`, `b`", as Chinese lists them.
+fn names(expected: &str) -> String {
+    expected.split('`').skip(1).step_by(2).collect::<Vec<_>>().join("、")
 }
 
 fn pointer(path: &Path) -> String {

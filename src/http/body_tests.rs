@@ -61,6 +61,21 @@ fn every_fault_of_a_body_has_its_code_and_its_pointer() {
 }
 
 #[test]
+fn what_is_wrong_with_a_value_is_told_in_chinese_too() {
+    for (body, zh) in [
+        (r#"{"order_id":7,"amount":1}"#, "类型不符，应为文字。"),
+        (r#"{"order_id":"a","amount":"1"}"#, "类型不符，应为整数。"),
+        (r#"{"order_id":"a","amount":1,"items":{}}"#, "类型不符，应为列表。"),
+        (r#"{"order_id":"a","amount":1,"items":[7]}"#, "类型不符，应为对象。"),
+        (r#"{"order_id":"a","amount":-1}"#, "取值超出范围，应为整数。"),
+        (r#"{"order_id":"a","amount":1,"scene":"online"}"#, "没有这个取值，可用：dine_in、takeaway。"),
+        (r#"{"order_id":"a","amount":1,"tip":1}"#, "没有这个字段，可用：order_id、amount、scene、items。"),
+    ] {
+        assert_eq!(parse::<Order>(body.as_bytes()).unwrap_err().errors[0].zh, zh, "{body}");
+    }
+}
+
+#[test]
 fn a_refusal_does_not_repeat_what_was_sent() {
     for body in [
         r#"{"order_id":"a","amount":"11010519491231002X"}"#,

@@ -74,7 +74,9 @@ pub fn body(refusal: &Refusal, request_id: &str, till: bool) -> Value {
         put("retry_after_ms", json!(milliseconds));
     }
     if till {
-        let (zh, en) = code.pos_message().unwrap_or_else(|| cashier_sentence(code));
+        let words = refusal.words();
+        let words = words.as_ref().map(|words| (words.zh.as_str(), words.en.as_str()));
+        let (zh, en) = words.unwrap_or_else(|| cashier_sentence(code));
         put("pos_message", text(zh, en));
     }
     Value::Object(body)

@@ -1,6 +1,7 @@
 //! At the till: pay codes, quotes, holds, confirm, cancel, reverse, refund, and the right words.
 
 mod equal;
+mod hints;
 mod kinds;
 mod limits;
 mod listed;
@@ -35,7 +36,7 @@ use crate::harness::program;
 use crate::harness::till::{authorization, new_nonce, sign};
 
 /// Noon of 25 July, and nobody moves this clock: each test takes its own people and tills.
-static MARKET: LazyLock<Market> = LazyLock::new(|| Market::open("till", 60));
+static MARKET: LazyLock<Market> = LazyLock::new(|| Market::open("till", 64));
 const NOON: &str = "2020-07-25T12:00:00";
 
 #[test]

@@ -269,6 +269,61 @@ fn the_advice_is_the_smallest_addition_that_saves_more() {
     assert!(given > 50, "only {given} wallets had any advice");
 }
 
+/// The receipt with one item more, of the goods that a hint names.
+fn bought_in_addition(items: &[Item], goods: &Value, amount: Fen) -> Vec<Item> {
+    let sku = goods["eligible_items"][0].as_str().unwrap_or("anything");
+    let (sku, category) = (sku.to_owned(), Some("catering".to_owned()));
+    let more = Item { sku, category, serial: None, quantity: 1, amount, merchant_discount: Fen::ZERO };
+    items.iter().cloned().chain([more]).collect()
+}
+
+#[test]
+fn every_hint_can_be_followed_with_the_goods_that_it_names() {
+    let (mut advised, mut narrow, mut missed) = (0, 0, 0);
+    for seed in 0..WALLETS {
+        let mut chance = Chance(seed);
+        let world = world(&mut chance);
+        let candidates = wallet(&world, &mut chance);
+        let items = receipt(&mut chance);
+        let now = payment(&items, &mut chance);
+        if items.is_empty() {
+            continue;
+        }
+        let with = |items: &[Item], amount: Fen, set: &[usize]| {
+            let more = Payment { amount: now.amount + amount, items, ..now.clone() };
+            let named: Vec<Candidate> = set.iter().map(|index| candidates[*index].clone()).collect();
+            exactly(&more, &named).is_ok()
+        };
+        let basket = choose_and_advise(&now, &candidates);
+        if let Some(better) = &basket.better {
+            advised += 1;
+            narrow += u32::from(!better.goods.is_any());
+            let items = bought_in_addition(&items, &json!(better.goods), better.add_amount);
+            let more = Payment { amount: now.amount + better.add_amount, items: &items, ..now.clone() };
+            assert!(choose(&more, &candidates).discount >= better.discount_amount, "wallet {seed}: {better:?}");
+        }
+        let taken: Vec<usize> = basket.taken.iter().map(|one| one.candidate).collect();
+        for one in basket.not_taken.iter().filter(|one| one.refusal.code == Code::MinimumNotMet) {
+            missed += 1;
+            let of_kind = (0..candidates.len()).filter(|index| {
+                let candidate = &candidates[*index];
+                (candidate.campaign_id, &candidate.kind.voucher_kind) == (one.campaign_id.as_str(), &one.voucher_kind)
+            });
+            let missing = Fen(missing_amount(&one.refusal).expect("an amount"));
+            let followed = of_kind.into_iter().any(|index| {
+                let alone = rules::judge(&now, &candidates[index]).is_err();
+                let set = if alone { vec![index] } else { taken.iter().copied().chain([index]).collect() };
+                with(&bought_in_addition(&items, &json!(one.refusal.extra.get("goods")), missing), missing, &set)
+            });
+            assert!(followed, "wallet {seed}: {one:?}");
+        }
+    }
+    assert!(
+        advised > 100 && narrow > 50 && missed > 100,
+        "{advised} hints, {narrow} of certain goods, {missed} reasons"
+    );
+}
+
 #[test]
 fn a_wallet_made_to_be_difficult_is_chosen_from_in_bounded_time() {
     let zone = Zone::named("Asia/Shanghai").unwrap();

@@ -6,7 +6,8 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::{Reason, too_many};
-use crate::domain::goods::Goods;
+use crate::domain::cashier;
+use crate::domain::goods::{Counting, Goods};
 use crate::domain::limit::LimitFact;
 use crate::domain::money::Fen;
 use crate::domain::refusal::{Code, Refusal};
@@ -37,7 +38,8 @@ pub(super) struct Choice {
 /// All vouchers that may be taken, with what they share.
 pub(super) struct Choices<'a> {
     pub list: Vec<Choice>,
-    net: Fen,
+    payment: &'a Payment<'a>,
+    candidates: &'a [Candidate<'a>],
     /// Money of every union of scopes, by bit set: what thresholds are judged on, and what can be taken off.
     base: Vec<Fen>,
     room: Vec<Fen>,
@@ -58,7 +60,11 @@ pub(super) struct Used {
 
 impl<'a> Choices<'a> {
     /// The vouchers that no rule refuses, or only for being below a minimum. The best come first, so that they find their scope.
-    pub fn new(payment: &Payment, candidates: &'a [Candidate<'a>], judged: &[Result<Fen, Reason>]) -> Choices<'a> {
+    pub fn new(
+        payment: &'a Payment<'a>,
+        candidates: &'a [Candidate<'a>],
+        judged: &[Result<Fen, Reason>],
+    ) -> Choices<'a> {
         let short = |reason: &Reason| reason.refusal.code == Code::MinimumNotMet;
         let mut open: Vec<usize> = (0..candidates.len())
             .filter(|index| judged[*index].is_ok() || judged[*index].as_ref().is_err_and(short))
@@ -92,7 +98,7 @@ impl<'a> Choices<'a> {
         }
         let unions = (0..1usize << goods.len()).map(|mask| union(&goods, mask));
         let (base, room) = unions.map(|goods| (goods.base(payment), goods.net(payment))).unzip();
-        Choices { list, net: payment.net(), base, room, scopes: goods.len(), limits }
+        Choices { list, payment, candidates, base, room, scopes: goods.len(), limits }
     }
 
     pub fn nothing_used(&self) -> Used {
@@ -117,16 +123,44 @@ impl<'a> Choices<'a> {
     /// How much more must be bought before all of it holds; zero or less when it does.
     pub fn shortage(&self, used: &Used, least: Fen) -> Fen {
         let all: Fen = used.discounts.iter().copied().sum();
+        let of_scopes = self.shortages(used).map(|(_, missing)| missing);
+        of_scopes.max().unwrap_or_default().max(all + least - self.payment.net())
+    }
+
+    /// The same of the goods of each union of scopes, by bit set.
+    fn shortages<'u>(&'u self, used: &'u Used) -> impl Iterator<Item = (usize, Fen)> + 'u {
         let sum = |by_scope: &[Fen], mask: usize| -> Fen {
             by_scope.iter().enumerate().filter(|(scope, _)| mask >> scope & 1 == 1).map(|(_, fen)| *fen).sum()
         };
         // Only goods that somebody takes from: those of others must not change how a threshold is judged.
         let taken =
             (0..self.scopes).filter(|scope| used.discounts[*scope] > Fen::ZERO).fold(0, |all, scope| all | 1 << scope);
-        let of_scopes = (1..self.base.len()).filter(|mask| mask & !taken == 0).map(|mask| {
-            (sum(&used.thresholds, mask) - self.base[mask]).max(sum(&used.discounts, mask) - self.room[mask])
-        });
-        of_scopes.max().unwrap_or_default().max(all + least - self.net)
+        (1..self.base.len()).filter(move |mask| mask & !taken == 0).map(move |mask| {
+            let missing =
+                (sum(&used.thresholds, mask) - self.base[mask]).max(sum(&used.discounts, mask) - self.room[mask]);
+            (mask, missing)
+        })
+    }
+
+    /// The scopes of which buying what is missing is enough for all of it; 0 when nothing that is bought in one place is.
+    pub fn helpful_scopes(&self, used: &Used) -> usize {
+        let all = (1 << self.scopes) - 1;
+        self.shortages(used).filter(|(_, missing)| *missing > Fen::ZERO).fold(all, |helpful, (mask, _)| helpful & mask)
+    }
+
+    /// Which goods count for what a set lacks; `None` when no goods do for all of it.
+    pub fn counting(&self, set: &[&Choice]) -> Option<Counting> {
+        let used = self.used_by(set);
+        if self.shortages(&used).all(|(_, missing)| missing <= Fen::ZERO) {
+            return Some(Counting::default());
+        }
+        let helpful = self.helpful_scopes(&used);
+        let of_scope = |scope: usize| {
+            let own = set.iter().filter(|choice| choice.scope == scope);
+            Counting::of(self.payment, own.map(|choice| &self.candidates[choice.candidate]))
+        };
+        let taken = |scope: &usize| helpful >> scope & 1 == 1 && set.iter().any(|choice| choice.scope == *scope);
+        (0..self.scopes).filter(taken).find_map(of_scope)
     }
 
     /// The first limit that the set breaks.
@@ -147,14 +181,15 @@ impl<'a> Choices<'a> {
         }
         let mixed = set.iter().any(|choice| choice.campaign != set[0].campaign);
         if mixed && !set.iter().all(|choice| choice.combines) {
-            return Some(Code::NotCombinable.into());
+            let refusal = Refusal::new(Code::NotCombinable).with("not_with", "other_campaigns");
+            return Some(refusal.to_cashier(cashier::not_beside_others()));
         }
         let used = self.used_by(set);
         if let Some(fact) = self.broken_limit(&used) {
             return Some(fact.reached());
         }
         let missing = self.missing(set);
-        (missing > Fen::ZERO).then(|| rules::below_minimum(missing))
+        (missing > Fen::ZERO).then(|| self.counting(set).unwrap_or_default().short_by(missing))
     }
 
     /// How much more must be bought for these vouchers.

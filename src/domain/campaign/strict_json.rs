@@ -15,13 +15,27 @@ pub fn value_from(bytes: &[u8]) -> Result<Value, Fault> {
         Fault {
             pointer: String::new(),
             code: if cause.starts_with(DUPLICATE) { "duplicate_key" } else { "malformed_json" },
-            zh: format!("第 {line} 行第 {column} 列不是有效的 JSON：{cause}。"),
+            zh: format!("第 {line} 行第 {column} 列不是有效的 JSON：{}。", in_chinese(cause)),
             en: format!("Not valid JSON at line {line}, column {column}: {cause}."),
         }
     })
 }
 
 const DUPLICATE: &str = "duplicate key";
+
+/// What serde_json says, as far as it helps to find the place.
+fn in_chinese(cause: &str) -> String {
+    match cause {
+        _ if cause.starts_with(DUPLICATE) => format!("键“{}”重复", cause[DUPLICATE.len()..].trim_matches([' ', '`'])),
+        _ if cause.starts_with("EOF") => "内容不完整".into(),
+        "trailing comma" => "末尾多了逗号".into(),
+        "trailing characters" => "结束之后还有内容".into(),
+        "key must be a string" => "键须加双引号".into(),
+        "number out of range" => "数字过大".into(),
+        "recursion limit exceeded" => "嵌套过深".into(),
+        _ => "此处写法有误".into(),
+    }
+}
 
 struct Strict(Value);
 

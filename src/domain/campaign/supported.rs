@@ -9,13 +9,13 @@ use crate::domain::claim_limit;
 struct Missing(Vec<Fault>);
 
 impl Missing {
-    fn unless(&mut self, built: bool, pointer: String, what: &str) {
+    fn unless(&mut self, built: bool, pointer: String, (zh, en): (&str, &str)) {
         if !built {
             self.0.push(Fault {
                 pointer,
                 code: "not_supported_yet",
-                zh: format!("本版本尚不支持：{what}。"),
-                en: format!("This version does not support this yet: {what}."),
+                zh: format!("本版本尚不支持：{zh}。"),
+                en: format!("This version does not support this yet: {en}."),
             });
         }
     }
@@ -25,14 +25,16 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     let mut missing = Missing(Vec::new());
     let row = &mut missing;
     let by_day = campaign.max_amount_by_day.is_none() || all_tapped(&campaign.rounds);
-    row.unless(by_day, "/max_amount_by_day".into(), "max_amount_by_day where not every round is first_come");
+    let what =
+        ("并非每个场次都是 first_come 时的 max_amount_by_day", "max_amount_by_day where not every round is first_come");
+    row.unless(by_day, "/max_amount_by_day".into(), what);
     for (i, round) in campaign.rounds.iter().enumerate() {
         let at = format!("/rounds/{i}");
         one_round(row, campaign, round, &at);
         own_terms(row, round, &at);
     }
     let limits = campaign.limits.len() + campaign.rounds.iter().map(|round| round.limits.len()).sum::<usize>();
-    row.unless(limits <= 255, "/limits".into(), "more than 255 limits in all");
+    row.unless(limits <= 255, "/limits".into(), ("限制合计超过 255 条", "more than 255 limits in all"));
     for (i, limit) in campaign.limits.iter().enumerate() {
         one_limit(row, campaign, limit, &campaign.rounds, &format!("/limits/{i}"));
     }
@@ -43,14 +45,14 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
 fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     let drawn = matches!(round.mode, Mode::Ballot | Mode::Rain);
     let walk_in = drawn && campaign.reservation_of(round).is_none();
-    row.unless(!walk_in, format!("{at}/reservation"), "rounds without reservation");
+    row.unless(!walk_in, format!("{at}/reservation"), ("没有预约的场次", "rounds without reservation"));
     let at_claim =
         |terms: &Eligibility| terms.location.as_ref().is_some_and(|place| place.at.contains(&LocationAt::Claim));
     let untapped = round.mode != Mode::FirstCome && (round.opens_at.is_none() || round.unclaimed == Unclaimed::Credit);
     row.unless(
         !(untapped && campaign.eligibility_of(round).is_some_and(at_claim)),
         format!("{}/eligibility/location/at", if round.eligibility.is_some() { at } else { "" }),
-        "location when claiming in a round that credits without a claim",
+        ("不经领取即入账的场次在领取时判断位置", "location when claiming in a round that credits without a claim"),
     );
     for (i, limit) in round.limits.iter().enumerate() {
         one_limit(row, campaign, limit, std::slice::from_ref(round), &format!("{at}/limits/{i}"));
@@ -65,7 +67,11 @@ fn eligibility(row: &mut Missing, terms: Option<&Eligibility>, at: &str) {
     if let Some(terms) = terms {
         let at = format!("{at}/eligibility");
         let recheck = terms.health_pass_unknown == HealthPassUnknown::RecheckBeforeDraw;
-        row.unless(!recheck, format!("{at}/health_pass_unknown"), "recheck_before_draw");
+        row.unless(
+            !recheck,
+            format!("{at}/health_pass_unknown"),
+            ("摇号前复核健康码（recheck_before_draw）", "recheck_before_draw"),
+        );
     }
 }
 
@@ -82,11 +88,17 @@ fn one_limit(row: &mut Missing, campaign: &Campaign, limit: &Limit, rounds: &[Ro
             campaign.reservation_of(round).is_some_and(|terms| terms.duplicates == Duplicates::Earliest)
         };
         let by_calendar = !matches!(limit.period, Period::Round | Period::Campaign);
-        let what = "limits on reserving over all persons by day, week, month or year, where duplicates is earliest";
+        let what = (
+            "duplicates 为 earliest 时，按日、周、月、年对全体预约的限制",
+            "limits on reserving over all persons by day, week, month or year, where duplicates is earliest",
+        );
         row.unless(personal || !(by_calendar && rounds.iter().any(earliest)), format!("{at}/period"), what);
     }
     if limit.action == LimitAction::Claim {
-        let what = "limits on claiming by other than person, alone or with channel and pack, where not every round is first_come";
+        let what = (
+            "并非每个场次都是 first_come 时，不按个人（可加渠道、券包）的领取限制",
+            "limits on claiming by other than person, alone or with channel and pack, where not every round is first_come",
+        );
         row.unless(personal || all_tapped(rounds), format!("{at}/entities"), what);
     }
 }

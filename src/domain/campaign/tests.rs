@@ -177,6 +177,8 @@ fn text_that_is_not_json_is_one_fault_with_its_place() {
         let faults = parse(text.as_bytes()).unwrap_err();
         assert_eq!(places(&faults), [("", code)], "{text}");
         assert!(faults[0].en.contains(place), "{}", faults[0].en);
+        let foreign = faults[0].zh.replace("JSON", "").replace("budget", "");
+        assert!(!foreign.bytes().any(|byte| byte.is_ascii_alphabetic()), "{}", faults[0].zh);
     }
     assert_eq!(places(&parse(b"[]").unwrap_err())[0], ("", "wrong_type"));
 }

@@ -6,6 +6,7 @@ use super::limits::{Capped, place_of_order};
 use super::plan::shown_terminal;
 use super::redeem::refused;
 use super::{Answered, OrderView, TRIES, Till, contended};
+use crate::domain::cashier;
 use crate::domain::money::Fen;
 use crate::domain::order::{
     LATE_CONFIRM, LimitEntityKey, Order, OrderKey, OrderState, OrderUnit, Receipt, hold_id, limit_entity, order_key,
@@ -28,16 +29,22 @@ type Answer = Answered<OrderView>;
 impl Engine {
     /// The customer has paid: what is held is redeemed. Late, the vouchers are taken again if they are still free.
     pub async fn confirm(&self, till: &Till, order_id: &str, hold: &str, paid_amount: Fen) -> Result<Answer, Refusal> {
+        let confirmed = self.confirm_paid(till, order_id, hold, paid_amount).await;
+        confirmed.map_err(|refusal| cashier::paid(refusal, paid_amount))
+    }
+
+    async fn confirm_paid(&self, till: &Till, order_id: &str, hold: &str, paid_amount: Fen) -> Result<Answer, Refusal> {
         let key = order_key(&till.merchant_id, order_id);
         self.with_view(|| async move {
             for _ in 0..TRIES {
                 let found = self.found(till, &key).await?;
                 let (shard, order) = (found.shard, &found.stored.order);
                 if order.state == OrderState::Redeemed && order.captured() {
-                    return Err(Code::OrderAlreadyRedeemed.into());
+                    return Err(Refusal::new(Code::OrderAlreadyRedeemed).to_cashier(cashier::already_used()).into());
                 }
                 if hold != hold_id(&till.merchant_id, order_id, order.attempt) {
-                    return Err(Refusal::new(Code::OrderConflict).with("fields", vec!["hold_id"]).into());
+                    let refusal = Refusal::new(Code::OrderConflict).with("fields", vec!["hold_id"]);
+                    return Err(refusal.to_cashier(cashier::another_hold()).into());
                 }
                 if let Some(answer) = self.confirmable(till, order_id, shard, order, paid_amount)? {
                     return Ok(answer);
@@ -61,7 +68,9 @@ impl Engine {
         order: &Order,
         paid_amount: Fen,
     ) -> Result<Option<Answer>, Failure> {
-        let mismatch = Refusal::new(Code::PaidAmountMismatch).with("payable", order.payable().0);
+        let mismatch = Refusal::new(Code::PaidAmountMismatch)
+            .with("payable", order.payable().0)
+            .to_cashier(cashier::payable(order.payable()));
         match order.state {
             OrderState::Cancelled => Err(Code::OrderCancelled.into()),
             OrderState::Redeemed if paid_amount != order.payable() => Err(mismatch.into()),

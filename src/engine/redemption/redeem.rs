@@ -327,7 +327,7 @@ impl Engine {
         let mut fields = Vec::new();
         if order.fingerprint != binding.fingerprint() {
             let taken = order.units.iter().map(|unit| self.voucher_ids().id(&unit.voucher(shard)));
-            fields = binding.differences(order, &taken.collect::<Vec<_>>());
+            fields = binding.differences(order, &taken.collect::<Vec<_>>(), ask.payer.field());
         }
         let of_another = payer.is_some_and(|payer| payer.is_another(&self.view(), shard, order));
         if of_another && !fields.contains(&ask.payer.field()) {

@@ -6,6 +6,7 @@ use super::limits::place_of_order;
 use super::plan::shown_terminal;
 use super::{Answered, OrderView, TRIES, Till, contended};
 use crate::domain::bought::{Bought, Piece, Returned};
+use crate::domain::cashier;
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderState, OrderUnit, Refunded, limit_entity, order_key};
 use crate::domain::refund::{self, Back, RefundAsk};
@@ -77,6 +78,7 @@ impl Engine {
         if order.refunds.len() >= MOST_REFUNDS {
             return Err(Refusal::new(Code::LimitReached)
                 .with("limit", serde_json::json!({ "refunds_per_order": MOST_REFUNDS }))
+                .to_cashier(cashier::no_more_refunds())
                 .into());
         }
         Ok(back)

@@ -2,22 +2,19 @@
 //! `golden.rs` pins them.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::till;
 use crate::domain::bought::Piece;
 use crate::domain::campaign::Named;
 use crate::domain::campaign::terms::Scene;
-use crate::domain::cashier::{self, Words};
+use crate::domain::cashier::Words;
 use crate::domain::ids::{self, caller_id};
 use crate::domain::money::Fen;
 use crate::domain::refund::RefundAsk;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules;
-use crate::engine::redemption::{
-    Ask, OrderView, Payer, Quote, RefundView, ReversedView, Till, TransactionPage, VoucherView,
-};
+use crate::engine::redemption::{Ask, OrderView, Payer, RefundView, ReversedView, Till, TransactionPage, VoucherView};
 use crate::http::auth_till::{Till as Caller, TillKind};
 
 /// The longest text that a receipt or category may have.
@@ -348,57 +345,10 @@ impl From<&VoucherView> for VoucherBody {
     }
 }
 
-#[derive(Serialize, ToSchema)]
-pub struct QuoteBody {
-    payable: i64,
-    discount_amount: i64,
-    vouchers: Vec<VoucherBody>,
-    /// Why each other kind is not taken: voucher_kind, campaign_id, code, and what the code needs.
-    #[schema(value_type = Vec<NotTakenBody>)]
-    not_taken: Vec<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    better: Option<BetterBody>,
-    pos_message: WordsBody,
-}
-
-/// A kind of voucher that is not taken; what else its code needs stands beside it, as in a problem.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the JSON of a refusal")]
-pub struct NotTakenBody {
-    voucher_kind: Option<String>,
-    campaign_id: Option<String>,
-    code: String,
-    /// Fen that are missing to the threshold.
-    missing_amount: Option<i64>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub struct BetterBody {
-    add_amount: i64,
-    discount_amount: i64,
-    saves_more: i64,
-}
-
-impl From<Quote> for QuoteBody {
-    fn from(quote: Quote) -> QuoteBody {
-        let better = quote.better.map(|better| BetterBody {
-            add_amount: better.add_amount.0,
-            discount_amount: better.discount_amount.0,
-            saves_more: better.saves_more.0,
-        });
-        QuoteBody {
-            payable: quote.payable.0,
-            discount_amount: quote.discount.0,
-            vouchers: quote.vouchers.iter().map(VoucherBody::from).collect(),
-            not_taken: quote.not_taken,
-            better,
-            pos_message: cashier::quoted(quote.payable, quote.discount, quote.better).into(),
-        }
-    }
-}
-
 mod orders;
 mod payer;
+mod quote;
 mod serials;
 pub use orders::{Cancelled, OrderBody, Redeemed, RefundBody, ReverseBody, TransactionsBody};
 use payer::{AccountBody, payer};
+pub use quote::QuoteBody;

@@ -109,7 +109,7 @@ fn only_a_platform_may_name_an_account_and_only_of_its_own_channels() {
     let mut both = payment(&other, &person, 6000);
     both["pay_code"] = json!(server.pay_code(&person));
     let faults = server.redeem(&other, &both).refused(422, "invalid_request").faults();
-    assert_eq!(faults, ["/pay_code one_of"]);
+    assert_eq!(faults, ["/pay_code one_of", "/account one_of"]);
     assert!(MARKET.vouchers(&person, "used").is_empty());
 }
 

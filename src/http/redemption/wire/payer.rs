@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Caller, TillKind, invalid};
+use super::{Caller, TillKind};
 use crate::domain::account::Account;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::redemption::Payer;
@@ -26,6 +26,8 @@ pub fn payer(
     voucher_ids: Option<Vec<String>>,
     account: Option<AccountBody>,
 ) -> Result<Payer, Refusal> {
+    let named =
+        [("/pay_code", pay_code.is_some()), ("/voucher_ids", voucher_ids.is_some()), ("/account", account.is_some())];
     match (pay_code, voucher_ids, account) {
         (Some(code), None, None) => Ok(Payer::PayCode(code)),
         (None, Some(ids), None) => Ok(Payer::Vouchers(ids)),
@@ -41,11 +43,15 @@ pub fn payer(
             }
             Account::parse(account.channel, account.id).map(Payer::Account)
         }
-        _ => Err(invalid(
-            "/pay_code",
-            "one_of",
-            "须指明 pay_code、voucher_ids、account 之一。",
-            "Name exactly one of pay_code, voucher_ids and account.",
-        )),
+        (None, None, None) => Err(one_of(Refusal::new(Code::InvalidRequest), "/pay_code")),
+        _ => {
+            let named = named.into_iter().filter(|(_, is_named)| *is_named).map(|(pointer, _)| pointer);
+            Err(named.fold(Refusal::new(Code::InvalidRequest), one_of))
+        }
     }
+}
+
+fn one_of(refusal: Refusal, pointer: &str) -> Refusal {
+    let zh = "pay_code、voucher_ids、account 须且只须填一项。";
+    refusal.field(pointer, "one_of", zh, "Name exactly one of pay_code, voucher_ids and account.")
 }
