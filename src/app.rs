@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::time::SECOND;
-use crate::engine::access::{Role, key_digest, put_api_key};
+use crate::engine::access::{ApiKey, Role, key_digest, put_api_key};
 use crate::engine::{self, Engine};
 use crate::instance::{ConnectInfo, Instance, InstanceError, new_api_key};
 use crate::keyring::KeyRing;
@@ -155,7 +155,7 @@ impl Node {
             Some(key) => key,
             None => self.instance.keep_admin_key(&new_api_key())?,
         };
-        put_api_key(&self.engine.store, &key, "admin", &Role::ALL, FIRST_PROGRAM).await?;
+        put_api_key(&self.engine.store, &key, ApiKey::new("admin", &Role::ALL, FIRST_PROGRAM)).await?;
         Ok(())
     }
 

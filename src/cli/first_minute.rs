@@ -68,14 +68,14 @@ struct Prepared {
 }
 
 async fn prepare_engine(engine: &Engine, token_key: &[u8; 32]) -> Result<Prepared, Refusal> {
-    let office =
-        ApiKey { name: "first-minute".into(), roles: Role::ALL.to_vec(), program: FIRST_PROGRAM.into(), created_at: 0 };
+    let office = ApiKey::new("first-minute", &Role::ALL, FIRST_PROGRAM);
+    let approver = ApiKey::new("first-minute-approver", &Role::ALL, FIRST_PROGRAM);
     set_clock(engine, "2020-07-13T00:00:00+08:00", 0).await?;
     engine.put_campaign(&office, CAMPAIGN, Some(Expect::Absent), FILE, false).await?;
     engine.submit_campaign(&office, CAMPAIGN).await?;
-    engine.approve_campaign(&office, CAMPAIGN).await?;
-    engine.publish_campaign(&office, CAMPAIGN).await?;
-    let (key_id, secret) = merchant(engine, &office).await?;
+    engine.approve_campaign(&approver, CAMPAIGN).await?;
+    engine.publish_campaign(&approver, CAMPAIGN).await?;
+    let (key_id, secret) = merchant(engine, &office, &approver).await?;
     let mut residents = Vec::new();
     for index in 0..RESIDENTS {
         let claims = claims(index);
@@ -99,7 +99,7 @@ async fn prepare_engine(engine: &Engine, token_key: &[u8; 32]) -> Result<Prepare
 }
 
 /// An approved merchant with one terminal.
-async fn merchant(engine: &Engine, office: &ApiKey) -> Result<(String, String), Refusal> {
+async fn merchant(engine: &Engine, office: &ApiKey, approver: &ApiKey) -> Result<(String, String), Refusal> {
     let text = |text: &str| Some(text.to_owned());
     let draft = Draft {
         merchant_id: text(MERCHANT),
@@ -113,7 +113,7 @@ async fn merchant(engine: &Engine, office: &ApiKey) -> Result<(String, String), 
     };
     engine.create_merchant(office, draft).await?;
     engine.apply_to_campaign(office, CAMPAIGN, MERCHANT).await?;
-    engine.move_enrolment(office, CAMPAIGN, MERCHANT, EnrolState::Approved, None).await?;
+    engine.move_enrolment(approver, CAMPAIGN, MERCHANT, EnrolState::Approved, None).await?;
     let terminal = engine.create_terminal(office, MERCHANT, "till-1").await?.body;
     let member = |name: &str| terminal[name].as_str().unwrap_or_default().to_owned();
     Ok((member("key_id"), member("secret")))

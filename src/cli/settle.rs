@@ -33,8 +33,7 @@ pub async fn run(options: Options) -> ExitCode {
         Ok(node) => node,
         Err(error) => return could_not(error),
     };
-    let key =
-        ApiKey { name: "settle".into(), roles: vec![Role::Finance], program: options.program.clone(), created_at: 0 };
+    let key = ApiKey::new("settle", &[Role::Finance], &options.program);
     let day = node.engine.settlement_day(&key, &options.date, options.merchant.as_deref()).await;
     node.stop().await;
     match day {

@@ -16,6 +16,7 @@ pub mod draw;
 pub mod eligibility;
 pub mod funding;
 pub mod goods;
+pub mod holder;
 pub mod ids;
 pub mod industry;
 pub mod limit;

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 use super::Engine;
 use super::cache::Recalled;
 use crate::clock::wall_ms;
+use crate::domain::holder::Holder;
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::store::config::{Kind, PutError};
 use crate::store::{Store, StoreError};
@@ -34,12 +36,28 @@ impl Role {
 /// A key as it is stored: by its digest, never by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// Who holds it; four-eyes compares names.
+    /// Who holds it; four-eyes compares names, see [`Holder::is_same_person`].
     pub name: String,
+    /// Names the person, whatever the key's name; four-eyes goes by it where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person_id: Option<String>,
     pub roles: Vec<Role>,
     /// A city or department; no other program's campaigns, merchants or keys can be seen with it.
     pub program: String,
     pub created_at: Ms,
+}
+
+impl ApiKey {
+    /// A key without a person's id, which nothing has stored yet.
+    pub fn new(name: &str, roles: &[Role], program: &str) -> ApiKey {
+        let (name, roles, program) = (name.to_owned(), roles.to_vec(), program.to_owned());
+        ApiKey { name, person_id: None, roles, program, created_at: 0 }
+    }
+
+    /// Who holds it, to be noted with what is done with it.
+    pub fn holder(&self) -> Holder {
+        Holder { name: self.name.clone(), person_id: self.person_id.clone() }
+    }
 }
 
 /// The text form of a key: `qk_` and 40 hex digits of the system's random source.
@@ -53,23 +71,22 @@ pub fn key_digest(key: &str) -> String {
     hex::encode(Sha256::digest(key.as_bytes()))
 }
 
-/// Stores a key; the same text twice is one key.
-pub async fn put_api_key(
-    store: &Store,
-    key: &str,
-    name: &str,
-    roles: &[Role],
-    program: &str,
-) -> Result<(), StoreError> {
-    let record =
-        ApiKey { name: name.to_owned(), roles: roles.to_vec(), program: program.to_owned(), created_at: wall_ms() };
-    match store.put_record(Kind::ApiKey, &key_digest(key), 0, &record).await {
+/// Stores a key under its text, as made now; the same text twice is one key.
+pub async fn put_api_key(store: &Store, text: &str, key: ApiKey) -> Result<(), StoreError> {
+    let record = ApiKey { created_at: wall_ms(), ..key };
+    match store.put_record(Kind::ApiKey, &key_digest(text), 0, &record).await {
         Ok(_) | Err(PutError::Conflict(_)) => Ok(()),
         Err(PutError::Store(error)) => Err(error),
     }
 }
 
 impl Engine {
+    /// Refuses who approves what the same person proposed, unless four-eyes is off.
+    pub(super) fn require_another_person(&self, approver: &ApiKey, proposer: &Holder) -> Result<(), Refusal> {
+        let same = self.settings.four_eyes && proposer.is_same_person(&approver.holder());
+        if same { Err(Code::FourEyes.into()) } else { Ok(()) }
+    }
+
     /// What this node knows of the key with this text.
     pub fn recall_api_key(&self, key: &str) -> Recalled<Arc<ApiKey>> {
         self.api_keys.recall(&key_digest(key), self.glance().revision, Instant::now())

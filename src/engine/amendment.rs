@@ -11,6 +11,7 @@ use super::view::CampaignView;
 use crate::domain::amendment::{Change, Touch, Until, apply, judge, stale};
 use crate::domain::campaign::schema::{Campaign, Mode, Round};
 use crate::domain::campaign::{self, Fault};
+use crate::domain::holder::Holder;
 use crate::domain::ids::caller_id;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{MINUTE, Ms};
@@ -64,7 +65,7 @@ impl Engine {
                 amendment_id: proposal.amendment_id.clone(),
                 reason: proposal.reason.clone(),
                 changes: proposal.changes.clone(),
-                submitted_by: key.name.clone(),
+                submitted_by: key.holder(),
                 submitted_at: self.now(),
                 applied: None,
             });
@@ -92,15 +93,13 @@ impl Engine {
             let record = &mut held.value;
             let known = record.amendments.iter().position(|one| one.amendment_id == amendment_id);
             let index = known.ok_or(Code::NotFound)?;
-            if self.settings.four_eyes && record.amendments[index].submitted_by == key.name {
-                return Err(Code::FourEyes.into());
-            }
+            self.require_another_person(key, &record.amendments[index].submitted_by)?;
             if record.amendments[index].applied.is_some() {
                 // Whoever approved may have died before every shard was told.
                 self.make_known(record).await?;
                 return Ok(Told { body: shown(record, &record.amendments[index]), replayed: true });
             }
-            self.bring_into_force(record, index, &key.name)?;
+            self.bring_into_force(record, index, key.holder())?;
             match self.replace(campaign_id, held.version, &held.value).await {
                 Err(refusal) if refusal.code == Code::PreconditionFailed => continue,
                 Err(refusal) => return Err(refusal),
@@ -112,7 +111,7 @@ impl Engine {
         Err(Code::PreconditionFailed.into())
     }
 
-    fn bring_into_force(&self, record: &mut CampaignRecord, index: usize, approver: &str) -> Result<(), Refusal> {
+    fn bring_into_force(&self, record: &mut CampaignRecord, index: usize, approver: Holder) -> Result<(), Refusal> {
         require_state(record, State::Published)?;
         let now = self.now();
         let (parsed, touches) = amended(record, &record.amendments[index].changes, now)?;
@@ -122,7 +121,7 @@ impl Engine {
         let number = record.amendments_count() + 1;
         record.amendments[index].applied = Some(AppliedRecord {
             number,
-            approved_by: approver.to_owned(),
+            approved_by: approver,
             applied_at: now,
             rules_hash: hex::encode(campaign::rules_hash(&parsed.value)),
         });
@@ -167,11 +166,11 @@ fn shown(record: &CampaignRecord, amendment: &AmendmentRecord) -> Value {
         "reason": amendment.reason,
         "changes": amendment.changes,
         "state": if amendment.applied.is_some() { "applied" } else { "proposed" },
-        "submitted_by": amendment.submitted_by,
+        "submitted_by": amendment.submitted_by.name,
         "submitted_at": text(amendment.submitted_at),
     });
     if let Some(applied) = &amendment.applied {
-        body["approved_by"] = applied.approved_by.as_str().into();
+        body["approved_by"] = applied.approved_by.name.as_str().into();
         body["applied_at"] = text(applied.applied_at).into();
         body["rules_hash"] = applied.rules_hash.as_str().into();
     }

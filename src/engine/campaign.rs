@@ -90,23 +90,21 @@ impl Engine {
         self.change(key, campaign_id, |record| {
             require_state(record, State::Draft)?;
             record.state = State::Review;
-            record.submitted_by = Some(key.name.clone());
+            record.submitted_by = Some(key.holder());
             Ok(())
         })
         .await
     }
 
-    /// Another person than the one who submitted, unless four-eyes is off.
+    /// Another person than the one who wrote it and the one who submitted it, unless four-eyes is off.
     pub async fn approve_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<CampaignStatus, Refusal> {
-        let four_eyes = self.settings.four_eyes;
         self.change(key, campaign_id, |record| {
             require_state(record, State::Review)?;
-            let same_person = record.submitted_by.as_ref() == Some(&key.name) || record.put_by == key.name;
-            if four_eyes && same_person {
-                return Err(Code::FourEyes.into());
+            for proposer in record.submitted_by.iter().chain([&record.put_by]) {
+                self.require_another_person(key, proposer)?;
             }
             record.state = State::Approved;
-            record.approved_by = Some(key.name.clone());
+            record.approved_by = Some(key.holder());
             Ok(())
         })
         .await

@@ -40,7 +40,7 @@ pub(super) fn draft(number: u16, key: &ApiKey, file: &[u8], parsed: &Parsed) -> 
         state: State::Draft,
         rev: 1,
         buckets: 0,
-        put_by: key.name.clone(),
+        put_by: key.holder(),
         submitted_by: None,
         approved_by: None,
         published_at: None,

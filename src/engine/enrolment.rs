@@ -42,7 +42,7 @@ impl Engine {
         enrolment_body(&held.value, &view)
     }
 
-    /// Approves, suspends, or lets a merchant leave; the same again changes nothing.
+    /// Approves, suspends, or lets a merchant leave; the same again changes nothing. Who applied for a merchant does not approve it.
     pub async fn move_enrolment(
         &self,
         key: &ApiKey,
@@ -61,6 +61,9 @@ impl Engine {
                 }
                 if !to.may_follow(Some(enrolment.state)) {
                     return Err(refused_in(Some(enrolment.state)));
+                }
+                if let (EnrolState::Approved, Some(applicant)) = (to, enrolment.applicant()) {
+                    self.require_another_person(key, applicant)?;
                 }
                 enter(record, &view, step(to, now, key, reason.clone()));
                 Ok(true)
@@ -115,7 +118,7 @@ fn admit(merchant: &Merchant, view: &CampaignView, now: Ms, listed: bool) -> Res
 }
 
 fn step(state: EnrolState, at: Ms, key: &ApiKey, reason: Option<String>) -> EnrolStep {
-    EnrolStep { state, at, by: key.name.clone(), reason }
+    EnrolStep { state, at, by: key.holder(), reason }
 }
 
 fn enter(record: &mut MerchantRecord, view: &CampaignView, step: EnrolStep) {
@@ -137,7 +140,7 @@ fn refused_in(state: Option<EnrolState>) -> Refusal {
 fn enrolment_body(record: &MerchantRecord, view: &CampaignView) -> Result<Value, Refusal> {
     let enrolment = record.enrolments.get(&view.id).ok_or_else(|| Refusal::new(Code::NotFound))?;
     let history = enrolment.history.iter().map(|step| {
-        let mut entry = json!({"state": step.state, "at": view.zone.rfc3339(step.at), "by": step.by});
+        let mut entry = json!({"state": step.state, "at": view.zone.rfc3339(step.at), "by": step.by.name});
         if let Some(reason) = &step.reason {
             entry["reason"] = json!(reason);
         }

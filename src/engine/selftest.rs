@@ -56,7 +56,7 @@ fn entry(n: u64) -> ListEntry {
 
 fn drawable(entries: u64) -> CampaignRecord {
     let parsed = campaign::parse(FILE).expect("the file of a shipped campaign parses");
-    let nobody = ApiKey { name: String::new(), roles: Vec::new(), program: String::new(), created_at: 0 };
+    let nobody = ApiKey::new("", &[], "");
     let list = ClosedList {
         count: entries,
         root: hex::encode([2; 32]),

@@ -239,12 +239,7 @@ mod tests {
 
     #[test]
     fn a_role_opens_what_names_it() {
-        let officer = Officer(ApiKey {
-            name: "li".into(),
-            roles: vec![Role::Officer, Role::Finance],
-            program: "p".into(),
-            created_at: 0,
-        });
+        let officer = Officer(ApiKey::new("li", &[Role::Officer, Role::Finance], "p"));
         assert!(officer.require(&[Role::Approver, Role::Finance]).is_ok());
         let refusal = officer.require(&[Role::Approver]).unwrap_err();
         assert_eq!(refusal.code, Code::Forbidden);

@@ -75,12 +75,7 @@ fn routes(config: &mut ServiceConfig) {
 
 fn gate() -> Gate {
     let api_key = |text: String| {
-        let found = (text == "qk_li").then(|| ApiKey {
-            name: "li".into(),
-            roles: vec![Role::Officer],
-            program: "p".into(),
-            created_at: 0,
-        });
+        let found = (text == "qk_li").then(|| ApiKey::new("li", &[Role::Officer], "p"));
         async move { Ok(found) }.boxed_local()
     };
     let till_key = |key_id: String| {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::list::PinnedList;
 use crate::domain::amendment::Change;
+use crate::domain::holder::Holder;
 pub use crate::domain::pool::CellSupply;
 use crate::domain::time::Ms;
 
@@ -24,9 +25,9 @@ pub struct CampaignRecord {
     pub rev: u64,
     /// Buckets of person records per shard; fixed at publication.
     pub buckets: u32,
-    pub put_by: String,
-    pub submitted_by: Option<String>,
-    pub approved_by: Option<String>,
+    pub put_by: Holder,
+    pub submitted_by: Option<Holder>,
+    pub approved_by: Option<Holder>,
     pub published_at: Option<Ms>,
     pub paused: Vec<Scope>,
     pub pause_reason: Option<String>,
@@ -74,7 +75,7 @@ pub struct AmendmentRecord {
     pub amendment_id: String,
     pub reason: String,
     pub changes: Vec<Change>,
-    pub submitted_by: String,
+    pub submitted_by: Holder,
     pub submitted_at: Ms,
     #[serde(default)]
     pub applied: Option<AppliedRecord>,
@@ -84,7 +85,7 @@ pub struct AmendmentRecord {
 pub struct AppliedRecord {
     /// From 1, in the order in which amendments came into force.
     pub number: usize,
-    pub approved_by: String,
+    pub approved_by: Holder,
     pub applied_at: Ms,
     /// Of the whole file with this amendment in it.
     pub rules_hash: String,

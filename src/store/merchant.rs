@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::keys::Slot;
 use super::script::{self, Member};
 use super::{Store, StoreError, int, keys, text};
+use crate::domain::holder::Holder;
 use crate::domain::merchant::{EnrolState, Merchant};
 use crate::domain::time::Ms;
 
@@ -48,11 +49,19 @@ pub struct Enrolment {
     pub history: Vec<EnrolStep>,
 }
 
+impl Enrolment {
+    /// Who asked for the admission that is decided now.
+    pub fn applicant(&self) -> Option<&Holder> {
+        let last = self.history.iter().rev().find(|step| step.state == EnrolState::Applied);
+        last.map(|step| &step.by)
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EnrolStep {
     pub state: EnrolState,
     pub at: Ms,
-    pub by: String,
+    pub by: Holder,
     pub reason: Option<String>,
 }
 

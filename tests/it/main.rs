@@ -5,6 +5,7 @@
 //! `tidy` checks the repository itself. `histories` alone drives nodes inside this process, to stop
 //! their calls between two steps.
 
+mod four_eyes;
 mod harness;
 mod oracle;
 

@@ -104,7 +104,7 @@ impl Engine {
         // Of two nodes that do this at once, each step succeeds at one; what counts is that it is published in the end.
         let _ = self.put_campaign(&office, &campaign_id, Some(Expect::Absent), file.as_bytes(), false).await;
         let _ = self.submit_campaign(&office, &campaign_id).await;
-        let approver = ApiKey { name: "sandbox-approver".into(), ..office.clone() };
+        let approver = approver(till);
         let _ = self.approve_campaign(&approver, &campaign_id).await;
         let published = self.publish_campaign(&approver, &campaign_id).await;
         // Who was second is refused because it is published, maybe a moment before this node has read so.
@@ -124,7 +124,7 @@ impl Engine {
         }
         let office = office(till);
         self.apply_to_campaign(&office, campaign_id, &till.merchant_id).await?;
-        self.move_enrolment(&office, campaign_id, &till.merchant_id, EnrolState::Approved, None).await?;
+        self.move_enrolment(&approver(till), campaign_id, &till.merchant_id, EnrolState::Approved, None).await?;
         Ok(())
     }
 
@@ -144,7 +144,11 @@ impl Engine {
 }
 
 fn office(till: &Till) -> ApiKey {
-    ApiKey { name: "sandbox".into(), roles: Role::ALL.to_vec(), program: till.program.clone(), created_at: 0 }
+    ApiKey::new("sandbox", &Role::ALL, &till.program)
+}
+
+fn approver(till: &Till) -> ApiKey {
+    ApiKey::new("sandbox-approver", &Role::ALL, &till.program)
 }
 
 /// Open from now on for as long as anybody uses a sandbox; every shop, category and hour is welcome.

@@ -65,7 +65,7 @@ impl Town {
         let clock = Clock::sandbox(Some(0));
         clock.adopt(Setting { campaign_ms: at("2020-06-30T00:00:00"), wall_ms: 0, rate: 0, version: 1, began: None });
         let nodes = [node(&redis, &clock, SHARDS).await, node(&redis, &clock, SHARDS).await];
-        let key = ApiKey { name: "office".into(), roles: Role::ALL.to_vec(), program: "city".into(), created_at: 0 };
+        let key = ApiKey::new("office", &Role::ALL, "city");
         Town { nodes, clock, key, _redis: redis }
     }
 

@@ -79,7 +79,7 @@ impl Town {
             "refund_policy": "restore_on_full_refund", "carry_over": "none",
             "merchant_enrolment": {"kinds": ["enterprise"], "registered_in": ["5101"]}
         });
-        let key = ApiKey { name: "office".into(), roles: Role::ALL.to_vec(), program: "city".into(), created_at: 0 };
+        let key = ApiKey::new("office", &Role::ALL, "city");
         let file = file.to_string();
         first.put_campaign(&key, CAMPAIGN, Some(Expect::Absent), file.as_bytes(), false).await.expect("a valid file");
         first.submit_campaign(&key, CAMPAIGN).await.expect("a draft");

@@ -67,7 +67,7 @@ impl Town {
             _redis: redis,
         };
         town.set_clock(at("2020-06-30T00:00:00"));
-        let key = ApiKey { name: "office".into(), roles: Role::ALL.to_vec(), program: PROGRAM.into(), created_at: 0 };
+        let key = ApiKey::new("office", &Role::ALL, PROGRAM);
         let file = campaign().to_string();
         first.put_campaign(&key, CAMPAIGN, Some(Expect::Absent), file.as_bytes(), false).await.expect("a valid file");
         first.submit_campaign(&key, CAMPAIGN).await.expect("a draft");
