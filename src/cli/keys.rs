@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::could_not;
-use crate::app::{AppError, Node};
+use crate::app::Node;
 use crate::config::Settings;
 use crate::domain::holder::written;
+use crate::domain::ids::caller_id;
 use crate::engine::access::{ApiKey, Role, put_api_key};
 use crate::instance::new_api_key;
 
@@ -26,6 +27,9 @@ enum Command {
         /// What the key may do; may be given several times.
         #[arg(long, required = true)]
         role: Vec<Role>,
+        /// With --role platform: a channel whose reservations the key brings; may be given several times. Only in a sandbox may it be left out.
+        #[arg(long, value_parser = channel)]
+        channel: Vec<String>,
         /// The city or department whose campaigns and merchants the key reaches.
         #[arg(long)]
         program: String,
@@ -41,10 +45,17 @@ enum Command {
 }
 
 pub async fn run(options: Options) -> ExitCode {
-    let Command::Create { settings, role, program, name, person_id } = options.command;
+    let Command::Create { settings, role, channel, program, name, person_id } = options.command;
+    let platform = role.contains(&Role::Platform);
+    if platform && role.len() > 1 {
+        return could_not("a platform's key has no other role");
+    }
+    if !platform && !channel.is_empty() {
+        return could_not("--channel goes with --role platform");
+    }
     let text = new_api_key();
     let name = name.unwrap_or_else(|| format!("{:?}-{}", role[0], &text[3..11]).to_lowercase());
-    let key = ApiKey { person_id, ..ApiKey::new(&name, &role, &program) };
+    let key = ApiKey { person_id, channels: channel, ..ApiKey::new(&name, &role, &program) };
     match create(&settings, &text, key).await {
         Ok(()) => {
             println!("{text}");
@@ -54,9 +65,18 @@ pub async fn run(options: Options) -> ExitCode {
     }
 }
 
-async fn create(settings: &Settings, text: &str, key: ApiKey) -> Result<(), AppError> {
-    let node = Node::beside(settings).await?;
-    put_api_key(&node.engine.store, text, key).await?;
+async fn create(settings: &Settings, text: &str, key: ApiKey) -> Result<(), String> {
+    let node = Node::beside(settings).await.map_err(|error| error.to_string())?;
+    let unbound = key.roles.contains(&Role::Platform) && key.channels.is_empty();
+    let stored = if unbound && !node.engine.clock().is_sandbox() {
+        Err("name the platform's channels with --channel".to_owned())
+    } else {
+        put_api_key(&node.engine.store, text, key).await.map_err(|error| error.to_string())
+    };
     node.stop().await;
-    Ok(())
+    stored
+}
+
+fn channel(text: &str) -> Result<String, String> {
+    caller_id("", text).map_err(|_| "a channel is 1 to 64 of letters, digits, _ . and -".to_owned())
 }

@@ -153,6 +153,9 @@ macro_rules! refusals {
 
 refusals! {
     // The request itself.
+    MalformedRequest "malformed_request" 400 false "请求头不是有效的 HTTP，无法读取。" "The head of the request is not valid HTTP and could not be read.";
+    HeadTooLarge "head_too_large" 431 false "请求头过长，请精简后重发。" "The head of the request is too long; send less.";
+    HeadTimeout "head_timeout" 408 true "请求头未在期限内送达，请重发。" "The head of the request did not arrive in time; send it again.";
     BodyTooLarge "body_too_large" 413 false "请求体过大，请减小。" "The body is too large; send less.";
     BodyTimeout "body_timeout" 408 true "请求体未在期限内送达。" "The body did not arrive in time; send it again.";
     UnsupportedMediaType "unsupported_media_type" 415 false "请使用 Content-Type: application/json。" "Send the body as Content-Type: application/json.";

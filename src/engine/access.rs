@@ -24,7 +24,7 @@ pub enum Role {
     Finance,
     Auditor,
     Operator,
-    /// A channel that brings the reservations it has taken down; it may do nothing else.
+    /// A platform that brings the reservations which its channels have taken down; it may do nothing else.
     Platform,
 }
 
@@ -42,6 +42,9 @@ pub struct ApiKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person_id: Option<String>,
     pub roles: Vec<Role>,
+    /// Of a platform's key: the channels whose reservations it brings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
     /// A city or department; no other program's campaigns, merchants or keys can be seen with it.
     pub program: String,
     pub created_at: Ms,
@@ -51,7 +54,7 @@ impl ApiKey {
     /// A key without a person's id, which nothing has stored yet.
     pub fn new(name: &str, roles: &[Role], program: &str) -> ApiKey {
         let (name, roles, program) = (name.to_owned(), roles.to_vec(), program.to_owned());
-        ApiKey { name, person_id: None, roles, program, created_at: 0 }
+        ApiKey { name, person_id: None, roles, channels: Vec::new(), program, created_at: 0 }
     }
 
     /// Who holds it, to be noted with what is done with it.

@@ -1,4 +1,4 @@
-//! Areas of a program: put as versions, pinned by campaigns when they are published, and kept in memory where they are judged.
+//! Areas of a program: put as versions, pinned by campaigns when they are submitted, and kept in memory where they are judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Engine;
 use super::access::{ApiKey, Role};
-use super::campaign_file::faults;
+use super::list_pins::not_pinned;
 use super::person_list::check_list_id;
 use super::view::CampaignView;
 use crate::domain::area::{Area, Location, name_of_use};
@@ -77,7 +77,7 @@ impl Engine {
         status(area_id, &held.ok_or(Code::NotFound)?.value, false)
     }
 
-    /// An area that the campaign was published with. A version never changes, so it is read once.
+    /// An area that the campaign was submitted with. A version never changes, so it is read once.
     pub async fn area(&self, view: &CampaignView, area_id: &str) -> Result<Arc<Area>, StoreError> {
         let version = view.record.areas.get(area_id).copied().unwrap_or_default();
         let id = record_id(&view.record.program, area_id);
@@ -107,15 +107,20 @@ impl Engine {
         Ok(inside)
     }
 
-    /// The newest version of every area that a campaign names.
-    pub(super) async fn pin_areas(&self, program: &str, campaign: &Campaign) -> Result<BTreeMap<String, u32>, Refusal> {
+    /// The newest version of every area that a campaign names, with its hash, and a fault for each that is missing.
+    pub(super) async fn pin_areas(
+        &self,
+        program: &str,
+        campaign: &Campaign,
+    ) -> Result<(BTreeMap<String, (u32, String)>, Vec<Fault>), StoreError> {
         let mut pinned = BTreeMap::new();
         let mut found = Vec::new();
         for (pointer, area_id) in named(campaign) {
             let held = self.store.record::<AreaRecord>(Kind::Area, &record_id(program, area_id)).await?;
-            match held {
-                Some(held) => {
-                    pinned.insert(area_id.to_owned(), held.value.versions.len() as u32);
+            let versions = held.map(|held| held.value.versions).unwrap_or_default();
+            match versions.last() {
+                Some(newest) => {
+                    pinned.insert(area_id.to_owned(), (versions.len() as u32, newest.sha256.clone()));
                 }
                 None => {
                     let (zh, en) = ("没有这个区域。", "There is no such area.");
@@ -123,8 +128,14 @@ impl Engine {
                 }
             }
         }
-        if found.is_empty() { Ok(pinned) } else { Err(faults(Code::CampaignInvalid, found)) }
+        Ok((pinned, found))
     }
+}
+
+/// Places that name an area which was not pinned.
+pub(super) fn unpinned_areas(campaign: &Campaign, pinned: &BTreeMap<String, u32>) -> Vec<Fault> {
+    let missing = named(campaign).into_iter().filter(|(_, area_id)| !pinned.contains_key(*area_id));
+    missing.map(|(pointer, _)| not_pinned(pointer)).collect()
 }
 
 fn status(area_id: &str, record: &AreaRecord, created: bool) -> Result<AreaStatus, Refusal> {

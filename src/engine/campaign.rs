@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use super::access::{ApiKey, Role};
+use super::area::unpinned_areas;
 use super::campaign_file::{
     buckets, check_file, draft, faults, invalid, refused_in, require_state, reservation_maximum_over_shards, status,
 };
+use super::list_pins::unpinned_lists;
 use super::view::CampaignView;
 use super::{Engine, Failure, amendment};
 use crate::domain::campaign::{self, effective};
@@ -86,9 +88,26 @@ impl Engine {
         Ok(CampaignStatus { campaign_id: campaign_id.to_owned(), version: held.version, body, created: false })
     }
 
+    /// Hands a draft over with the lists and areas as they are now; whoever approves it approves these.
     pub async fn submit_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<CampaignStatus, Refusal> {
+        let held = self.own_campaign(key, campaign_id).await?.value;
+        require_state(&held, State::Draft)?;
+        let named = campaign::parse(held.file.as_bytes()).map_err(invalid)?.campaign;
+        let (lists, mut found) = self.pin_lists(&key.program, &named).await?;
+        let (areas, unknown) = self.pin_areas(&key.program, &named).await?;
+        found.extend(unknown);
+        if !found.is_empty() {
+            return Err(faults(Code::CampaignInvalid, found));
+        }
         self.change(key, campaign_id, |record| {
             require_state(record, State::Draft)?;
+            // Lists and areas were looked up for the file that was read first; another file has to be read again.
+            if record.rules_hash != held.rules_hash {
+                return Err(Code::PreconditionFailed.into());
+            }
+            record.lists = lists.clone();
+            record.areas = areas.iter().map(|(area_id, (version, _))| (area_id.clone(), *version)).collect();
+            record.area_hashes = areas.iter().map(|(area_id, (_, hash))| (area_id.clone(), hash.clone())).collect();
             record.state = State::Review;
             record.submitted_by = Some(key.holder());
             Ok(())
@@ -118,6 +137,9 @@ impl Engine {
             record.state = State::Draft;
             record.submitted_by = None;
             record.approved_by = None;
+            record.lists.clear();
+            record.areas.clear();
+            record.area_hashes.clear();
             Ok(())
         })
         .await
@@ -127,16 +149,8 @@ impl Engine {
     pub async fn publish_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<CampaignStatus, Refusal> {
         let now = self.now();
         let shards = u64::from(self.store.shards());
-        let held = self.own_campaign(key, campaign_id).await?.value;
-        let named = campaign::parse(held.file.as_bytes()).map_err(invalid)?.campaign;
-        let lists = self.pin_lists(&key.program, &named).await;
-        let areas = self.pin_areas(&key.program, &named).await;
         self.change(key, campaign_id, |record| {
             require_state(record, State::Approved)?;
-            // Lists and areas were looked up for the file that was read first; another file has to be read again.
-            if record.rules_hash != held.rules_hash {
-                return Err(Code::PreconditionFailed.into());
-            }
             let parsed = campaign::parse(record.file.as_bytes()).map_err(invalid)?;
             let unsupported = campaign::unsupported(&parsed.campaign);
             if !unsupported.is_empty() {
@@ -150,8 +164,11 @@ impl Engine {
             if !past.is_empty() {
                 return Err(faults(Code::CampaignInvalid, past));
             }
-            record.lists = lists.clone()?;
-            record.areas = areas.clone()?;
+            let mut unpinned = unpinned_lists(&parsed.campaign, &record.lists);
+            unpinned.extend(unpinned_areas(&parsed.campaign, &record.areas));
+            if !unpinned.is_empty() {
+                return Err(faults(Code::CampaignInvalid, unpinned));
+            }
             record.state = State::Published;
             record.published_at = Some(now);
             record.buckets = buckets(&parsed.campaign, shards);

@@ -9,6 +9,7 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::store::campaign::{CampaignRecord, State};
 use crate::store::keys::PERSONS_PER_BUCKET;
+use crate::store::list::PinnedList;
 
 pub(super) fn check_file(campaign_id: &str, file: &[u8]) -> Result<Parsed, Refusal> {
     if !ids::is_campaign_id(campaign_id) {
@@ -50,6 +51,7 @@ pub(super) fn draft(number: u16, key: &ApiKey, file: &[u8], parsed: &Parsed) -> 
         rounds: Vec::new(),
         lists: Default::default(),
         areas: Default::default(),
+        area_hashes: Default::default(),
         published_file: None,
         amendments: Vec::new(),
         orders_over_at: None,
@@ -81,10 +83,23 @@ pub(super) fn status(
         "stopped": record.stopped,
         "warnings": warnings.iter().map(fault_json).collect::<Vec<_>>(),
     });
+    if !record.lists.is_empty() {
+        body["lists"] = record.lists.iter().map(|(list_id, list)| pinned_list(list_id, list)).collect();
+    }
+    if !record.areas.is_empty() {
+        let pinned = |(area_id, version): (&String, &u32)| json!({"area_id": area_id, "version": version, "sha256": record.area_hashes.get(area_id)});
+        body["areas"] = record.areas.iter().map(pinned).collect();
+    }
     if let Some(amended) = amended_hash(record, record.amendments_count()) {
         body["amended_rules_hash"] = amended.into();
     }
     body
+}
+
+/// What an approver compares with the file that is meant.
+fn pinned_list(list_id: &str, list: &PinnedList) -> Value {
+    let sha256 = Some(list.sha256.as_str()).filter(|hash| !hash.is_empty());
+    json!({"list_id": list_id, "version": list.version, "kind": list.kind, "count": list.count, "sha256": sha256})
 }
 
 /// The hash of the file with the first `count` amendments in it; `None` for the published file itself.

@@ -1,13 +1,13 @@
-//! Which versions of lists a campaign uses: fixed when it is published, so that its rules cannot change under it.
+//! Which versions of lists a campaign uses: fixed when it is submitted, so that what is approved is what is published, and its rules
+//! cannot change under it.
 
 use std::collections::BTreeMap;
 
 use super::Engine;
-use super::campaign_file::faults;
 use super::person_list::newest;
 use crate::domain::campaign::schema::{Campaign, Eligibility, UseRule};
 use crate::domain::campaign::{Fault, Round};
-use crate::domain::refusal::{Code, Refusal};
+use crate::store::StoreError;
 use crate::store::list::{ListKind, ListVersion, PinnedList};
 
 /// One place of a campaign file that names a list.
@@ -20,12 +20,12 @@ struct Named<'a> {
 }
 
 impl Engine {
-    /// The newest version of every list that a campaign names; a list that is missing or of another kind is a fault.
+    /// The newest version of every list that a campaign names, and the faults: lists that are missing or do not fit.
     pub(super) async fn pin_lists(
         &self,
         program: &str,
         campaign: &Campaign,
-    ) -> Result<BTreeMap<String, PinnedList>, Refusal> {
+    ) -> Result<(BTreeMap<String, PinnedList>, Vec<Fault>), StoreError> {
         let mut pinned = BTreeMap::new();
         let mut found = Vec::new();
         for named in named(campaign) {
@@ -51,8 +51,20 @@ impl Engine {
                 }
             }
         }
-        if found.is_empty() { Ok(pinned) } else { Err(faults(Code::CampaignInvalid, found)) }
+        Ok((pinned, found))
     }
+}
+
+/// Places that name a list which was not pinned: the campaign was submitted before lists were pinned then.
+pub(super) fn unpinned_lists(campaign: &Campaign, pinned: &BTreeMap<String, PinnedList>) -> Vec<Fault> {
+    let missing = named(campaign).into_iter().filter(|named| !pinned.contains_key(named.list_id));
+    missing.map(|named| not_pinned(named.pointer)).collect()
+}
+
+pub(super) fn not_pinned(pointer: String) -> Fault {
+    let zh = "提交时未固定其版本：请驳回后重新提交。".into();
+    let en = "Its version was not fixed at submission: reject the campaign and submit it again.".into();
+    Fault { pointer, code: "not_pinned", zh, en }
 }
 
 fn pin(campaign: &Campaign, version: u32, held: &ListVersion) -> PinnedList {
@@ -65,6 +77,7 @@ fn pin(campaign: &Campaign, version: u32, held: &ListVersion) -> PinnedList {
         count: held.count,
         number: held.number,
         buckets: held.buckets,
+        sha256: held.sha256.clone(),
         channels: held.channels.iter().map(channel).collect(),
         packs: held.packs.iter().map(pack).collect(),
     }

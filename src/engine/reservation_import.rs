@@ -35,6 +35,19 @@ impl Engine {
         if view.is_published() { Ok(()) } else { Err(Code::NotFound.into()) }
     }
 
+    /// The times of an import are the channel's own word, and an earlier one moves an entry to it: so a platform speaks for its channels
+    /// alone. An officer brings what any of them sent; in a sandbox so does a key that names none.
+    pub fn require_channel(&self, key: &ApiKey, channel: &str) -> Result<(), Refusal> {
+        let is_office = key.roles.iter().any(|role| *role != Role::Platform && may::IMPORT.contains(role));
+        let unbound = key.channels.is_empty() && self.clock().is_sandbox();
+        if is_office || unbound || key.channels.iter().any(|own| own == channel) {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::Forbidden)
+            .detail("The key is of other channels.")
+            .with("channels", key.channels.clone()))
+    }
+
     /// Puts a person on the list as of the instant at which the channel took the wish down.
     pub async fn import_reservation(
         &self,

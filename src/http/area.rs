@@ -23,7 +23,7 @@ pub fn configure(config: &mut ServiceConfig) {
 #[derive(Serialize, ToSchema)]
 pub struct AreaAnswer {
     area_id: String,
-    /// Counted from 1; a campaign uses the one that was newest when it was published.
+    /// Counted from 1; a campaign uses the one that was newest when it was submitted for approval.
     version: u32,
     /// Of the area in canonical JSON.
     sha256: String,

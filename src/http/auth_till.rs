@@ -1,5 +1,6 @@
-//! Tills: every request is signed, and every answer to a known key is signed too, refusals included. The signature is judged before
-//! anything else is looked at, over the bytes as they came.
+//! Tills: every request is signed, and every answer to a request whose signature holds is signed too, refusals included. The signature is
+//! judged before anything else is looked at, over the bytes as they came. What anybody may have sent gets an answer without a signature:
+//! somebody on the way could change a request, keep the signed refusal, and hand it to the till as the answer to the real one.
 
 use actix_web::dev::{self, ServiceRequest};
 use actix_web::http::header::HeaderMap;
@@ -15,6 +16,9 @@ use crate::clock::wall_ms;
 use crate::domain::refusal::{Code, Refusal};
 use crate::signing::{self, Credentials};
 pub use crate::store::merchant::TillKind;
+
+/// A body above the limit is still read up to here, so that a till that sent it gets a refusal which it can believe.
+const LONGEST_SIGNED: usize = 4 * body::BODY_LIMIT;
 
 /// Routes on which a till calls.
 pub fn is_till_path(path: &str) -> bool {
@@ -143,20 +147,17 @@ async fn judge_request(request: &mut ServiceRequest, gate: &Gate) -> Result<Till
         Credentials::parse(header).map_err(|fault| Refusal::new(Code::SignatureInvalid).detail(fault.to_string()))?;
     let address = gate.address_of(request.request());
     let key = gate.find(address, &gate.till_keys, credentials.key_id.clone()).await?;
-    let sign_with = |secret: &str| {
-        Call::current().set_signer(Signer { secret: secret.to_owned(), nonce: credentials.nonce.clone() });
-    };
-    // Even a body that cannot be read gets a signed answer.
-    if let Some(newest) = key.as_ref().and_then(|key| key.secrets.first()) {
-        sign_with(newest);
-    }
     let payload = request.take_payload();
-    let bytes = body::read(request.request(), payload).await?;
+    let bytes = body::read_up_to(LONGEST_SIGNED, request.request(), payload).await?;
     request.set_payload(dev::Payload::from(bytes.clone()));
     let signed_by = signing_secret(key.as_ref(), &credentials, request, &bytes);
-    signed_by.into_iter().for_each(sign_with);
     let signed = signed_by.is_some();
-    judge(key.filter(|_| signed), &credentials, wall_ms() / 1000)
+    if let Some(secret) = signed_by {
+        let signer = Signer { secret: secret.to_owned(), nonce: credentials.nonce.clone() };
+        Call::current().set_signer(signer);
+    }
+    let till = judge(key.filter(|_| signed), &credentials, wall_ms() / 1000)?;
+    if bytes.len() > body::BODY_LIMIT { Err(body::too_large()) } else { Ok(till) }
 }
 
 /// The secret that made the signature. For an unknown key there is none, after the same work.

@@ -153,36 +153,45 @@ async fn after_the_caller<T>(
 
 /// Reads the whole body, bounded in size and time.
 pub async fn read(request: &HttpRequest, payload: dev::Payload) -> Result<Bytes, Refusal> {
-    read_within(BODY_DEADLINE, request, payload).await
+    read_up_to(BODY_LIMIT, request, payload).await
 }
 
-async fn read_within(deadline: Duration, request: &HttpRequest, payload: dev::Payload) -> Result<Bytes, Refusal> {
+/// The same with another bound.
+pub async fn read_up_to(limit: usize, request: &HttpRequest, payload: dev::Payload) -> Result<Bytes, Refusal> {
+    read_within(BODY_DEADLINE, limit, request, payload).await
+}
+
+async fn read_within(
+    deadline: Duration,
+    limit: usize,
+    request: &HttpRequest,
+    payload: dev::Payload,
+) -> Result<Bytes, Refusal> {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     if header(CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         // What is signed and measured is what was sent.
         return Err(Refusal::new(Code::UnsupportedMediaType).detail("A compressed body is not taken."));
     }
-    if header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > BODY_LIMIT)
-    {
+    if header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    match tokio::time::timeout(deadline, collect(payload)).await {
+    match tokio::time::timeout(deadline, collect(limit, payload)).await {
         Ok(read) => read,
         Err(_) => Err(Code::BodyTimeout.into()),
     }
 }
 
-fn too_large() -> Refusal {
+pub fn too_large() -> Refusal {
     Refusal::new(Code::BodyTooLarge).with("limit", BODY_LIMIT)
 }
 
-async fn collect(mut payload: dev::Payload) -> Result<Bytes, Refusal> {
+async fn collect(limit: usize, mut payload: dev::Payload) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk =
             chunk.map_err(|_| Refusal::new(Code::MalformedJson).detail("The body ended before it was complete."))?;
-        if first.len() + rest.len() + chunk.len() > BODY_LIMIT {
+        if first.len() + rest.len() + chunk.len() > limit {
             return Err(too_large());
         }
         // Nearly every body comes in one piece, which is then not copied.

@@ -123,7 +123,10 @@ async fn a_body_without_a_length_is_cut_off_at_the_limit_too() {
 async fn a_body_that_never_ends_is_given_up() {
     let payload: dev::Payload = dev::Payload::Stream { payload: Box::pin(futures_util::stream::pending()) };
     let request = TestRequest::post().to_http_request();
-    assert_eq!(read_within(Duration::from_millis(1), &request, payload).await.unwrap_err().code, Code::BodyTimeout);
+    assert_eq!(
+        read_within(Duration::from_millis(1), BODY_LIMIT, &request, payload).await.unwrap_err().code,
+        Code::BodyTimeout
+    );
 }
 
 #[actix_web::test]

@@ -27,7 +27,7 @@ pub fn configure(config: &mut ServiceConfig) {
 #[derive(Serialize, ToSchema)]
 pub struct ListAnswer {
     list_id: String,
-    /// Counted from 1; a campaign uses the one that was newest when it was published.
+    /// Counted from 1; a campaign uses the one that was newest when it was submitted for approval.
     version: u32,
     /// `persons` or `merchants`.
     kind: &'static str,

@@ -26,7 +26,7 @@ use crate::domain::refusal::{Code, Outcome, Refusal};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const NO_SNIFF: (HeaderName, HeaderValue) =
+pub(super) const NO_SNIFF: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
 
 /// A request is answered within this time, or its outcome is said to be unknown.
@@ -92,7 +92,8 @@ fn given_id(request: &ServiceRequest) -> Option<&str> {
     request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_request_id(id))
 }
 
-fn new_id(buffer: &mut [u8; 36]) -> &str {
+/// A fresh id of a request.
+pub(super) fn new_id(buffer: &mut [u8; 36]) -> &str {
     uuid::Uuid::now_v7().hyphenated().encode_lower(buffer)
 }
 

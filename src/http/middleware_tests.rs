@@ -239,7 +239,7 @@ async fn a_resident_is_known_by_the_token() {
 }
 
 #[actix_web::test]
-async fn every_answer_to_a_known_till_is_signed_refusals_included() {
+async fn every_answer_to_a_request_that_a_till_signed_is_signed_and_no_other() {
     let nonce = "N5Qv7pX2kT9wL3aB";
     let check = async |method: Method,
                        path: &str,
@@ -262,7 +262,7 @@ async fn every_answer_to_a_known_till_is_signed_refusals_included() {
         assert_eq!((got.status, got.body["code"].as_str()), (status, code), "{}", got.body);
         assert!(code.is_none() || got.body["pos_message"]["zh"].is_string());
         let signed = got.header("quanyu-timestamp").zip(got.header("quanyu-signature"));
-        assert_eq!(signed.is_some(), key_id == "k", "{path} {}", got.body);
+        assert_eq!(signed.is_some(), key_id == "k" && body == sent, "{path} {}", got.body);
         if let Some((timestamp, signature)) = signed {
             assert!(signing::answer_is_signed(SECRET, status, timestamp, nonce, &got.raw, signature));
         }
@@ -337,7 +337,7 @@ async fn over_a_connection_too_every_refusal_is_a_problem_with_its_id() {
     let header =
         signing::sign_request_at(crate::clock::wall_ms() / 1000, &nonce, "POST", "/v1/redemptions", "k", SECRET, b"");
     check(
-        &format!("POST /v1/redemptions HTTP/1.1\r\nauthorization: {header}\r\ncontent-length: 20000\r\n"),
+        &format!("POST /v1/redemptions HTTP/1.1\r\nauthorization: {header}\r\ncontent-length: 70000\r\n"),
         "HTTP/1.1 413",
     )
     .await;

@@ -15,6 +15,7 @@ pub mod error;
 pub mod issuance;
 pub mod limit;
 pub mod list;
+mod listen;
 pub mod merchant;
 mod merchant_import;
 pub mod middleware;
@@ -41,7 +42,7 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use futures_util::future::LocalBoxFuture;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -129,7 +130,7 @@ pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::
     let ops = web::Data::new(ops(&state, sandbox));
     let document = web::Data::new(document(sandbox));
     let state = web::Data::new(state);
-    let server = HttpServer::new(move || {
+    let application = move || {
         // This runs once on each worker's own thread, where its lane to the store belongs.
         actix_web::rt::spawn(lane(state.engine.clone()));
         let (app, _) = App::new()
@@ -143,22 +144,10 @@ pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::
         app.default_service(web::to(openapi::unmatched))
             .wrap(from_fn(middleware::manners))
             .wrap(tap::ShortWay { state: state.clone(), gate: gate.clone() })
-    });
-    let server = server
-        .workers(settings.workers())
-        .backlog(8_192)
-        .max_connections(25_000)
-        .client_request_timeout(Duration::from_secs(5))
-        .keep_alive(Duration::from_secs(75))
-        .shutdown_timeout(settings.drain_seconds)
-        .disable_signals()
-        // Binding here, not beforehand, is what makes the backlog count: at 18:00 thousands connect at once.
-        .bind(&settings.listen)?;
-    let address = server.addrs().first().copied().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-    Ok((server.run(), address))
+    };
+    listen::serve(application, settings)
 }
 
-/// Until a worker has its lane, and if it gets none, its calls go over the common one.
 /// Until the worker has its own lane it shares the common one.
 async fn lane(engine: Arc<Engine>) {
     while let Err(error) = engine.store.open_lane().await {

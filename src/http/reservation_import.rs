@@ -23,6 +23,7 @@ use super::row_report::{RowReport, Told};
 use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::parse_rfc3339;
+use crate::engine::access::ApiKey;
 use crate::engine::reservation::Wish;
 use crate::engine::reservation_import::{Brought, may};
 
@@ -77,7 +78,8 @@ pub struct ImportAnswer {
 }
 
 /// Bring reservations that a channel has taken down: NDJSON or a JSON array of at most 5,000 rows. Where the earliest counts, a row that
-/// is earlier than the person's entry takes its place, until the list closes. Repeating a file changes nothing.
+/// is earlier than the person's entry takes its place, until the list closes. Repeating a file changes nothing. A platform's key brings rows
+/// of its own channels, which `keys create --channel` names; in a sandbox one without channels brings any.
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body(content = Vec<ImportRow>),
     responses((status = 200, body = ImportAnswer)))]
 #[post("/v1/campaigns/{campaign_id}/reservations/import")]
@@ -100,7 +102,7 @@ pub async fn import_reservations(
     let rows = rows(&file)?;
     let (state, campaign_id) = (&state, campaign_id.as_str());
     let mut results = futures_util::stream::iter(rows)
-        .map(|(line, row)| async move { (line, bring(state, campaign_id, row).await) })
+        .map(|(line, row)| async move { (line, bring(state, key, campaign_id, row).await) })
         .buffered(ROWS_AT_ONCE);
     let (mut reserved, mut replaced, mut unchanged, mut refused) = (0, 0, 0, 0);
     let mut report = RowReport::default();
@@ -124,8 +126,9 @@ pub async fn import_reservations(
     Ok(Answer::ok(&answer).effect(&state.engine.settings.durability, false))
 }
 
-async fn bring(state: &State, campaign_id: &str, row: &[u8]) -> Result<Brought, Refusal> {
+async fn bring(state: &State, key: &ApiKey, campaign_id: &str, row: &[u8]) -> Result<Brought, Refusal> {
     let row: ImportRow = body::parse(row)?;
+    state.engine.require_channel(key, &row.channel)?;
     let registered_at = parse_rfc3339(&row.registered_at).ok_or_else(|| {
         let (zh, en) = ("须为带时区的 RFC 3339 时间。", "Must be a time of RFC 3339 with its offset.");
         Refusal::new(Code::InvalidRequest).field("/registered_at", "bad_time", zh, en)

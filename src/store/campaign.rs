@@ -34,12 +34,15 @@ pub struct CampaignRecord {
     /// No further issue; issued vouchers stay valid.
     pub stopped: bool,
     pub rounds: Vec<RoundRecord>,
-    /// The version of each list that the file names, fixed when the campaign was published.
+    /// The version of each list that the file names, fixed when the campaign was submitted: what is approved is what is published.
     #[serde(default)]
     pub lists: BTreeMap<String, PinnedList>,
     /// The version of each area, likewise.
     #[serde(default)]
     pub areas: BTreeMap<String, u32>,
+    /// Hash of each of these areas.
+    #[serde(default)]
+    pub area_hashes: BTreeMap<String, String>,
     /// The file as published, once an amendment has changed it.
     #[serde(default)]
     pub published_file: Option<String>,

@@ -74,6 +74,9 @@ pub struct PinnedList {
     pub count: u64,
     pub number: u64,
     pub buckets: u32,
+    /// Of the file; empty where it was pinned before hashes were noted with it.
+    #[serde(default)]
+    pub sha256: String,
     /// For each name of the list its position in the campaign; none when the campaign has no such name.
     pub channels: Vec<Option<u8>>,
     pub packs: Vec<Option<u8>>,

@@ -38,19 +38,20 @@ fn an_area_has_versions_and_the_same_again_is_the_same() {
 }
 
 #[test]
-fn who_reserves_has_to_be_in_the_area_that_the_campaign_was_published_with() {
+fn who_reserves_has_to_be_in_the_area_that_the_campaign_was_approved_with() {
     let server = Server::at(EVE);
     let id = new_campaign_id("here");
     let mut campaign = chengdu(&id, 10);
     campaign["eligibility"]["location"] = json!({"area_id": "chengdu", "at": ["reserve"]});
     server.create_campaign(&campaign).ok();
-    server.step(&id, "submit").ok();
-    server.step(&id, "approve").ok();
-    let missing = server.step(&id, "publish").refused(422, "campaign_invalid");
+    let missing = server.step(&id, "submit").refused(422, "campaign_invalid");
     assert_eq!(missing.faults(), ["/eligibility/location/area_id unknown_area"]);
-    put_area(&server, "chengdu", &chengdu_area()).ok();
-    server.step(&id, "publish").ok();
+    let area = put_area(&server, "chengdu", &chengdu_area()).ok();
+    let pinned = server.step(&id, "submit").ok()["areas"].clone();
+    assert_eq!(pinned, json!([{"area_id": "chengdu", "version": 1, "sha256": area["sha256"]}]));
     put_area(&server, "chengdu", &json!({"circle": {"center": [0, 0], "radius_m": 1}})).ok();
+    server.step(&id, "approve").ok();
+    assert_eq!(server.step(&id, "publish").ok()["areas"], pinned);
     server.set_clock(at("2020-07-13T09:00:00"));
     let place = |longitude: f64, latitude: f64| json!({"longitude": longitude, "latitude": latitude});
     let reserve = |place: Option<Value>| {

@@ -1,6 +1,7 @@
 //! A table of bad requests: each gets its own problem, and none changes anything.
 
 mod till;
+mod wire;
 
 use serde_json::{Value, json};
 

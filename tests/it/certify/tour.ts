@@ -54,7 +54,7 @@ out["unknown order"] = await refused(() => till.get("tour-7"));
 const stranger = new Till(url, keyId, "sk_test_of_somebody_else", { sleep });
 out["unsigned answer"] = await stranger.get("tour-1").catch((error) => error.constructor.name);
 const rotated = new Till(url, keyId, ["sk_test_of_somebody_else", secret], { sleep });
-out["wrong secret"] = await refused(() => rotated.get("tour-1"));
+out["wrong secret"] = await rotated.get("tour-1").catch((error) => error.constructor.name);
 const slow = new Till(url, keyId, secret, { sleep, clock: () => 1_600_000_000_000 });
 out["slow clock"] = (await slow.get("tour-1")).state;
 const nobody = new Till("http://127.0.0.1:9", keyId, secret, { sleep, timeout: 200 });

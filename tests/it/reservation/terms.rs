@@ -118,13 +118,35 @@ fn a_person_may_stand_once_in_each_channel_where_the_city_says_so() {
 }
 
 #[test]
-fn a_channels_key_brings_reservations_and_does_nothing_else() {
-    let (server, id) = open_list(|_| {});
+fn a_platforms_key_brings_reservations_of_its_channels_and_does_nothing_else() {
+    let (server, id) = open_list(|campaign| two_channels(campaign, &[("duplicates", json!("earliest"))]));
     let key = server.create_key("platform", "default");
     let path = format!("/v1/campaigns/{id}/reservations/import");
     let rows = json!([row(&Resident::new(), "2020-07-13T08:00:00")]);
     let sent = server.office_as(&key, "POST", &path, Some(rows.clone())).ok();
     assert_eq!(results(&sent), ["reserved"]);
+    // Whose own entry stands with one channel is not moved to it by the word of another.
+    let own = Resident::new().through("alipay");
+    server.reserve(&id, &own).ok();
+    let made = |arguments: &[&str]| {
+        let start = ["keys", "create", "--program", "default", "--role"];
+        server.command(&[&start[..], arguments].concat())
+    };
+    let bound = made(&["platform", "--channel", "wechat"]);
+    let bound = String::from_utf8_lossy(&bound.stdout).trim().to_owned();
+    let earlier = [row(&own, "2020-07-13T00:00:01"), row(&own.clone().through("wechat"), "2020-07-13T00:00:02")];
+    let brought = server.office_as(&bound, "POST", &path, Some(json!([earlier[0]]))).ok();
+    assert_eq!(results(&brought), ["forbidden"]);
+    assert_eq!(brought["rows"][0]["refusal"]["channels"], json!(["wechat"]));
+    assert_eq!(server.my_reservation(&id, &own).ok()["reservation"]["reserved_at"], "2020-07-13T09:00:00+08:00");
+    let brought = server.office_as(&bound, "POST", &path, Some(json!([earlier[1]]))).ok();
+    assert_eq!(results(&brought), ["replaced"], "its own word, where the earliest counts");
+    for wrong in
+        [&["officer", "--channel", "wechat"][..], &["platform", "--role", "officer"], &["platform", "--channel", "a b"]]
+    {
+        let refused = made(wrong);
+        assert!(!refused.status.success() && refused.stdout.is_empty(), "{wrong:?}");
+    }
     server.office_as(&key, "GET", &format!("/v1/campaigns/{id}/stats"), None).refused(403, "forbidden");
     let stranger = server.create_key("officer", "another-city");
     server.office_as(&stranger, "POST", &path, Some(rows)).refused(404, "not_found");
@@ -232,7 +254,7 @@ fn a_phone_that_counts_has_to_be_told_and_is_not_kept() {
 }
 
 #[test]
-fn lists_let_in_and_keep_out_and_a_campaign_keeps_the_version_it_was_published_with() {
+fn lists_let_in_and_keep_out_and_a_campaign_keeps_the_version_it_was_approved_with() {
     let server = Server::at(EVE);
     let people = Resident::many(3);
     let id = new_campaign_id("listed");
@@ -240,17 +262,24 @@ fn lists_let_in_and_keep_out_and_a_campaign_keeps_the_version_it_was_published_w
     campaign["eligibility"]["allow_list"] = json!("guests");
     campaign["eligibility"]["deny_list"] = json!("banned");
     server.create_campaign(&campaign).ok();
-    server.step(&id, "submit").ok();
-    server.step(&id, "approve").ok();
-    let missing = server.step(&id, "publish").refused(422, "campaign_invalid");
+    let missing = server.step(&id, "submit").refused(422, "campaign_invalid");
     assert_eq!(missing.faults(), ["/eligibility/allow_list unknown_list", "/eligibility/deny_list unknown_list"]);
-    put_list(&server, "guests", &csv_of(&people[..2])).ok();
-    put_list(&server, "banned", "merchant_id\nm1\n").ok();
-    let wrong = server.step(&id, "publish").refused(422, "campaign_invalid");
-    assert_eq!(wrong.faults(), ["/eligibility/deny_list wrong_kind_of_list"]);
-    put_list(&server, "banned", &csv_of(&people[1..2])).ok();
-    server.step(&id, "publish").ok();
     put_list(&server, "guests", &csv_of(&people[2..])).ok();
+    put_list(&server, "banned", "merchant_id\nm1\n").ok();
+    let wrong = server.step(&id, "submit").refused(422, "campaign_invalid");
+    assert_eq!(wrong.faults(), ["/eligibility/deny_list wrong_kind_of_list"]);
+    let banned = put_list(&server, "banned", &csv_of(&people[1..2])).ok();
+    server.step(&id, "submit").ok();
+    // Who rejects gives the lists free again; who approves has seen the hash of each.
+    let guests = put_list(&server, "guests", &csv_of(&people[..2])).ok();
+    assert!(server.step(&id, "reject").ok().json.get("lists").is_none());
+    server.step(&id, "submit").ok();
+    put_list(&server, "guests", &csv_of(&people[2..])).ok();
+    let shown = server.office("GET", &format!("/v1/campaigns/{id}"), None).ok();
+    assert_eq!(shown["lists"], json!([banned.json, guests.json]), "the versions of the submission");
+    server.step(&id, "approve").ok();
+    put_list(&server, "guests", &csv_of(&people)).ok();
+    assert_eq!(server.step(&id, "publish").ok()["lists"], shown["lists"]);
     server.set_clock(at("2020-07-13T09:00:00"));
     server.reserve(&id, &people[0]).ok();
     for (person, rule) in [(&people[1], "deny_list"), (&people[2], "allow_list")] {
