@@ -1,14 +1,17 @@
-//! `chance` where nothing is drawn (`quanyu.deal.v1`): which pack of a round falls to a person is a function of the round's secret and
+//! `chance` where nothing is drawn (`quanyu.deal.v2`): which pack of a round falls to a person is a function of the round's secret and
 //! the person alone. Nobody can know it before, and no number of taps, nodes or channels asked changes it.
 //!
-//! key = SHA-256("quanyu.deal.v1\0" ‖ lp(campaign_id) ‖ lp(round_id) ‖ rules_hash ‖ secret), with lp and secret as in a draw.
+//! key = SHA-256("quanyu.deal.v1\0" ‖ lp(campaign_id) ‖ lp(round_id) ‖ rules_hash ‖ secret), with lp and secret as in a draw,
+//! in both versions.
 //!
 //! - A first-come round offers a person its packs in an order of the person's own. For the n-th place (from 0) the first eight bytes of
-//!   HMAC-SHA256(key, "order\0" ‖ pseudonym ‖ lp(channel) ‖ u16 BE n) are a number x; of the packs that have no place yet, in file order
-//!   and each as wide as its supply, the one at floor(x · total / 2^64) takes it. So the first place falls to each pack in proportion
-//!   to its supply, and who meets a pack that is gone is offered the others in the same proportion.
+//!   HMAC-SHA256(key, "order\0" ‖ pseudonym ‖ lp(channel) ‖ u16 BE n) are a number x; of the packs that have no place yet, ordered
+//!   by their ids as bytes and each as wide as its supply, the one at floor(x · total / 2^64) takes it. So the first place falls to each
+//!   pack in proportion to its supply, and who meets a pack that is gone is offered the others in the same proportion. Winners come
+//!   one by one and nobody knows how many will: what n of them cost is n times the mean value of a pack in expectation, not to the fen.
+//!   `quanyu.deal.v1` had the packs in file order.
 //! - A grant ranks the names of a channel by HMAC-SHA256(key, "grant\0" ‖ pseudonym), ties by pseudonym; the packs go along this ranking
-//!   in file order, each until it is given away.
+//!   in file order, each to as many as its share of the names is (`ranking.rs`, `shares`). `quanyu.deal.v1` gave each until it was gone.
 
 use sha2::{Digest, Sha256};
 
@@ -31,7 +34,7 @@ impl Deal {
         Deal(MacKey::new(&key.chain_update(rules_hash).chain_update(secret).finalize()))
     }
 
-    /// The packs in the order in which a person is offered them; `packs` are (pack, supply) in file order. Packs of which there were
+    /// The packs in the order in which a person is offered them; `packs` are (pack, supply) as they stand side by side. Packs of which there were
     /// never any come last.
     pub fn order(&self, pseudonym: Pseudonym, channel: &str, packs: &[(u8, u64)]) -> Vec<u8> {
         let mut left: Vec<(u8, u64)> = packs.to_vec();

@@ -1,4 +1,5 @@
-//! The draw, exactly (`quanyu.draw.v1`): one score per entry, the lowest win, and a rain reveals by a threshold what was decided before.
+//! The draw, exactly (`quanyu.draw.v1`, and `v2` where chance gives the packs): one score per entry, the lowest win, and a rain reveals by a
+//! threshold what was decided before. The versions differ only in how many winners get each pack (`ranking.rs`, `shares`).
 //! `verify/` recomputes all of this without a line of this file.
 
 use sha2::{Digest, Sha256};

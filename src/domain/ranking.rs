@@ -3,8 +3,44 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use super::draw::{Cutoff, Score};
 use super::person::Pseudonym;
+
+/// By which version `chance` shares the packs of a round. It is fixed when the campaign is published: what was promised then is what is
+/// drawn or dealt, whatever program does it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// The pack that stands first in the file is given until it is gone, then the next.
+    #[default]
+    V1,
+    /// Every pack in proportion to its supply.
+    V2,
+}
+
+impl Rule {
+    /// The name under which a drawn round is published.
+    pub fn of_draw(self) -> &'static str {
+        match self {
+            Rule::V1 => "quanyu.draw.v1",
+            Rule::V2 => "quanyu.draw.v2",
+        }
+    }
+
+    /// The name under which a round is published whose packs are dealt without a draw.
+    pub fn of_deal(self) -> &'static str {
+        match self {
+            Rule::V1 => "quanyu.deal.v1",
+            Rule::V2 => "quanyu.deal.v2",
+        }
+    }
+
+    pub fn is_first(&self) -> bool {
+        *self == Rule::V1
+    }
+}
 
 /// The first eight bytes of an entry's score, and its place on the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,15 +127,42 @@ pub fn capped(
     }
 }
 
-/// How many of `winners` get each pack of a `chance` group: the packs in their order, each until it is given away.
-pub fn shares(winners: u64, packs: &[(u8, u64)]) -> Vec<(u8, u64)> {
-    let mut left = winners;
-    let share = |(pack, count): &(u8, u64)| {
-        let share = left.min(*count);
-        left -= share;
-        (*pack, share)
-    };
-    packs.iter().map(share).collect()
+/// How many of `winners` get each pack of a `chance` group; `packs` are (pack, supply), `id` is the pack's name.
+///
+/// By the second version pack i of supply s(i) gets floor(w · s(i) / S) of w winners, S being the sum of the supplies and w at most S. What
+/// is left goes, one each, to the packs with the largest remainders w · s(i) mod S; of equal remainders the pack whose id is smaller as
+/// bytes goes first. So what is spent does not depend on the order of the file. By the first version the packs go in that order, each
+/// until it is given away.
+pub fn shares<'a>(rule: Rule, winners: u64, packs: &[(u8, u64)], id: impl Fn(u8) -> &'a str) -> Vec<(u8, u64)> {
+    let supply: u128 = packs.iter().map(|(_, count)| u128::from(*count)).sum();
+    let mut left = u128::from(winners).min(supply);
+    if rule == Rule::V1 || left == 0 {
+        let share = |(pack, count): &(u8, u64)| {
+            let share = left.min(u128::from(*count));
+            left -= share;
+            (*pack, share as u64)
+        };
+        return packs.iter().map(share).collect();
+    }
+    let exact: Vec<u128> = packs.iter().map(|(_, count)| left * u128::from(*count)).collect();
+    let mut shares: Vec<(u8, u64)> =
+        packs.iter().zip(&exact).map(|((pack, _), exact)| (*pack, (exact / supply) as u64)).collect();
+    left -= shares.iter().map(|(_, share)| u128::from(*share)).sum::<u128>();
+    let mut nearest: Vec<usize> = (0..packs.len()).collect();
+    nearest.sort_by(|a, b| {
+        (exact[*b] % supply).cmp(&(exact[*a] % supply)).then_with(|| id(packs[*a].0).cmp(id(packs[*b].0)))
+    });
+    // Fewer are left than there are packs with a remainder, so none gets more than it has.
+    nearest.into_iter().take(left as usize).for_each(|place| shares[place].1 += 1);
+    shares
+}
+
+/// The packs in the order in which they stand side by side where a first-come round deals them: by their ids as bytes, so that the file's
+/// order says nothing; by the first version in the file's.
+pub fn side_by_side<'a>(rule: Rule, packs: &mut [(u8, u64)], id: impl Fn(u8) -> &'a str) {
+    if rule == Rule::V2 {
+        packs.sort_by(|a, b| id(a.0).cmp(id(b.0)));
+    }
 }
 
 #[cfg(test)]
@@ -237,9 +300,98 @@ mod tests {
         }
     }
 
+    fn id(pack: u8) -> &'static str {
+        ["e", "d", "c", "b", "a"][usize::from(pack)]
+    }
+
     #[test]
-    fn chance_gives_its_packs_in_their_order_until_the_winners_run_out() {
-        assert_eq!(shares(7, &[(2, 3), (0, 3), (1, 9)]), [(2, 3), (0, 3), (1, 1)]);
-        assert_eq!(shares(2, &[(2, 3), (0, 3)]), [(2, 2), (0, 0)]);
+    fn by_the_first_version_chance_gives_its_packs_in_their_order_until_the_winners_run_out() {
+        assert_eq!(shares(Rule::V1, 7, &[(2, 3), (0, 3), (1, 9)], id), [(2, 3), (0, 3), (1, 1)]);
+        assert_eq!(shares(Rule::V1, 2, &[(2, 3), (0, 3)], id), [(2, 2), (0, 0)]);
+    }
+
+    #[test]
+    fn chance_gives_its_packs_in_proportion_and_of_equal_remainders_to_the_smaller_id() {
+        for (winners, packs, expected) in [
+            (7, vec![(2, 3), (0, 3), (1, 9)], vec![(2, 2), (0, 1), (1, 4)]),
+            (6, vec![(2, 3), (0, 3), (1, 9)], vec![(2, 1), (0, 1), (1, 4)]),
+            (2, vec![(2, 3), (0, 3)], vec![(2, 1), (0, 1)]),
+            (1, vec![(2, 3), (0, 3)], vec![(2, 1), (0, 0)]),
+            (1, vec![(0, 3), (2, 3)], vec![(0, 0), (2, 1)]),
+            (6, vec![(0, 3), (2, 3)], vec![(0, 3), (2, 3)]),
+            (9, vec![(0, 3), (2, 3)], vec![(0, 3), (2, 3)]),
+            (0, vec![(0, 3), (2, 0)], vec![(0, 0), (2, 0)]),
+            (3, vec![(0, 0), (2, 0)], vec![(0, 0), (2, 0)]),
+            (9_999_999, vec![(0, 10_000_000), (1, 10_000_000)], vec![(0, 4_999_999), (1, 5_000_000)]),
+            (u64::MAX, vec![(0, u64::MAX), (1, u64::MAX)], vec![(0, u64::MAX / 2), (1, u64::MAX / 2 + 1)]),
+        ] {
+            assert_eq!(shares(Rule::V2, winners, &packs, id), expected, "{winners} of {packs:?}");
+        }
+    }
+
+    /// Every order of up to five packs, at every number of winners.
+    #[test]
+    fn what_chance_spends_does_not_depend_on_the_order_of_the_file() {
+        for seed in 0..60_u64 {
+            let number = |n: u64| mac(b"packs", &[&seed.to_be_bytes(), &n.to_be_bytes()])[0];
+            let packs: Vec<(u8, u64)> = (0..=seed % 5).map(|pack| (pack as u8, u64::from(number(pack) % 12))).collect();
+            let supply: u64 = packs.iter().map(|(_, count)| count).sum();
+            for winners in 0..=supply {
+                let expected = by_pack(shares(Rule::V2, winners, &packs, id));
+                assert_eq!(expected.values().sum::<u64>(), winners, "seed {seed}");
+                for (pack, count) in &packs {
+                    let (share, exact) = (expected[pack] * supply, winners * count);
+                    assert!(
+                        share.abs_diff(exact) < supply.max(1) && expected[pack] <= *count,
+                        "seed {seed}: {packs:?}"
+                    );
+                }
+                for order in orders(&packs) {
+                    let found = by_pack(shares(Rule::V2, winners, &order, id));
+                    assert_eq!(found, expected, "seed {seed}: {winners} of {order:?}");
+                }
+            }
+        }
+    }
+
+    /// The same people come to the same round, whose packs stand in the file in every order, until all is gone.
+    #[test]
+    fn what_a_rush_deals_by_chance_does_not_depend_on_the_order_of_the_file() {
+        for seed in 0..20_u8 {
+            let deal = crate::domain::deal::Deal::of("c", "r", [seed; 32], [2; 32]);
+            let packs = [(0_u8, 9_u64), (1, 4), (2, 17), (3, 1)];
+            let given = |mut order: Vec<(u8, u64)>| -> Vec<Option<u8>> {
+                side_by_side(Rule::V2, &mut order, id);
+                let mut left: std::collections::BTreeMap<u8, u64> = packs.into();
+                let take = |n: u32| {
+                    let own = deal.order(person(n), "wechat", &order);
+                    let pack = own.into_iter().find(|pack| left[pack] > 0)?;
+                    left.entry(pack).and_modify(|left| *left -= 1);
+                    Some(pack)
+                };
+                (0..33).map(take).collect()
+            };
+            let expected = given(packs.to_vec());
+            assert_eq!(expected.iter().flatten().count(), 31, "all packs are given");
+            for order in orders(&packs) {
+                assert_eq!(given(order.clone()), expected, "seed {seed}: {order:?}");
+            }
+        }
+    }
+
+    fn by_pack(shares: Vec<(u8, u64)>) -> std::collections::BTreeMap<u8, u64> {
+        shares.into_iter().collect()
+    }
+
+    fn orders(packs: &[(u8, u64)]) -> Vec<Vec<(u8, u64)>> {
+        if packs.is_empty() {
+            return vec![Vec::new()];
+        }
+        let from = |first: usize| {
+            let mut rest = packs.to_vec();
+            let first = rest.remove(first);
+            orders(&rest).into_iter().map(move |rest| [vec![first], rest].concat())
+        };
+        (0..packs.len()).flat_map(from).collect()
     }
 }

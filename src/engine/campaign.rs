@@ -11,6 +11,7 @@ use super::list_pins::unpinned_lists;
 use super::view::CampaignView;
 use super::{Engine, Failure, amendment};
 use crate::domain::campaign::{self, effective};
+use crate::domain::ranking::Rule;
 use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::store::StoreError;
 use crate::store::campaign::{CampaignRecord, RoundRecord, Scope, State};
@@ -172,7 +173,8 @@ impl Engine {
             record.state = State::Published;
             record.published_at = Some(now);
             record.buckets = buckets(&parsed.campaign, shards);
-            record.rounds = vec![RoundRecord::default(); parsed.campaign.rounds.len()];
+            let round = RoundRecord { rule: Rule::V2, ..RoundRecord::default() };
+            record.rounds = vec![round; parsed.campaign.rounds.len()];
             Ok(())
         })
         .await

@@ -247,7 +247,8 @@ impl Decider<'_> {
             let exact = |index: u32| self.second(index);
             second.sort_unstable_by(|a, b| ranking::order(a, b, &exact));
             let mut rest = second.as_slice();
-            for (pack, share) in ranking::shares(winners.len() as u64, &contest.packs) {
+            let (rule, id) = (self.round.record.rule, |pack| self.view.pack_id(pack));
+            for (pack, share) in ranking::shares(rule, winners.len() as u64, &contest.packs, id) {
                 let (own, others) = rest.split_at(share as usize);
                 decision.allowances.push(self.allowance(contest, pack, own));
                 if let Some(last) = ranking::cutoff(own, &exact) {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::draw::Inputs;
 use crate::domain::person::mac;
+use crate::domain::ranking::Rule;
 use crate::engine::drawn::Standing;
 use crate::keyring::KeyRing;
 use crate::store::campaign::{CampaignRecord, WaveRecord};
@@ -72,7 +73,7 @@ fn after(record: &CampaignRecord, decision: &Decision) -> CampaignRecord {
     let cutoffs = decision.cutoffs.clone();
     match &record.rounds[0].draw {
         None => record.rounds[0].draw = Some(DrawRecord { drawn_at: 0, cutoffs }),
-        Some(_) => record.rounds[0].waves.push(WaveRecord { frozen_at: 0, cutoffs: Some(cutoffs) }),
+        Some(_) => record.rounds[0].waves.push(WaveRecord { frozen_at: 0, cutoffs: Some(cutoffs), left: Vec::new() }),
     }
     record
 }
@@ -169,6 +170,21 @@ fn waves_go_on_where_the_draw_stopped_and_chance_deals_what_is_left() {
 }
 
 /// Three packs on three channels, of which a person may keep two: against a slow draw that does what the rule says, over three windows.
+#[test]
+fn fewer_winners_than_packs_share_them_by_the_version_that_was_published() {
+    let mut drawn = record(|round| {
+        round["assignment"] = json!("chance");
+        round["packs"] = json!({"b": 20, "a": 60, "cc": 10});
+    });
+    for (rule, wanted) in [(Rule::V1, vec![(0, 20), (1, 10)]), (Rule::V2, vec![(0, 7), (1, 20), (2, 3)])] {
+        drawn.rounds[0].rule = rule;
+        let list = people(&view(&drawn), 10, |_| NO_CHOICE, |_| 1);
+        let decision = decide(&drawn, &list, None);
+        let tiers = decision.cutoffs[0].tiers.iter().map(|tier| (tier.pack, tier.winners));
+        assert_eq!(tiers.collect::<Vec<_>>(), wanted, "{rule:?}");
+    }
+}
+
 #[test]
 fn in_every_wave_a_person_keeps_no_more_than_allowed_and_what_one_let_lie_counts() {
     let mut record = record(|round| {

@@ -10,6 +10,7 @@ use crate::domain::deal::Deal;
 use crate::domain::draw::{Cutoff, Entry, Inputs, Score, Seed};
 use crate::domain::person::Pseudonym;
 use crate::domain::pool::CellSupply;
+use crate::domain::ranking::Rule;
 use crate::domain::release::ReleaseCurve;
 use crate::domain::time::Ms;
 use crate::keyring::KeyRing;
@@ -69,6 +70,11 @@ impl RoundView {
             }
         }
         contests
+    }
+
+    /// Whether the packs of a drawn round go to its winners by the second version of the rule.
+    pub fn shares_in_proportion(&self) -> bool {
+        self.round.assignment == Assignment::Chance && self.record.rule == Rule::V2
     }
 
     /// The choices of the draw entries that one reservation makes: its own, or each pack of the round.

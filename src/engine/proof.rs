@@ -11,6 +11,7 @@ use super::lists::ListEntry;
 use super::reservation::NO_CHOICE;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, amendment};
+use crate::domain::pool::CellSupply;
 use crate::store::campaign::{CutoffRecord, ListState};
 
 /// The published commitment of a closed list.
@@ -27,6 +28,10 @@ pub fn commitment(view: &CampaignView, round: &RoundView) -> Option<Value> {
         "entropy": draw.map(|draw| draw.entropy.clone()),
         "closed_at": view.zone.rfc3339(list.closed_at),
     });
+    // The first version was published without its name.
+    if round.shares_in_proportion() {
+        commitment["draw"] = round.record.rule.of_draw().into();
+    }
     if let Some(drand_round) = list.drand_round {
         commitment["drand_round"] = drand_round.into();
     }
@@ -50,15 +55,16 @@ pub fn proof(engine: &Engine, view: &CampaignView, round: &RoundView) -> Option<
     let waves = round.record.waves.iter().filter_map(|wave| {
         let decided = wave.cutoffs.as_ref()?;
         let frozen_at = view.zone.rfc3339(wave.frozen_at);
-        Some(json!({"frozen_at": frozen_at, "cutoffs": cutoffs(view, decided), "tiers": tiers(view, decided)}))
+        let mut shown =
+            json!({"frozen_at": frozen_at, "cutoffs": cutoffs(view, decided), "tiers": tiers(view, decided)});
+        if !wave.left.is_empty() {
+            shown["supply"] = cells(view, &wave.left);
+        }
+        Some(shown)
     });
     proof["waves"] = waves.collect();
     if view.campaign.counts_late(&round.round) {
-        let cells = round.cells().iter().map(|cell| {
-            let channel = cell.channel.map(|channel| view.channel_name(channel));
-            json!({"channel": channel, "pack_id": view.pack_id(cell.pack), "count": cell.count})
-        });
-        proof["supply"] = cells.collect();
+        proof["supply"] = cells(view, round.cells());
     }
     proof["campaign"] = serde_json::from_str(view.record.published_file()).unwrap_or_default();
     let amendments = match &round.record.list {
@@ -81,7 +87,7 @@ pub fn deal_commitment(engine: &Engine, view: &CampaignView, round: &RoundView) 
     Some(json!({
         "campaign_id": view.id,
         "round_id": round.round.round_id,
-        "deal": "quanyu.deal.v1",
+        "deal": round.record.rule.of_deal(),
         "rules_hash": view.record.rules_hash,
         "secret_commitment": hex::encode(Sha256::digest(secret)),
     }))
@@ -91,15 +97,19 @@ pub fn deal_commitment(engine: &Engine, view: &CampaignView, round: &RoundView) 
 pub fn deal_proof(engine: &Engine, view: &CampaignView, round: &RoundView) -> Option<Value> {
     let mut proof = deal_commitment(engine, view, round)?;
     proof["secret"] = hex::encode(engine.keys.draw_secret(&view.id, &round.round.round_id)).into();
-    let cells = round.cells().iter().map(|cell| {
-        let channel = cell.channel.map(|channel| view.channel_name(channel));
-        json!({"channel": channel, "pack_id": view.pack_id(cell.pack), "count": cell.count})
-    });
-    proof["supply"] = cells.collect();
+    proof["supply"] = cells(view, round.cells());
     if let Some(grant) = &round.record.grant {
         proof["cutoffs"] = cutoffs(view, &grant.dealt);
     }
     Some(proof)
+}
+
+fn cells(view: &CampaignView, cells: &[CellSupply]) -> Value {
+    let cell = |cell: &CellSupply| {
+        let channel = cell.channel.map(|channel| view.channel_name(channel));
+        json!({"channel": channel, "pack_id": view.pack_id(cell.pack), "count": cell.count})
+    };
+    cells.iter().map(cell).collect()
 }
 
 fn cutoffs(view: &CampaignView, cutoffs: &[CutoffRecord]) -> Value {

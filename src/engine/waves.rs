@@ -77,7 +77,7 @@ impl Engine {
             let waves = &mut record.rounds[usize::from(index)].waves;
             let first = waves.len() == wave && record.file == view.record.file;
             if first {
-                waves.push(WaveRecord { frozen_at, cutoffs: None });
+                waves.push(WaveRecord { frozen_at, cutoffs: None, left: Vec::new() });
             }
             first
         })
@@ -94,6 +94,7 @@ impl Engine {
         let (left, issued) = self.left(&view, round).await?;
         let list = self.committed_list(&view, index).await?;
         let (shards, decided_of) = (usize::from(self.store.shards()), view.clone());
+        let published = if round.shares_in_proportion() { left.clone() } else { Vec::new() };
         let decision = blocking(move || {
             let round = &decided_of.rounds[usize::from(index)];
             let Some(drawn) = &round.draw else { return Decision::default() };
@@ -112,6 +113,7 @@ impl Engine {
             let first = open.is_some();
             if let Some(held) = open {
                 held.cutoffs = Some(decision.cutoffs.clone());
+                held.left = published.clone();
             }
             first
         })

@@ -8,6 +8,7 @@ use super::list::PinnedList;
 use crate::domain::amendment::Change;
 use crate::domain::holder::Holder;
 pub use crate::domain::pool::CellSupply;
+use crate::domain::ranking::Rule;
 use crate::domain::time::Ms;
 
 /// One configuration record per campaign; replaced by compare-and-set, so a step that two nodes take happens once.
@@ -147,6 +148,9 @@ pub struct RoundRecord {
     /// The names of a grant's list, counted against its packs.
     #[serde(default)]
     pub grant: Option<GrantRecord>,
+    /// How chance shares the packs, as it was when the campaign was published; the first version where nothing is said.
+    #[serde(default, skip_serializing_if = "Rule::is_first")]
+    pub rule: Rule,
 }
 
 /// A list that does not fit is not credited at all: nobody can say who of it should go without.
@@ -167,6 +171,9 @@ pub struct WaveRecord {
     /// The next scores; absent until they are decided.
     #[serde(default)]
     pub cutoffs: Option<Vec<CutoffRecord>>,
+    /// What was left of each cell, where chance shares it in proportion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<CellSupply>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -6,7 +6,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::entries::{Line, Pseudonym, entry_bytes};
-use super::proof::{Cutoff, Proof};
+use super::proof::Fixed;
+use super::proof::{Cutoff, Proof, Sharing};
 use super::supply::{self, Part};
 use super::tree::Hash;
 
@@ -52,7 +53,8 @@ pub struct Window {
 pub struct Groups {
     groups: Vec<Group>,
     channels: Vec<String>,
-    chance: bool,
+    /// Where chance gives the packs: how.
+    chance: Option<Sharing>,
     /// How many packs a person may keep, where the entries of one may win more.
     cap: Option<u64>,
     /// The candidate whose `k` are still arriving: the list is sorted, so they are neighbours.
@@ -79,12 +81,13 @@ impl Groups {
         if assignment == "single" && groups.iter().any(|group| group.windows[0].len() > 1) {
             return Err("the round gives several packs without saying who gets which (assignment single)".to_owned());
         }
+        let chance = if assignment == "chance" { Some(proof.sharing()?) } else { None };
         for group in &mut groups {
-            group.take_waves(proof)?;
+            group.take_waves(proof, chance)?;
             let matter = group.windows.iter().flatten().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
             group.most = if cap.is_some() { u64::MAX } else { matter };
         }
-        Ok(Groups { groups, channels, chance: assignment == "chance", cap, pending: None })
+        Ok(Groups { groups, channels, chance, cap, pending: None })
     }
 
     /// Takes the next entry of the sorted list.
@@ -159,9 +162,15 @@ impl Group {
     }
 
     /// How many a wave passed on is not in the files: it is read from the proof, and can never be more than the group had.
-    fn take_waves(&mut self, proof: &Proof) -> Result<(), String> {
+    fn take_waves(&mut self, proof: &Proof, chance: Option<Sharing>) -> Result<(), String> {
         let supply = total(&self.windows[0]);
         for (n, wave) in proof.windows.iter().enumerate().skip(1) {
+            if chance == Some(Sharing::InProportion) {
+                let left = wave.supply.as_ref().ok_or(format!("wave {n} does not say what it passed on"))?;
+                let packs = self.left(left).ok_or(format!("wave {n} passes on packs that the round does not have"))?;
+                self.windows.push(packs);
+                continue;
+            }
             let here = |cutoff: &&Cutoff| cutoff.channel == self.channel;
             let of_tiers = wave.tiers.iter().flatten().filter(here);
             let tiers: Vec<_> = of_tiers.map(|tier| (tier.pack_id.clone().unwrap_or_default(), tier.winners)).collect();
@@ -178,6 +187,17 @@ impl Group {
             self.windows.push(packs);
         }
         Ok(())
+    }
+
+    /// What a wave passed on of each pack of the group, in file order; none when it is more than there was, or of another pack.
+    fn left(&self, left: &[Fixed]) -> Option<Vec<(String, u64)>> {
+        let own: Vec<&Fixed> = left.iter().filter(|cell| cell.channel == self.channel).collect();
+        let of_pack = |(pack, had): &(String, u64)| {
+            let count = own.iter().filter(|cell| cell.pack_id == *pack).map(|cell| cell.count).sum::<u64>();
+            (count <= *had).then(|| (pack.clone(), count))
+        };
+        let known = |cell: &&Fixed| self.windows[0].iter().any(|(pack, _)| *pack == cell.pack_id);
+        if own.iter().all(known) { self.windows[0].iter().map(of_pack).collect() } else { None }
     }
 }
 
@@ -222,27 +242,53 @@ fn capped(ranked: &[Vec<Candidate>], supplies: &[Vec<usize>], cap: u64) -> Vec<V
     won
 }
 
+/// How many of the winners get each pack. In proportion: a pack of supply s among S gets floor(w s / S) of w winners, and those that are
+/// left go to the largest remainders w s mod S, of equal ones to the pack whose id is smaller as bytes.
+fn shares(sharing: Sharing, winners: usize, packs: &[(String, u64)]) -> Vec<usize> {
+    let supply: u128 = packs.iter().map(|(_, count)| u128::from(*count)).sum();
+    let mut left = (winners as u128).min(supply);
+    let mut shares = vec![0; packs.len()];
+    if sharing == Sharing::InTurn || supply == 0 {
+        for (share, (_, count)) in shares.iter_mut().zip(packs) {
+            *share = left.min(u128::from(*count)) as usize;
+            left -= *share as u128;
+        }
+        return shares;
+    }
+    let wanted = left;
+    let mut by_remainder: Vec<(u128, &str, usize)> = Vec::new();
+    for (place, (pack, count)) in packs.iter().enumerate() {
+        let exact = wanted * u128::from(*count);
+        shares[place] = (exact / supply) as usize;
+        left -= exact / supply;
+        by_remainder.push((supply - exact % supply, pack, place));
+    }
+    by_remainder.sort_unstable();
+    by_remainder.iter().take(left as usize).for_each(|(_, _, place)| shares[*place] += 1);
+    shares
+}
+
 struct Tiers<'a> {
     seed: &'a Hash,
     channels: &'a [String],
-    chance: bool,
+    chance: Option<Sharing>,
 }
 
 impl Tiers<'_> {
     /// The winners of a window, lowest score first, and what each of them gets.
     fn give(&self, winners: &[Candidate], packs: &[(String, u64)]) -> Window {
         let cutoff = winners.last().copied();
-        if !self.chance {
+        let Some(sharing) = self.chance else {
             let pack = packs.first().map(|(pack, _)| pack.clone()).unwrap_or_default();
             let winners = winners.iter().map(|winner| (*winner, pack.clone())).collect();
             return Window { cutoff, winners, tiers: Vec::new() };
-        }
+        };
         let mut second: Vec<(Hash, Pseudonym, Candidate)> =
             winners.iter().map(|winner| (self.rank(winner), winner.pseudonym, *winner)).collect();
         second.sort_unstable();
         let (mut given, mut tiers, mut rest) = (Vec::with_capacity(winners.len()), Vec::new(), second.as_slice());
-        for (pack, count) in packs {
-            let (own, others) = rest.split_at(rest.len().min(usize::try_from(*count).unwrap_or(usize::MAX)));
+        for ((pack, _), share) in packs.iter().zip(shares(sharing, winners.len(), packs)) {
+            let (own, others) = rest.split_at(share);
             given.extend(own.iter().map(|(_, _, winner)| (*winner, pack.clone())));
             if let Some((score, pseudonym, _)) = own.last() {
                 tiers.push((pack.clone(), *score, *pseudonym, own.len() as u64));

@@ -1,6 +1,6 @@
 //! `quanyu verify-draw FOLDER`: recomputes a draw from its published files alone, for an auditor, a notary or a resident who lost.
 //!
-//! Written from the published rules (version `quanyu.draw.v1`) and sharing no code with the engine that ran the draw, so that one
+//! Written from the published rules (versions `quanyu.draw.v1` and `v2`) and sharing no code with the engine that ran the draw, so that one
 //! mistake cannot sit in both. The folder holds `proof.json`, `entries.ndjson` and `winners.ndjson`, and whatever was saved
 //! earlier of `commitment.json` and `campaign.json` (the file as published, or the answer of `GET /v1/public/campaigns/{campaign_id}`, which
 //! holds it); the proof repeats both.

@@ -18,6 +18,8 @@ pub struct Commitment {
     pub secret_commitment: Option<String>,
     pub entropy: Vec<String>,
     pub drand_round: Option<u64>,
+    /// The version of the rules; the first was published without its name.
+    pub draw: Option<String>,
     /// The file with the amendments that were in force when the list closed; absent when there were none.
     pub amended_rules_hash: Option<String>,
 }
@@ -60,6 +62,8 @@ struct Change {
 pub struct Wave {
     pub cutoffs: Vec<Cutoff>,
     pub tiers: Option<Vec<Cutoff>>,
+    /// What was left to share; the first version does not say.
+    pub supply: Option<Vec<Fixed>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -117,7 +121,7 @@ impl Proof {
             .find(|round| round["round_id"].as_str() == Some(&commitment.round_id))
             .cloned()
             .ok_or_else(|| Failure::difference(format!("campaign.json has no round {}", commitment.round_id)))?;
-        let drawn = Wave { cutoffs: reveal.cutoffs.clone(), tiers: reveal.tiers.clone() };
+        let drawn = Wave { cutoffs: reveal.cutoffs.clone(), tiers: reveal.tiers.clone(), supply: None };
         let windows = std::iter::once(drawn).chain(reveal.waves.iter().cloned()).collect();
         let supply = reveal.supply.clone();
         Ok(Proof { campaign, published, round, commitment, windows, supply, reveal, raw_proof, raw_commitment })
@@ -126,6 +130,15 @@ impl Proof {
     /// Whether the campaign file alone says how many win.
     pub fn supply_from_file(&self) -> bool {
         self.round.get("money").is_none() && self.campaign["carry_over"] != "next_round"
+    }
+
+    /// How chance shares the packs, by the version that was committed to.
+    pub fn sharing(&self) -> Result<Sharing, String> {
+        match self.commitment.draw.as_deref() {
+            None | Some("quanyu.draw.v1") => Ok(Sharing::InTurn),
+            Some("quanyu.draw.v2") => Ok(Sharing::InProportion),
+            Some(other) => Err(format!("the draw follows {other}, which this program does not know")),
+        }
     }
 
     /// Checks the small files against each other and answers the seed they lead to.
@@ -163,6 +176,9 @@ impl Proof {
             if self.raw_proof.get(name).is_some_and(|repeated| repeated != value) {
                 faults.add(format!("proof.json says another {name} than commitment.json"));
             }
+        }
+        if self.commitment.draw.is_none() && self.raw_proof.get("draw").is_some() {
+            faults.add("proof.json names a version of the draw that commitment.json does not".to_owned());
         }
     }
 
@@ -218,6 +234,15 @@ impl Proof {
             faults.add("the operator's secret was named and is missing from the proof".to_owned());
         }
     }
+}
+
+/// How chance shares the packs of a round among its winners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each pack in file order until it is given away.
+    InTurn,
+    /// Each in proportion to its supply.
+    InProportion,
 }
 
 /// u32 big-endian length, then the bytes: so that no two different inputs read the same.

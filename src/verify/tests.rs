@@ -287,3 +287,48 @@ fn the_public_answer_about_a_campaign_is_taken_for_its_file() {
     });
     assert!(forged.faults()[0].starts_with("the rules_hash of campaign.json is "));
 }
+
+/// Thirty people all win one of 10 packs a and 50 packs b, the first of them by second score a; `draw` names the version.
+fn by_chance(draw: Option<&str>, firsts: usize) -> Folder {
+    let entries: Vec<Entry> = (0..30).map(|n| entry(n, Some("wechat"), None, 0)).collect();
+    let folder = folder(json!({"a": 10, "b": 50}), "chance", false, entries.clone(), |_| 60);
+    let seed = Proof::read(&folder.0).unwrap().check(&mut Faults::default());
+    let second = |entry: &Entry| {
+        let mac = Hmac::<Sha256>::new_from_slice(&seed).unwrap().chain_update(b"quanyu.tier.v1\0");
+        mac.chain_update(bytes(entry)).finalize().into_bytes()
+    };
+    let mut winners = entries;
+    winners.sort_by_key(second);
+    winners.iter_mut().enumerate().for_each(|(place, winner)| winner.2 = Some(if place < firsts { "a" } else { "b" }));
+    winners.sort_by_key(|winner| bytes(&(winner.0.clone(), winner.1, None, winner.3)));
+    folder.write("winners.ndjson", ndjson(&winners));
+    for name in ["commitment.json", "proof.json"] {
+        folder.change(name, |text| match draw {
+            Some(draw) => text.replacen('{', &format!("{{\"draw\":\"{draw}\","), 1),
+            None => text,
+        });
+    }
+    folder
+}
+
+#[test]
+fn packs_of_chance_go_in_turn_by_the_first_version_and_in_proportion_by_the_second() {
+    for (draw, firsts, follows) in [
+        (None, 10, true),
+        (Some("quanyu.draw.v1"), 10, true),
+        (Some("quanyu.draw.v2"), 5, true),
+        (None, 5, false),
+        (Some("quanyu.draw.v2"), 10, false),
+        (Some("quanyu.draw.v3"), 5, false),
+    ] {
+        let found = verify_folder(&by_chance(draw, firsts).0);
+        assert_eq!(found.is_ok(), follows, "{draw:?} {firsts}: {found:?}");
+    }
+}
+
+#[test]
+fn a_version_that_nobody_was_promised_is_a_difference() {
+    let folder = by_chance(Some("quanyu.draw.v2"), 5);
+    folder.change("commitment.json", |text| text.replace("\"draw\":\"quanyu.draw.v2\",", ""));
+    assert_eq!(folder.faults()[0], "proof.json names a version of the draw that commitment.json does not");
+}

@@ -126,7 +126,7 @@ impl Tally {
         }
     }
 
-    /// The packs go along the ranking of the names in file order, each until it is given away.
+    /// The packs go along the ranking of the names in file order, each to as many as its share is.
     fn deal_out(&mut self, view: &CampaignView, round: &RoundView) {
         let Some(deal) = &round.deal else { return };
         let mut undealt: Vec<(u8, Vec<Undealt>)> = std::mem::take(&mut self.undealt).into_iter().collect();
@@ -136,7 +136,8 @@ impl Tally {
             let count = |pack: &u8| (*pack, supply_of(view, round, supply, *pack).map_or(0, |(_, packs)| packs));
             let packs: Vec<(u8, u64)> = round.packs.iter().map(count).collect();
             let mut rest = names.as_slice();
-            for (pack, share) in ranking::shares(names.len() as u64, &packs) {
+            let (rule, id) = (round.record.rule, |pack| view.pack_id(pack));
+            for (pack, share) in ranking::shares(rule, names.len() as u64, &packs, id) {
                 let (own, others) = rest.split_at(share as usize);
                 rest = others;
                 // A shard that gets none of a pack is told so: it may have been told otherwise before the packs were amended.

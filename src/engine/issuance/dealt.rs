@@ -8,6 +8,7 @@ use super::judge::{Issue, Judged, Recall, jitter, wait_for};
 use crate::domain::claim_limit;
 use crate::domain::pass::Pass;
 use crate::domain::person::Pseudonym;
+use crate::domain::ranking;
 use crate::domain::refusal::Code;
 use crate::domain::time::Ms;
 use crate::engine::resident::Person;
@@ -121,7 +122,8 @@ fn ordered(
     mut offers: Vec<Offer>,
 ) -> Vec<Offer> {
     let Some(deal) = &round.deal else { return offers };
-    let packs: Vec<(u8, u64)> = offers.iter().map(|one| (one.pack, one.packs)).collect();
+    let mut packs: Vec<(u8, u64)> = offers.iter().map(|one| (one.pack, one.packs)).collect();
+    ranking::side_by_side(round.record.rule, &mut packs, |pack| view.pack_id(pack));
     let order = deal.order(pseudonym, view.channel_name(channel), &packs);
     offers.sort_by_key(|one| order.iter().position(|pack| *pack == one.pack));
     offers

@@ -22,6 +22,9 @@ pub struct DrawCommitment {
     secret_commitment: String,
     entropy: Vec<Entropy>,
     drand_round: Option<u64>,
+    /// The version of the rules, where it is not `quanyu.draw.v1`.
+    #[schema(example = "quanyu.draw.v2")]
+    draw: Option<String>,
     closed_at: String,
 }
 
@@ -30,7 +33,7 @@ pub struct DrawCommitment {
 pub struct DealCommitment {
     campaign_id: String,
     round_id: String,
-    #[schema(example = "quanyu.deal.v1")]
+    #[schema(example = "quanyu.deal.v2")]
     deal: String,
     rules_hash: String,
     secret_commitment: String,
@@ -94,6 +97,8 @@ pub struct WaveProof {
     frozen_at: String,
     cutoffs: Vec<Cutoff>,
     tiers: Vec<Tier>,
+    /// What was left to share, from `quanyu.draw.v2` on.
+    supply: Option<Vec<CellCount>>,
 }
 
 #[derive(ToSchema)]

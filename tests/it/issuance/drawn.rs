@@ -1,6 +1,7 @@
 //! Drawn rounds beyond the single rain: tiers by choice and chance, one of each, channels with a draw each, waves, public entropy, and
 //! winners of one round kept off another. Every proof is recomputed by the program's own verifier, which shares no code with the draw.
 
+mod chance;
 mod entropy;
 mod kept;
 mod lists;

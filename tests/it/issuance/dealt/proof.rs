@@ -44,7 +44,7 @@ fn key_of(rush: &Rush, before: &Reply, proof: &Value) -> Vec<u8> {
     for (name, said) in before.json.as_object().expect("an object") {
         assert_eq!(&proof[name], said, "the proof repeats the commitment");
     }
-    assert_eq!((&proof["deal"], proof["secret"].is_string()), (&json!("quanyu.deal.v1"), true));
+    assert_eq!((&proof["deal"], proof["secret"].is_string()), (&json!("quanyu.deal.v2"), true));
     let (secret, rules_hash) = (unhex(&proof["secret"]), unhex(&proof["rules_hash"]));
     assert_eq!(proof["secret_commitment"], json!(hex::encode(Sha256::digest(&secret))));
     let parts = [b"quanyu.deal.v1\0".to_vec(), lp(&rush.campaign), lp("i"), rules_hash, secret];
