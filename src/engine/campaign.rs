@@ -161,9 +161,10 @@ impl Engine {
             if !spread.is_empty() {
                 return Err(faults(Code::NotSupportedYet, spread));
             }
-            let past = campaign::not_in_past(&parsed.campaign, now);
-            if !past.is_empty() {
-                return Err(faults(Code::CampaignInvalid, past));
+            let mut found = campaign::not_in_past(&parsed.campaign, now);
+            found.extend(campaign::ignored(&parsed.campaign));
+            if !found.is_empty() {
+                return Err(faults(Code::CampaignInvalid, found));
             }
             let mut unpinned = unpinned_lists(&parsed.campaign, &record.lists);
             unpinned.extend(unpinned_areas(&parsed.campaign, &record.areas));

@@ -326,3 +326,21 @@ fn the_whole_chengdu_file_is_accepted_and_sums_to_its_budget() {
     assert_eq!(reply["totals"], wanted);
     assert_eq!(reply["warnings"], json!([]));
 }
+
+#[test]
+fn what_no_round_looks_at_is_told_with_the_draft_and_refused_at_publication() {
+    let server = Server::at(BEFORE);
+    let id = "ignored";
+    let mut file = chengdu(id, 1);
+    let round = file["rounds"][0].as_object_mut().expect("a round");
+    round.insert("mode".into(), json!("first_come"));
+    round.insert("lost_at".into(), json!("close"));
+    round.remove("draw");
+    let draft = server.create_campaign(&file).ok();
+    assert_eq!(draft["warnings"][0]["pointer"], "/rounds/0/lost_at", "{}", draft.text());
+    server.step(id, "submit").ok();
+    server.step(id, "approve").ok();
+    let refused = server.step(id, "publish").refused(422, "campaign_invalid");
+    assert_eq!(refused.faults(), ["/rounds/0/lost_at no_effect"]);
+    assert_eq!(get(&server, id).ok().str("state"), "approved");
+}

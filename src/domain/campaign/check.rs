@@ -8,6 +8,7 @@ use super::check_terms::{
     check_eligibility, check_limits, check_reservation, check_use_rule, check_validity, ordered, warn_end,
 };
 use super::findings::{Fault, Findings};
+use super::ignored::ignored;
 use super::schema::*;
 use crate::domain::money::Fen;
 use crate::domain::time::{Ms, Zone};
@@ -31,6 +32,7 @@ pub fn check(campaign: &Campaign) -> Findings {
     check_money(&mut found, campaign);
     check_enrolment(&mut found, &campaign.merchant_enrolment, &zone);
     check_use_of_packs(&mut found, campaign);
+    found.warnings.extend(ignored(campaign));
     keep_first(&mut found.faults);
     keep_first(&mut found.warnings);
     found

@@ -126,14 +126,6 @@ impl Case<'_> {
                 "With one pack there is nothing to deal by chance.",
             );
         }
-        if round.mode == Mode::Grant && round.max_packs_per_person > 1 && round.assignment != Assignment::Each {
-            found.warn(
-                self.at("max_packs_per_person"),
-                "no_effect",
-                "名单上每人得一个券包；每种各一写 assignment: each。",
-                "A grant gives one pack to each name; for one of each write assignment each.",
-            );
-        }
         if round.assignment == Assignment::Each && (round.max_packs_per_person as usize) < packs {
             let (zh, en) = (
                 format!("each 有 {packs} 个券包，每人上限却更少。"),

@@ -1,9 +1,11 @@
 //! Campaigns: the file a city writes, read and judged. `schema` and `terms` are the types; `parse` reads bytes and reports every
-//! fault at once; `check` judges the rules between fields; `supported` says what this version cannot run yet;
+//! fault at once; `check` judges the rules between fields; `supported` says what this version cannot run yet, `ignored` what no round
+//! would look at;
 //! `effective` and `totals` compute what the file amounts to.
 
 pub mod check;
 pub mod effective;
+pub mod ignored;
 pub mod parse;
 pub mod schema;
 pub mod supported;
@@ -25,6 +27,7 @@ mod strict_json;
 pub use check::{check, not_in_past};
 pub use effective::{Unit, effective_view};
 pub use findings::{Fault, Findings};
+pub use ignored::ignored;
 pub use named::Named;
 pub use parse::{Parsed, parse, parse_value};
 pub use schema::*;

@@ -7,6 +7,7 @@ use crate::domain::money::Fen;
 use crate::domain::time::parse_rfc3339;
 
 mod announced;
+mod ignored;
 mod modes;
 mod strange;
 
