@@ -1,5 +1,7 @@
 //! Areas on the map: polygons in GeoJSON, or a circle. Coordinates are WGS 84 degrees, longitude first. The border belongs to an area.
 
+mod shape;
+
 use robust::{Coord, orient2d};
 use serde_json::Value;
 
@@ -63,6 +65,27 @@ impl Location {
 }
 
 impl Area {
+    /// What an office puts: a geometry, alone or as the one feature of a GeoJSON file, or a circle. Answers the area and how it is kept:
+    /// without what surrounds the geometry. Its rings have an area, do not cross or touch themselves, and holes lie inside.
+    pub fn take(value: &Value) -> Result<(Area, Value), FieldError> {
+        let (mut kept, at) = geometry(value)?;
+        let placed = |fault: FieldError| FieldError { pointer: format!("{at}{}", fault.pointer), ..fault };
+        bounds(kept.as_object_mut().and_then(|members| members.remove("bbox"))).map_err(placed)?;
+        let area = Area::parse(&kept).map_err(placed)?;
+        if let Area::Polygons(polygons) = &area {
+            shape::check(polygons, kept["type"] == "MultiPolygon").map_err(placed)?;
+        }
+        Ok((area, kept))
+    }
+
+    /// Corners over all rings.
+    pub fn points(&self) -> usize {
+        match self {
+            Area::Circle { .. } => 1,
+            Area::Polygons(polygons) => polygons.iter().flatten().map(Vec::len).sum(),
+        }
+    }
+
     /// `{"type":"Polygon"|"MultiPolygon","coordinates":…}` (RFC 7946) or `{"circle":{"center":[longitude, latitude],"radius_m":…}}`.
     pub fn parse(value: &Value) -> Result<Area, FieldError> {
         let members: Vec<&str> = value.as_object().into_iter().flat_map(|map| map.keys().map(String::as_str)).collect();
@@ -98,6 +121,52 @@ impl Area {
                 }
             }),
         }
+    }
+}
+
+/// The geometry of a feature or of a collection that holds one feature, and where it stands.
+fn geometry(value: &Value) -> Result<(Value, String), FieldError> {
+    let (mut value, mut at) = (value, String::new());
+    let kind = |value: &Value| value["type"].as_str().unwrap_or_default().to_owned();
+    if kind(value) == "FeatureCollection" {
+        only(value, &at, &["type", "features", "bbox"])?;
+        let Some([feature]) = value["features"].as_array().map(Vec::as_slice) else {
+            let (zh, en) = (
+                "须恰有一个要素；多块区域请用 MultiPolygon。",
+                "Must hold exactly one feature; write several parts as a MultiPolygon.",
+            );
+            return Err(fault("/features", "not_one_feature", zh, en));
+        };
+        (value, at) = (feature, "/features/0".into());
+        if kind(value) != "Feature" {
+            return Err(fault(&at, "not_an_area", "须为 Feature。", "Must be a Feature."));
+        }
+    }
+    if kind(value) == "Feature" {
+        only(value, &at, &["type", "geometry", "properties", "id", "bbox"])?;
+        (value, at) = (&value["geometry"], format!("{at}/geometry"));
+    }
+    Ok((value.clone(), at))
+}
+
+/// Members that nobody reads may be what matters, such as another system of coordinates.
+fn only(value: &Value, at: &str, known: &[&str]) -> Result<(), FieldError> {
+    let members = value.as_object().into_iter().flatten();
+    if let Some((name, _)) = members.clone().find(|(name, _)| !known.contains(&name.as_str())) {
+        let at = crate::domain::campaign::below(at, name);
+        return Err(fault(&at, "unknown_field", "没有这个字段。", "There is no such field."));
+    }
+    bounds(value.get("bbox").cloned())
+        .map_err(|fault| FieldError { pointer: format!("{at}{}", fault.pointer), ..fault })
+}
+
+/// A box around what follows says nothing new: it is read and dropped.
+fn bounds(bbox: Option<Value>) -> Result<(), FieldError> {
+    let Some(bbox) = bbox else { return Ok(()) };
+    let numbers = bbox.as_array().filter(|list| matches!(list.len(), 4 | 6) && list.iter().all(Value::is_number));
+    match numbers {
+        Some(_) => Ok(()),
+        None => Err(fault("/bbox", "not_a_box", "须为 4 或 6 个数。", "Must be 4 or 6 numbers.")),
     }
 }
 
@@ -212,6 +281,42 @@ mod tests {
         assert!((chengdu.distance_m(shanghai) - 1_659_000.0).abs() < 5_000.0, "{}", chengdu.distance_m(shanghai));
         let area = Area::parse(&json!({"circle": {"center": [104.0657, 30.6595], "radius_m": 1112}})).unwrap();
         assert!(area.contains(place(104.0657, 30.6694)) && !area.contains(place(104.0657, 30.6696)));
+    }
+
+    #[test]
+    fn a_geojson_file_of_one_feature_is_its_geometry() {
+        let plain = json!({"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 4], [0, 0]]]});
+        let with = |mut value: Value, name: &str, member: Value| {
+            value[name] = member;
+            value
+        };
+        let feature = json!({"type": "Feature", "id": 7, "properties": {"name": "x"}, "geometry": plain});
+        let boxed = with(plain.clone(), "bbox", json!([0, 0, 4, 4]));
+        let collection = json!({"type": "FeatureCollection", "bbox": [0, 0, 0, 4, 4, 0], "features": [feature]});
+        for value in [
+            plain.clone(),
+            boxed.clone(),
+            feature.clone(),
+            with(feature.clone(), "geometry", boxed),
+            collection.clone(),
+        ] {
+            assert_eq!(Area::take(&value).map(|taken| taken.1), Ok(plain.clone()), "{value}");
+        }
+        let spoilt = with(feature.clone(), "geometry", json!({"type": "Point", "coordinates": [1, 2]}));
+        for (value, pointer, code) in [
+            (with(collection.clone(), "features", json!([])), "/features", "not_one_feature"),
+            (with(collection.clone(), "features", json!([feature, feature])), "/features", "not_one_feature"),
+            (with(collection.clone(), "features", json!([plain])), "/features/0", "not_an_area"),
+            (with(collection, "features", json!([spoilt])), "/features/0/geometry", "not_an_area"),
+            (with(feature.clone(), "crs", json!("EPSG:3857")), "/crs", "unknown_field"),
+            (with(feature.clone(), "bbox", json!([1, 2, 3])), "/bbox", "not_a_box"),
+            (with(feature, "geometry", Value::Null), "/geometry", "not_an_area"),
+            (with(plain.clone(), "bbox", json!("all")), "/bbox", "not_a_box"),
+            (with(plain, "properties", json!({})), "", "not_an_area"),
+        ] {
+            let found = Area::take(&value).unwrap_err();
+            assert_eq!((found.pointer.as_str(), found.code), (pointer, code), "{value}");
+        }
     }
 
     #[test]

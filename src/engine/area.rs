@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Engine;
 use super::access::{ApiKey, Role};
 use super::list_pins::not_pinned;
+use super::lists::blocking;
 use super::person_list::check_list_id;
 use super::view::CampaignView;
+use super::{Engine, Failure};
 use crate::domain::area::{Area, Location, name_of_use};
 use crate::domain::campaign::Fault;
 use crate::domain::campaign::schema::{Campaign, Eligibility, UseRule};
@@ -20,6 +21,8 @@ use crate::store::config::{Kind, PutError};
 
 /// Versions of one area.
 const MOST_VERSIONS: usize = 100;
+/// Points of all versions of one area: they are kept in one record.
+const MOST_POINTS: usize = 100_000;
 
 /// Who may do what with areas.
 pub mod may {
@@ -43,11 +46,15 @@ impl Engine {
     /// Makes a new version of an area; the same again is the version that is there.
     pub async fn put_area(&self, key: &ApiKey, area_id: &str, area: &Value) -> Result<AreaStatus, Refusal> {
         check_list_id(area_id)?;
-        Area::parse(area).map_err(|fault| {
+        // Thousands of edges are compared with each other: not on a worker that others wait for.
+        let sent = area.clone();
+        let taken = blocking(move || Area::take(&sent)).await.map_err(Failure::into_refusal)?;
+        let (taken, area) = taken.map_err(|fault| {
             let mut refusal = Refusal::new(Code::InvalidRequest);
             refusal.errors = vec![fault];
             refusal
         })?;
+        let area = &area;
         let sha256 = hex::encode(crate::domain::campaign::rules_hash(area));
         let id = record_id(&key.program, area_id);
         for _ in 0..8 {
@@ -57,8 +64,11 @@ impl Engine {
             if !created {
                 return status(area_id, &record, false);
             }
-            if record.versions.len() >= MOST_VERSIONS {
-                return Err(Refusal::new(Code::InvalidRequest).detail("The area has 100 versions; begin another one."));
+            let points: usize =
+                record.versions.iter().filter_map(|one| Area::parse(&one.area).ok()).map(|one| one.points()).sum();
+            if record.versions.len() >= MOST_VERSIONS || points + taken.points() > MOST_POINTS {
+                let detail = "The area has 100 versions, or versions of 100,000 points in all; begin another one.";
+                return Err(Refusal::new(Code::InvalidRequest).detail(detail));
             }
             let (area, put_by) = (area.clone(), key.name.clone());
             record.versions.push(AreaVersion { area, sha256: sha256.clone(), put_by, put_at: self.now() });

@@ -10,8 +10,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::State;
 use super::answer::{self, Answer};
 use super::auth::Officer;
-use super::body::Body;
-use super::shapes::area::AreaForm;
+use super::body::StrictBody;
+use super::shapes::area::{AreaForm, AreaSent};
 use crate::domain::area::Location;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::area::{AreaStatus, may};
@@ -50,18 +50,14 @@ impl LocationBody {
     }
 }
 
-/// Put an area: GeoJSON `{"type":"Polygon"|"MultiPolygon","coordinates":…}`, or `{"circle":{"center":[longitude,latitude],"radius_m":…}}`,
-/// in WGS 84. Another one is a new version; the same one is the version that is there.
-#[utoipa::path(tag = "office", params(("area_id" = String, Path)), request_body = AreaForm,
+/// Put an area: GeoJSON `{"type":"Polygon"|"MultiPolygon","coordinates":…}`, alone, as a Feature or as a FeatureCollection of one, or
+/// `{"circle":{"center":[longitude,latitude],"radius_m":…}}`, in WGS 84. The geometry is kept. Another one is a new version; the same one is
+/// the version that is there.
+#[utoipa::path(tag = "office", params(("area_id" = String, Path)), request_body = AreaSent,
     responses((status = 201, body = AreaAnswer), (status = 200, body = AreaAnswer)))]
 #[put("/v1/areas/{area_id}")]
-pub async fn put_area(
-    state: Data<State>,
-    officer: Officer,
-    area_id: Path<String>,
-    body: Body<Value>,
-) -> answer::Result {
-    let status = state.engine.put_area(officer.require(may::WRITE)?, &area_id, &body).await?;
+pub async fn put_area(state: Data<State>, officer: Officer, area_id: Path<String>, body: StrictBody) -> answer::Result {
+    let status = state.engine.put_area(officer.require(may::WRITE)?, &area_id, &body.0).await?;
     let created = status.created;
     let body = body_of(status);
     let answer = if created { Answer::created(&body) } else { Answer::ok(&body) };

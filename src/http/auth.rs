@@ -169,13 +169,15 @@ async fn officer(gate: &Gate, text: Result<String, Refusal>, address: Option<IpA
     Ok(Officer(key))
 }
 
-/// What a request with a fault is told: a caller that is not admitted hears only that, however long the key is looked up.
+/// Whether a route of the office has admitted its caller, however long the key is looked up; `None` on the routes of others.
+pub async fn officer_admitted(request: &HttpRequest) -> Option<Result<(), Refusal>> {
+    let Judging(judging) = request.extensions().get::<Judging>().cloned()?;
+    Some(judging.await.map(|_| ()))
+}
+
+/// What a request with a fault is told: a caller that is not admitted hears only that.
 pub async fn told_after_the_caller(request: &HttpRequest, fault: Refusal) -> Problem {
-    let judging = request.extensions().get::<Judging>().cloned();
-    let refused = match judging {
-        Some(Judging(judging)) => judging.await.err(),
-        None => None,
-    };
+    let refused = officer_admitted(request).await.and_then(Result::err);
     refused.unwrap_or(fault).into()
 }
 

@@ -157,7 +157,7 @@ async fn judge_request(request: &mut ServiceRequest, gate: &Gate) -> Result<Till
         Call::current().set_signer(signer);
     }
     let till = judge(key.filter(|_| signed), &credentials, wall_ms() / 1000)?;
-    if bytes.len() > body::BODY_LIMIT { Err(body::too_large()) } else { Ok(till) }
+    if bytes.len() > body::BODY_LIMIT { Err(body::too_large(body::BODY_LIMIT)) } else { Ok(till) }
 }
 
 /// The secret that made the signature. For an unknown key there is none, after the same work.

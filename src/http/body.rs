@@ -1,4 +1,5 @@
-//! Reading what a caller sends: at most 16 KiB of JSON within five seconds, unknown fields refused, every fault with its pointer.
+//! Reading what a caller sends: at most 16 KiB of JSON, from the office 1 MiB, within five seconds, unknown fields refused, every fault with
+//! its pointer.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -10,13 +11,17 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use super::auth::told_after_the_caller;
+use super::auth::{officer_admitted, told_after_the_caller};
 use super::error::Problem;
+use crate::domain::campaign::value_from;
 use crate::domain::refusal::{Code, Refusal};
 
 pub const BODY_LIMIT: usize = 16 * 1024;
+/// A campaign of 60 rounds and an area of 5,000 points fit.
+pub const OFFICE_BODY_LIMIT: usize = 1024 * 1024;
 /// actix has a timer for the head of a request only, so a slow body needs its own.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -50,9 +55,13 @@ impl FromRequest for NoBody {
 #[derive(Debug)]
 pub struct Params<T>(pub T);
 
-/// The bytes as they came, for uploads that are not JSON; still at most 16 KiB.
+/// The bytes as they came, of a file whose faults are told by who reads it.
 #[derive(Debug)]
 pub struct RawBody(pub Bytes);
+
+/// JSON in which no key is written twice: of two, one would count and the other be lost unseen.
+#[derive(Debug)]
+pub struct StrictBody(pub Value);
 
 impl<T> Deref for Body<T> {
     type Target = T;
@@ -115,6 +124,25 @@ impl FromRequest for RawBody {
     }
 }
 
+impl FromRequest for StrictBody {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(after_the_caller(request.clone(), async move {
+            let bytes = read(&request, payload).await?;
+            require_json(&request)?;
+            value_from(&bytes).map(StrictBody).map_err(|fault| {
+                let malformed = fault.code == "malformed_json";
+                let mut refusal = Refusal::new(if malformed { Code::MalformedJson } else { Code::InvalidRequest });
+                refusal.errors = vec![fault];
+                refusal
+            })
+        }))
+    }
+}
+
 impl<T: DeserializeOwned + 'static> FromRequest for Params<T> {
     type Error = Problem;
     type Future = Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
@@ -151,12 +179,16 @@ async fn after_the_caller<T>(
     }
 }
 
-/// Reads the whole body, bounded in size and time.
+/// Reads the whole body, bounded in size and time. Nothing large is read from anybody but an officer who was admitted before.
 pub async fn read(request: &HttpRequest, payload: dev::Payload) -> Result<Bytes, Refusal> {
-    read_up_to(BODY_LIMIT, request, payload).await
+    let limit = match officer_admitted(request).await {
+        Some(admitted) => admitted.map(|()| OFFICE_BODY_LIMIT)?,
+        None => BODY_LIMIT,
+    };
+    read_up_to(limit, request, payload).await
 }
 
-/// The same with another bound.
+/// The same with a bound of the caller's.
 pub async fn read_up_to(limit: usize, request: &HttpRequest, payload: dev::Payload) -> Result<Bytes, Refusal> {
     read_within(BODY_DEADLINE, limit, request, payload).await
 }
@@ -173,7 +205,7 @@ async fn read_within(
         return Err(Refusal::new(Code::UnsupportedMediaType).detail("A compressed body is not taken."));
     }
     if header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
     match tokio::time::timeout(deadline, collect(limit, payload)).await {
         Ok(read) => read,
@@ -181,8 +213,9 @@ async fn read_within(
     }
 }
 
-pub fn too_large() -> Refusal {
-    Refusal::new(Code::BodyTooLarge).with("limit", BODY_LIMIT)
+/// What a body is told that is larger than its route takes.
+pub fn too_large(limit: usize) -> Refusal {
+    Refusal::new(Code::BodyTooLarge).with("limit", limit).detail(format!("At most {} KiB.", limit / 1024))
 }
 
 async fn collect(limit: usize, mut payload: dev::Payload) -> Result<Bytes, Refusal> {
@@ -192,7 +225,7 @@ async fn collect(limit: usize, mut payload: dev::Payload) -> Result<Bytes, Refus
         let chunk =
             chunk.map_err(|_| Refusal::new(Code::MalformedJson).detail("The body ended before it was complete."))?;
         if first.len() + rest.len() + chunk.len() > limit {
-            return Err(too_large());
+            return Err(too_large(limit));
         }
         // Nearly every body comes in one piece, which is then not copied.
         if first.is_empty() && rest.is_empty() {

@@ -141,3 +141,41 @@ fn a_winner_of_a_list_claims_in_the_area_and_a_pack_that_was_told_is_told_anywhe
     assert_eq!(round.server.stats(&id)["issued"], 2);
     round.server.assert_audit_clean();
 }
+
+/// A ring of so many corners around Chengdu.
+fn round_area(corners: u32) -> Value {
+    let corner = |n: u32| {
+        let turn = f64::from(n % corners) / f64::from(corners) * std::f64::consts::TAU;
+        json!([104.066_112_233_445_5 + 0.1 * turn.cos(), 30.659_544_332_211_1 + 0.1 * turn.sin()])
+    };
+    json!({"type": "Polygon", "coordinates": [(0..=corners).map(corner).collect::<Vec<_>>()]})
+}
+
+#[test]
+fn an_area_of_the_most_points_fits_and_is_put_as_a_file_of_one_feature_too() {
+    let server = Server::at(EVE);
+    let area = round_area(4_999);
+    assert!(area.to_string().len() > 150_000, "far more than 16 KiB");
+    let plain = put_area(&server, "round", &area).ok();
+    let feature = json!({"type": "Feature", "properties": null, "geometry": area});
+    let file = json!({"type": "FeatureCollection", "bbox": [103.9, 30.5, 104.2, 30.8], "features": [feature]});
+    let again = put_area(&server, "round", &file).ok();
+    assert_eq!(
+        (again["version"].as_i64(), &again["area"]),
+        (plain["version"].as_i64(), &area),
+        "the geometry is the area"
+    );
+    let more = put_area(&server, "round", &round_area(5_000)).refused(422, "invalid_request");
+    assert_eq!(more.faults(), ["/coordinates too_many_points"]);
+    let crossed = json!({"type": "Polygon", "coordinates": [[[0, 0], [2, 2], [2, 0], [0, 2], [0, 0]]]});
+    assert_eq!(
+        put_area(&server, "round", &crossed).refused(422, "invalid_request").faults(),
+        ["/coordinates/0/2 crosses_itself"]
+    );
+    let twice = r#"{"circle":{"center":[104,30],"radius_m":5,"radius_m":5000}}"#;
+    let request = Request::new("PUT", "/v1/areas/round").bearer(&server.admin_key).text(twice);
+    let reply = server.send(&request).refused(422, "invalid_request");
+    assert_eq!(reply.faults(), [" duplicate_key"]);
+    assert!(reply.str("detail").contains("column"), "{}", reply.text());
+    assert_eq!(server.office("GET", "/v1/areas/round", None).ok()["version"], plain["version"]);
+}

@@ -344,3 +344,34 @@ fn what_no_round_looks_at_is_told_with_the_draft_and_refused_at_publication() {
     assert_eq!(refused.faults(), ["/rounds/0/lost_at no_effect"]);
     assert_eq!(get(&server, id).ok().str("state"), "approved");
 }
+
+#[test]
+fn a_file_of_sixty_rounds_fits_and_a_body_has_the_limit_of_its_route() {
+    let server = Server::at(BEFORE);
+    let mut file = chengdu("sixty", 60);
+    let round = file["rounds"][0].clone();
+    let name = json!({"zh": "一场雨".repeat(20), "en": "One rain of sixty".repeat(8)});
+    let rounds = (0..60).map(|n| {
+        let mut round = round.clone();
+        (round["round_id"], round["packs"]["standard"]) = (json!(format!("rain-{n}")), json!(1));
+        round["name"] = name.clone();
+        round
+    });
+    file["rounds"] = rounds.collect();
+    assert!(file.to_string().len() > 32 * 1024, "{} bytes", file.to_string().len());
+    assert_eq!(server.create_campaign(&file).ok()["totals"]["packs"], 60);
+    server.publish("sixty");
+    let put = |bytes: usize, key: &str| {
+        let request = Request::new("PUT", "/v1/campaigns/large").bearer(key).header("if-none-match", "*");
+        server.send(&request.text(&" ".repeat(bytes)))
+    };
+    let admitted = &server.admin_key;
+    assert_eq!(put(1024 * 1024, admitted).code(), "malformed_json", "an office body of 1 MiB is read");
+    let refused = put(1024 * 1024 + 1, admitted).refused(413, "body_too_large");
+    assert_eq!((refused.int("limit"), refused.str("detail")), (1024 * 1024, "At most 1024 KiB."));
+    put(64 * 1024, "qk_00000000000000000000000000000000").refused(401, "unauthenticated");
+    server.set_clock(at("2020-07-13T09:00:00"));
+    let request = Request::new("POST", "/v1/campaigns/sixty/reservations").bearer(&server.token(&Resident::new()));
+    let refused = server.send(&request.text(&" ".repeat(16 * 1024 + 1))).refused(413, "body_too_large");
+    assert_eq!(refused.int("limit"), 16 * 1024);
+}

@@ -26,11 +26,12 @@ mod strict_json;
 
 pub use check::{check, not_in_past};
 pub use effective::{Unit, effective_view};
-pub use findings::{Fault, Findings};
+pub use findings::{Fault, Findings, below};
 pub use ignored::ignored;
 pub use named::Named;
 pub use parse::{Parsed, parse, parse_value};
 pub use schema::*;
+pub use strict_json::value_from;
 pub use supported::unsupported;
 pub use totals::{Totals, rules_hash};
 

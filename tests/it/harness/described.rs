@@ -152,7 +152,8 @@ fn known_members(schema: &Value) -> (Vec<&str>, bool) {
     let parts = schema["allOf"].as_array();
     let choice = schema["oneOf"].is_array() || schema["anyOf"].is_array();
     let anything = own.is_none() && parts.is_none() && types(schema).is_empty();
-    let mut free = choice || anything || schema["additionalProperties"].is_object();
+    let more = &schema["additionalProperties"];
+    let mut free = choice || anything || more.is_object() || more == &Value::Bool(true);
     for part in parts.into_iter().flatten() {
         let (names, is_free) = known_members(part);
         known.extend(names);
