@@ -3,6 +3,7 @@
 
 mod rules;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,6 +65,35 @@ fn whoever_breaks_the_document_is_told_where() {
         broken(&mut document);
         let found = faults(&document);
         assert!(found.iter().any(|fault| fault.contains(said)), "{name}: {found:#?}");
+    }
+}
+
+/// The reader of campaign files knows its fields by itself; the form in the document has to name the same.
+#[test]
+fn the_form_of_a_campaign_file_names_every_field_that_the_reader_knows() {
+    let read = quanyu::domain::campaign::parse(include_bytes!("../../deploy/campaigns/chengdu-2020.json"));
+    let campaign = serde_json::to_value(read.expect("Chengdu's file").campaign).expect("JSON");
+    for (pointer, form, instead) in [
+        ("", "CampaignFile", [("", "")]),
+        ("/rounds/0", "RoundForm", [("supply", "packs money")]),
+        ("/rounds/0/draw", "DrawForm", [("", "")]),
+        ("/rounds/0/release", "ReleaseForm", [("", "")]),
+        ("/packs/0", "PackForm", [("", "")]),
+        ("/limits/0", "LimitForm", [("max_count", "max_count max_amount")]),
+        ("/reservation", "ReservationForm", [("", "")]),
+        ("/eligibility", "EligibilityForm", [("", "")]),
+        ("/validity", "ValidityForm", [("", "")]),
+        ("/use_rule", "UseRuleForm", [("", "")]),
+        ("/merchant_enrolment", "MerchantEnrolmentForm", [("", "")]),
+    ] {
+        let members = campaign.pointer(pointer).and_then(Value::as_object).unwrap_or_else(|| panic!("no {pointer}"));
+        let written = members.keys().flat_map(|name| {
+            let spelled = instead.iter().find(|(of, _)| of == name).map_or(name.as_str(), |(_, spelled)| spelled);
+            spelled.split(' ').map(str::to_owned).collect::<Vec<_>>()
+        });
+        let form = &DOCUMENT["components"]["schemas"][form]["properties"];
+        let named: BTreeSet<String> = form.as_object().expect("a form").keys().cloned().collect();
+        assert_eq!(named, written.collect(), "{pointer}");
     }
 }
 
