@@ -22,6 +22,9 @@ pub struct CampaignStatus {
     /// Of the file with the amendments in force.
     amended_rules_hash: Option<String>,
     totals: CampaignTotals,
+    /// The lists and areas that the campaign was handed over with, if it names any.
+    lists: Option<Vec<PinnedList>>,
+    areas: Option<Vec<PinnedArea>>,
     paused: Vec<Scope>,
     stopped: bool,
     warnings: Vec<FieldErrorSchema>,
@@ -36,6 +39,32 @@ pub enum CampaignState {
     Published,
     Open,
     Ended,
+}
+
+/// A version of a list; one that was handed over by an earlier program has no hash.
+#[derive(ToSchema)]
+pub struct PinnedList {
+    list_id: String,
+    version: u32,
+    kind: PinnedListKind,
+    count: u64,
+    #[schema(required = true)]
+    sha256: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PinnedListKind {
+    Persons,
+    Merchants,
+}
+
+#[derive(ToSchema)]
+pub struct PinnedArea {
+    area_id: String,
+    version: u32,
+    #[schema(required = true)]
+    sha256: Option<String>,
 }
 
 #[derive(ToSchema)]
