@@ -1,6 +1,8 @@
 //! The best legal vouchers for a payment: largest saving, then earliest expiry, then lowest threshold; why each other kind is not
 //! taken; and whether a slightly larger payment would save more.
 
+mod bound;
+mod room;
 mod search;
 mod spread;
 mod together;
@@ -10,7 +12,6 @@ use std::cmp::Reverse;
 use serde_json::{Value, json};
 
 use crate::domain::campaign::schema::Face;
-use crate::domain::cashier;
 use crate::domain::goods::Counting;
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::refusal::{Code, Refusal};
@@ -29,6 +30,8 @@ pub struct Basket {
     /// For a quote, and where nothing is taken.
     pub not_taken: Vec<NotTaken>,
     pub better: Option<Better>,
+    /// The search wanted more steps than a payment may take: there may be a better set, or a smaller addition, than these.
+    pub stopped: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,14 +74,13 @@ fn chosen(payment: &Payment, candidates: &[Candidate], advise: bool) -> Basket {
     let choices = Choices::new(payment, candidates, &judged);
     let mut search = Search::new(&choices, candidates);
     let legal = |choice: &Choice| judged[choice.candidate].is_ok();
-    let best = search.best(legal, Fen::ZERO, |one, other| one.0.compare(&other.0));
-    let best = best.map(|(set, _)| set).unwrap_or_else(|| search.set(&[]));
+    let best = search.best(legal).unwrap_or_else(|| search.set(&[]));
     let taken: Vec<Taken> = in_order(&choices, &best);
     // A payment that takes something tells nobody what it does not take.
     let wanted = advise || taken.is_empty();
     let not_taken = if wanted { not_taken(candidates, &judged, &choices, &best) } else { Vec::new() };
-    let better = if advise { better(candidates, &choices, &best) } else { None };
-    Basket { taken, discount: best.discount(), not_taken, better }
+    let (better, unsure) = if advise { better(candidates, &choices, &best) } else { (None, false) };
+    Basket { taken, discount: best.discount, not_taken, better, stopped: search.stopped || unsure }
 }
 
 /// Larger savings, earlier ends and lower thresholds first; so an answer lists what was taken.
@@ -111,10 +113,6 @@ pub fn exactly(payment: &Payment, candidates: &[Candidate]) -> Result<Basket, Re
     }
     let choices = Choices::new(payment, candidates, &judged);
     let named: Vec<&Choice> = (0..candidates.len()).filter_map(|index| choices.of_candidate(index)).collect();
-    if named.len() < candidates.len() {
-        let refusal = Refusal::new(Code::NotCombinable).with("not_with", "vouchers_for_other_goods");
-        return Err(refusal.to_cashier(cashier::not_beside_others()));
-    }
     if let Some(refusal) = choices.refusal(&named) {
         return Err(refusal);
     }
@@ -153,7 +151,8 @@ pub fn too_many(most: usize) -> Refusal {
     Refusal::new(Code::TooManyVouchers).with("limit", most)
 }
 
-/// For each kind of which nothing is taken, why the voucher that got furthest is not.
+/// For each kind of which nothing is taken, why the voucher that got furthest is not. A kind that would fit beside the others, which a
+/// search that stopped has not looked at, has no reason and is left out.
 fn not_taken(candidates: &[Candidate], judged: &[Result<Fen, Reason>], choices: &Choices, best: &Set) -> Vec<NotTaken> {
     let kind = |index: usize| (candidates[index].campaign_id, candidates[index].kind.voucher_kind.as_str());
     let taken: Vec<&Choice> = best.choices.iter().map(|place| &choices.list[*place]).collect();
@@ -171,24 +170,24 @@ fn not_taken(candidates: &[Candidate], judged: &[Result<Fen, Reason>], choices: 
         }
         let reasons = of_kind().filter_map(|index| judged[index].as_ref().err());
         let furthest = reasons.max_by_key(|reason| (reason.rule, Reverse(missing_amount(&reason.refusal))));
-        furthest.map(|reason| reason.refusal.clone()).unwrap_or_else(|| Code::NoVoucherApplicable.into())
+        furthest.map(|reason| reason.refusal.clone())
     };
-    kinds
-        .into_iter()
-        .map(|own| NotTaken { campaign_id: own.0.to_owned(), voucher_kind: own.1.to_owned(), refusal: reason_of(own) })
-        .collect()
+    let told = |own: (&str, &str)| {
+        let refusal = reason_of(own)?;
+        Some(NotTaken { campaign_id: own.0.to_owned(), voucher_kind: own.1.to_owned(), refusal })
+    };
+    kinds.into_iter().filter_map(told).collect()
 }
 
 /// Why a voucher that would be legal alone is not taken beside the others.
-fn beside(choices: &Choices, taken: &[&Choice], candidate: usize) -> Refusal {
+fn beside(choices: &Choices, taken: &[&Choice], candidate: usize) -> Option<Refusal> {
     let with_it: Vec<&Choice> = taken.iter().copied().chain(choices.of_candidate(candidate)).collect();
-    let most = with_it.iter().map(|choice| choice.most).min().unwrap_or(1);
-    choices.refusal(&with_it).unwrap_or_else(|| too_many(most))
+    choices.refusal(&with_it)
 }
 
-/// The smallest addition that saves more than now, if all of it may be goods that count for everything that is short. A percentage
-/// grows with every fen, so only fixed faces are looked at.
-fn better(candidates: &[Candidate], choices: &Choices, best: &Set) -> Option<Better> {
+/// The smallest addition that saves more than now, if all of it may be goods that count for everything that is short, and whether there
+/// may be a smaller one. A percentage grows with every fen, so only fixed faces are looked at.
+fn better(candidates: &[Candidate], choices: &Choices, best: &Set) -> (Option<Better>, bool) {
     let fixed = |choice: &Choice| matches!(candidates[choice.candidate].kind.face, Face::Save { .. });
     let taken: Vec<&Choice> = best.choices.iter().map(|place| &choices.list[*place]).collect();
     // One voucher more, alone or in the place of another, bounds the addition, so that the search needs not go far.
@@ -205,21 +204,17 @@ fn better(candidates: &[Candidate], choices: &Choices, best: &Set) -> Option<Bet
         let distinct = (1..set.len()).all(|i| set[..i].iter().all(|other| other.candidate != set[i].candidate));
         let only_short = choices.refusal(&set).is_some_and(|refusal| refusal.code == Code::MinimumNotMet);
         let helps = || choices.counting(&set).is_some();
-        (distinct && only_short && saves > best.discount() && helps()).then(|| choices.missing(&set))
+        (distinct && only_short && saves > best.discount && helps()).then(|| choices.missing(&set))
     });
     let slack = reach.min().unwrap_or(Fen(FEN_LIMIT));
-    let found = Search::new(choices, candidates).best(fixed, slack, |one, other| {
-        let useful = |set: &Set| set.discount() <= best.discount() || choices.helpful_scopes(&set.used) == 0;
-        (useful(&one.0), one.1, Reverse(one.0.discount())).cmp(&(
-            useful(&other.0),
-            other.1,
-            Reverse(other.0.discount()),
-        ))
+    let mut search = Search::new(choices, candidates);
+    let nearest = search.nearest(fixed, best.discount, slack);
+    let better = nearest.and_then(|(set, add_amount)| {
+        let goods = choices.counting(&set.choices.iter().map(|place| &choices.list[*place]).collect::<Vec<_>>())?;
+        let (discount_amount, saves_more) = (set.discount, set.discount - best.discount);
+        Some(Better { add_amount, goods, discount_amount, saves_more })
     });
-    let (set, add_amount) = found.filter(|(set, missing)| set.discount() > best.discount() && *missing > Fen::ZERO)?;
-    let goods = choices.counting(&set.choices.iter().map(|place| &choices.list[*place]).collect::<Vec<_>>())?;
-    let discount_amount = set.discount();
-    Some(Better { add_amount, goods, discount_amount, saves_more: discount_amount - best.discount() })
+    (better, search.stopped)
 }
 
 #[cfg(test)]
@@ -228,3 +223,6 @@ mod tests;
 
 #[cfg(test)]
 mod brute_force;
+
+#[cfg(test)]
+mod many_goods;

@@ -66,14 +66,6 @@ impl Goods {
         self.lines.iter().all(|bits| *bits == 0)
     }
 
-    /// The goods that either is for. Thresholds that are not judged alike are judged after the offer, which is never more money.
-    pub fn with(&self, other: &Goods) -> Goods {
-        let at = |goods: &Goods, index: usize| goods.lines.get(index).copied().unwrap_or_default();
-        let length = self.lines.len().max(other.lines.len());
-        let lines = (0..length).map(|index| at(self, index) | at(other, index)).collect();
-        Goods { lines, before_offer: self.before_offer && other.before_offer }
-    }
-
     /// What the threshold is judged on.
     pub fn base(&self, payment: &Payment) -> Fen {
         if self.before_offer { self.sum(payment, |amount, _| amount) } else { self.net(payment) }

@@ -36,7 +36,7 @@ use super::view::{CampaignView, Snapshot};
 use crate::domain::account::Account;
 use crate::domain::basket::{self, Basket, Better};
 use crate::domain::bought::Bought;
-use crate::domain::campaign::terms::Scene;
+use crate::domain::campaign::terms::{MAX_VOUCHERS_PER_PAYMENT, Scene};
 use crate::domain::cashier::Words;
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::order::{Binding, Order, OrderState, hold_id, order_key, transaction_id};
@@ -55,7 +55,7 @@ pub use sweep::Lapsing;
 pub use transactions::{Transaction, TransactionPage};
 
 /// Vouchers that one payment may name, whatever its campaigns allow.
-const MOST_VOUCHERS: usize = 20;
+const MOST_VOUCHERS: usize = MAX_VOUCHERS_PER_PAYMENT as usize;
 
 /// How often a step is judged again when others move underneath it.
 const TRIES: usize = 8;
@@ -225,6 +225,8 @@ pub struct Quote {
     pub vouchers: Vec<VoucherView>,
     pub not_taken: Vec<Value>,
     pub better: Option<Better>,
+    /// There may be a better set, or a smaller addition: the wallet was too difficult to look at all of them.
+    pub stopped: bool,
     /// Why the named vouchers do not fit, for the cashier.
     pub refused: Option<Words>,
 }
@@ -275,11 +277,12 @@ impl Engine {
             not_taken: vec![Value::Object(reason)],
             better: None,
             refused: refusal.words(),
+            stopped: false,
         }
     }
 
     fn quoted(&self, payer: &plan::PayerView, ask: &Ask, basket: plan::Planned) -> Quote {
-        let plan::Planned { units, basket: Basket { discount, not_taken, better, .. }, .. } = basket;
+        let plan::Planned { units, basket: Basket { discount, not_taken, better, stopped, .. }, .. } = basket;
         let vouchers = units
             .iter()
             .filter_map(|unit| {
@@ -294,7 +297,7 @@ impl Engine {
             })
             .collect();
         let not_taken = not_taken.iter().map(|one| one.to_json()).collect();
-        Quote { payable: ask.net() - discount, discount, vouchers, not_taken, better, refused: None }
+        Quote { payable: ask.net() - discount, discount, vouchers, not_taken, better, stopped, refused: None }
     }
 
     /// The till's merchant, who belongs to the key's program; anybody else's does not exist.

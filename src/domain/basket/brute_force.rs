@@ -10,11 +10,11 @@ use crate::domain::rules::Item;
 use crate::domain::time::{Window, Zone};
 use crate::domain::voucher::UnitState;
 
-const NOW: Ms = 1_595_644_800_000;
+pub(super) const NOW: Ms = 1_595_644_800_000;
 const WALLETS: u64 = 1_500;
 
 /// SplitMix64.
-struct Chance(u64);
+pub(super) struct Chance(pub u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -24,11 +24,11 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    fn of<T: Clone>(&mut self, list: &[T]) -> T {
+    pub fn of<T: Clone>(&mut self, list: &[T]) -> T {
         list[self.below(list.len() as u64) as usize].clone()
     }
 }
@@ -154,8 +154,10 @@ fn payment<'a>(items: &'a [Item], chance: &mut Chance) -> Payment<'a> {
 }
 
 /// Whether these vouchers may pay together, said in the plainest way: every part of the set must find its money.
-fn legal(payment: &Payment, set: &[&Candidate]) -> bool {
-    let rule = |one: &Candidate| one.rules[0].clone();
+pub(super) fn legal(payment: &Payment, set: &[&Candidate]) -> bool {
+    fn rule<'a>(one: &Candidate<'a>) -> &'a UseRule {
+        one.rules[0]
+    }
     let count_fits = set.iter().all(|one| set.len() <= rule(one).max_vouchers_per_payment as usize);
     let mixed = set.iter().any(|one| one.voucher.c != set[0].voucher.c);
     let mixes = !mixed || set.iter().all(|one| rule(one).combine_with_campaigns);
@@ -187,9 +189,9 @@ fn legal(payment: &Payment, set: &[&Candidate]) -> bool {
 }
 
 /// Saving; then what is saved by the vouchers that end first; then thresholds; then the number of vouchers. Larger is better.
-type Rank = (Fen, Vec<(Reverse<Ms>, Fen)>, Reverse<Fen>, Reverse<usize>);
+pub(super) type Rank = (Fen, Vec<(Reverse<Ms>, Fen)>, Reverse<Fen>, Reverse<usize>);
 
-fn rank(payment: &Payment, set: &[&Candidate]) -> Rank {
+pub(super) fn rank(payment: &Payment, set: &[&Candidate]) -> Rank {
     let mut by_end: BTreeMap<Ms, Fen> = BTreeMap::new();
     for one in set {
         let saved = by_end.entry(one.window.end).or_default();
@@ -199,6 +201,15 @@ fn rank(payment: &Payment, set: &[&Candidate]) -> Rank {
     let saving = by_end.values().copied().sum();
     let by_end = by_end.into_iter().map(|(end, fen)| (Reverse(end), fen)).collect();
     (saving, by_end, Reverse(thresholds), Reverse(set.len()))
+}
+
+/// As good as any set can be, whatever its size.
+pub(super) fn best_of_all(payment: &Payment, candidates: &[Candidate]) -> Rank {
+    let set = |mask: usize| -> Vec<&Candidate> {
+        candidates.iter().enumerate().filter(|(i, _)| mask >> i & 1 == 1).map(|(_, c)| c).collect()
+    };
+    let legal = (0..1usize << candidates.len()).map(set).filter(|set| set.is_empty() || legal(payment, set));
+    legal.map(|set| rank(payment, &set)).max().expect("the empty set")
 }
 
 fn all_sets<'a, 'b>(candidates: &'a [Candidate<'b>]) -> impl Iterator<Item = Vec<&'a Candidate<'b>>> {

@@ -5,6 +5,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use super::room::{Asked, Room};
 use super::{Reason, too_many};
 use crate::domain::cashier;
 use crate::domain::goods::{Counting, Goods};
@@ -13,9 +14,6 @@ use crate::domain::money::Fen;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{self, Candidate, Payment};
 use crate::domain::time::Ms;
-
-/// Different sets of goods that the vouchers of one payment may be for; a campaign has one or two.
-const MOST_SCOPES: usize = 6;
 
 /// One voucher that may be taken.
 #[derive(Clone, Debug)]
@@ -40,9 +38,7 @@ pub(super) struct Choices<'a> {
     pub list: Vec<Choice>,
     payment: &'a Payment<'a>,
     candidates: &'a [Candidate<'a>],
-    /// Money of every union of scopes, by bit set: what thresholds are judged on, and what can be taken off.
-    base: Vec<Fen>,
-    room: Vec<Fen>,
+    pub room: Room,
     pub scopes: usize,
     limits: Vec<(u16, &'a LimitFact<'a>)>,
 }
@@ -75,13 +71,11 @@ impl<'a> Choices<'a> {
         for index in open {
             let candidate = &candidates[index];
             let own = Goods::of(payment, candidate);
-            let Some(scope) = position(&mut goods, MOST_SCOPES, |known| *known == own, || own.clone()) else {
-                continue;
-            };
+            let scope = position(&mut goods, |known| *known == own, || own.clone());
             let own_limits = candidate.limits.iter().map(|fact| {
                 let c = candidate.voucher.c;
                 let same = |known: &(u16, &LimitFact)| known.0 == c && known.1.same(fact);
-                position(&mut limits, usize::MAX, same, || (c, fact)).unwrap_or_default()
+                position(&mut limits, same, || (c, fact))
             });
             list.push(Choice {
                 candidate: index,
@@ -96,9 +90,7 @@ impl<'a> Choices<'a> {
                 end: candidate.window.end,
             });
         }
-        let unions = (0..1usize << goods.len()).map(|mask| union(&goods, mask));
-        let (base, room) = unions.map(|goods| (goods.base(payment), goods.net(payment))).unzip();
-        Choices { list, payment, candidates, base, room, scopes: goods.len(), limits }
+        Choices { list, payment, candidates, room: Room::new(payment, &goods), scopes: goods.len(), limits }
     }
 
     pub fn nothing_used(&self) -> Used {
@@ -121,46 +113,50 @@ impl<'a> Choices<'a> {
     }
 
     /// How much more must be bought before all of it holds; zero or less when it does.
-    pub fn shortage(&self, used: &Used, least: Fen) -> Fen {
+    pub fn shortage(&self, used: &Used, least: Fen, steps: &mut u64) -> Fen {
         let all: Fen = used.discounts.iter().copied().sum();
-        let of_scopes = self.shortages(used).map(|(_, missing)| missing);
-        of_scopes.max().unwrap_or_default().max(all + least - self.payment.net())
+        self.of_goods(used, |_| true, steps).max(all + least - self.net())
     }
 
-    /// The same of the goods of each union of scopes, by bit set.
-    fn shortages<'u>(&'u self, used: &'u Used) -> impl Iterator<Item = (usize, Fen)> + 'u {
-        let sum = |by_scope: &[Fen], mask: usize| -> Fen {
-            by_scope.iter().enumerate().filter(|(scope, _)| mask >> scope & 1 == 1).map(|(_, fen)| *fen).sum()
-        };
-        // Only goods that somebody takes from: those of others must not change how a threshold is judged.
-        let taken =
-            (0..self.scopes).filter(|scope| used.discounts[*scope] > Fen::ZERO).fold(0, |all, scope| all | 1 << scope);
-        (1..self.base.len()).filter(move |mask| mask & !taken == 0).map(move |mask| {
-            let missing =
-                (sum(&used.thresholds, mask) - self.base[mask]).max(sum(&used.discounts, mask) - self.room[mask]);
-            (mask, missing)
-        })
+    /// How much is missing of the goods of these scopes.
+    fn of_goods(&self, used: &Used, of: impl Fn(usize) -> bool, steps: &mut u64) -> Fen {
+        let asked = Asked { thresholds: &used.thresholds, discounts: &used.discounts };
+        self.room.missing(&asked, of, steps)
     }
 
-    /// The scopes of which buying what is missing is enough for all of it; 0 when nothing that is bought in one place is.
-    pub fn helpful_scopes(&self, used: &Used) -> usize {
-        let all = (1 << self.scopes) - 1;
-        self.shortages(used).filter(|(_, missing)| *missing > Fen::ZERO).fold(all, |helpful, (mask, _)| helpful & mask)
+    /// Whether buying what is missing is enough for all of it when it is of this scope: whatever lacks something has to be for its goods.
+    fn is_helpful(&self, used: &Used, scope: usize, steps: &mut u64) -> bool {
+        used.discounts[scope] > Fen::ZERO && self.of_goods(used, |other| other != scope, steps) == Fen::ZERO
+    }
+
+    /// Whether what is missing may be bought in one place.
+    pub fn helps(&self, used: &Used, steps: &mut u64) -> bool {
+        self.of_goods(used, |_| true, steps) == Fen::ZERO
+            || (0..self.scopes).any(|scope| self.is_helpful(used, scope, steps))
+    }
+
+    /// What a set uses of the goods of a group: thresholds and discounts.
+    pub fn used_of_group(&self, used: &Used, group: usize) -> (Fen, Fen) {
+        let sum = |by_scope: &[Fen]| self.room.of_group(group).map(|scope| by_scope[scope]).sum();
+        (sum(&used.thresholds), sum(&used.discounts))
+    }
+
+    pub fn net(&self) -> Fen {
+        self.payment.net()
     }
 
     /// Which goods count for what a set lacks; `None` when no goods do for all of it.
     pub fn counting(&self, set: &[&Choice]) -> Option<Counting> {
-        let used = self.used_by(set);
-        if self.shortages(&used).all(|(_, missing)| missing <= Fen::ZERO) {
+        let (used, mut steps) = (self.used_by(set), 0);
+        if self.of_goods(&used, |_| true, &mut steps) == Fen::ZERO {
             return Some(Counting::default());
         }
-        let helpful = self.helpful_scopes(&used);
         let of_scope = |scope: usize| {
             let own = set.iter().filter(|choice| choice.scope == scope);
             Counting::of(self.payment, own.map(|choice| &self.candidates[choice.candidate]))
         };
-        let taken = |scope: &usize| helpful >> scope & 1 == 1 && set.iter().any(|choice| choice.scope == *scope);
-        (0..self.scopes).filter(taken).find_map(of_scope)
+        let helpful = (0..self.scopes).filter(|scope| self.is_helpful(&used, *scope, &mut steps));
+        helpful.collect::<Vec<_>>().into_iter().find_map(of_scope)
     }
 
     /// The first limit that the set breaks.
@@ -195,7 +191,7 @@ impl<'a> Choices<'a> {
     /// How much more must be bought for these vouchers.
     pub fn missing(&self, set: &[&Choice]) -> Fen {
         let least = set.iter().map(|choice| choice.least).max().unwrap_or_default();
-        self.shortage(&self.used_by(set), least)
+        self.shortage(&self.used_by(set), least, &mut 0)
     }
 
     fn used_by(&self, set: &[&Choice]) -> Used {
@@ -209,19 +205,10 @@ impl<'a> Choices<'a> {
     }
 }
 
-/// The place of a thing in a list that it joins when it is new; `None` when the list is full.
-fn position<T>(list: &mut Vec<T>, most: usize, same: impl Fn(&T) -> bool, new: impl Fn() -> T) -> Option<usize> {
-    if let Some(known) = list.iter().position(same) {
-        return Some(known);
-    }
-    (list.len() < most).then(|| {
+/// The place of a thing in a list that it joins when it is new.
+fn position<T>(list: &mut Vec<T>, same: impl Fn(&T) -> bool, new: impl Fn() -> T) -> usize {
+    list.iter().position(same).unwrap_or_else(|| {
         list.push(new());
         list.len() - 1
     })
-}
-
-fn union(goods: &[Goods], mask: usize) -> Goods {
-    let mut chosen = goods.iter().enumerate().filter(|(scope, _)| mask >> scope & 1 == 1).map(|(_, goods)| goods);
-    let first = chosen.next().cloned().unwrap_or_default();
-    chosen.fold(first, |all, goods| all.with(goods))
 }

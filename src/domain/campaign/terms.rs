@@ -107,7 +107,7 @@ pub struct UseRule {
     /// True by default: every city seen allows it.
     pub combine_with_merchant_offers: bool,
     pub combine_with_campaigns: bool,
-    /// 1 to 20; 1 by default, near universal.
+    /// 1 to 30; 1 by default, near universal.
     pub max_vouchers_per_payment: u32,
     /// Fen that the payer pays at least; 1 by default.
     pub minimum_payable: Fen,
@@ -117,7 +117,7 @@ pub struct UseRule {
     pub require_items: bool,
 }
 
-pub const MAX_VOUCHERS_PER_PAYMENT: u32 = 20;
+pub const MAX_VOUCHERS_PER_PAYMENT: u32 = 30;
 pub const HOLD_SECONDS: std::ops::RangeInclusive<u32> = 30..=900;
 
 impl UseRule {

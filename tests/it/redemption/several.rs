@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::two_campaigns::Pair;
-use super::vectors::{buy, kind, market};
+use super::two_campaigns::{Pair, credited_in_all};
+use super::vectors::{buy, campaign, kind, market};
 use crate::harness::client::Reply;
 use crate::harness::fixture::{MINUTE, Market, at, new_order, sale};
 
@@ -132,4 +132,65 @@ fn vouchers_of_two_campaigns_pay_together_where_both_allow_it() {
         assert_eq!(market.vouchers(&person, "available").len(), 1);
         server.assert_audit_clean();
     }
+}
+
+/// Three campaigns of ten vouchers each: as many as a payment takes.
+#[test]
+fn thirty_vouchers_pay_one_order_and_all_come_back() {
+    let of = |part: &str| {
+        campaign(&format!("thirty-{part}"), 1, json!([kind("10-1", 1_000, 100, 10)]), |campaign| {
+            campaign["use_rule"]["max_vouchers_per_payment"] = json!(30);
+            campaign["use_rule"]["combine_with_campaigns"] = json!(true);
+            campaign["limits"] = json!([]);
+        })
+    };
+    let campaigns = ["a", "b", "c"].map(of);
+    let market = credited_in_all(&campaigns, 1);
+    let (server, till, person) = (market.server(), market.till(), market.shopper());
+    let ids = campaigns.each_ref().map(|campaign| campaign["campaign_id"].as_str().expect("an id"));
+    ids[1..].iter().for_each(|id| server.enrol(id, &till.merchant_id));
+    let all = || ids.iter().flat_map(|id| server.vouchers(id, &person)).collect::<Vec<_>>();
+    let available = || all().iter().filter(|one| one.2 == "available").count();
+    let named: Vec<String> = all().into_iter().map(|one| one.0).collect();
+    let order = new_order();
+    let mut body = json!({"order_id": order, "voucher_ids": named, "amount": 30_000, "category": "catering"});
+    let held = server.redeem(&till, &body).ok();
+    assert_eq!((held["vouchers"].as_array().map(Vec::len), held.int("payable")), (Some(30), 27_000));
+    server.cancel(&till, &order).ok();
+    assert_eq!(available(), 30);
+    let mut beyond = named.clone();
+    beyond.push("7ZZZZZZZZZZZZZZZZZZZZZZZZZ".to_string());
+    (body["order_id"], body["voucher_ids"]) = (json!(new_order()), json!(beyond));
+    assert_eq!(server.redeem(&till, &body).refused_with("too_many_vouchers")["limit"], 30);
+    let bought = server.redeem(&till, &sale(&new_order(), &server.pay_code(&person), 30_000, true)).ok();
+    assert_eq!((bought.int("discount_amount"), available()), (3_000, 0), "{}", bought.text());
+    let back = server.refund(&till, bought.str("order_id"), "R1", 30_000).ok();
+    assert_eq!((back.int("to_issuer"), available()), (3_000, 30));
+    server.assert_audit_clean();
+}
+
+#[test]
+fn vouchers_for_ten_different_goods_all_pay_together() {
+    let faces: Vec<Value> = (0..10)
+        .map(|good| {
+            let mut face = kind(&format!("g{good}"), 1_000, 300 + good, 1);
+            face["use_rule"] = json!({"eligible_items": [format!("g{good}")]});
+            face
+        })
+        .collect();
+    let market = market("ten-goods", 1, json!(faces), |campaign| {
+        campaign["use_rule"]["max_vouchers_per_payment"] = json!(30);
+        campaign["limits"] = json!([]);
+    });
+    let (server, till, person) = (market.server(), market.till(), market.shopper());
+    let items: Vec<Value> = (0..10).map(|good| json!({"sku": format!("g{good}"), "amount": 1_000})).collect();
+    let ask = json!({"pay_code": server.pay_code(&person), "amount": 10_000, "category": "catering", "items": items});
+    let quote = server.quote(&till, &ask).ok();
+    assert_eq!((quote.int("discount_amount"), kinds(&quote).len()), (3_045, 10), "{}", quote.text());
+    assert_eq!((&quote["not_taken"], &quote["stopped_looking"]), (&json!([]), &Value::Null));
+    let named: Vec<String> = market.vouchers(&person, "available").into_iter().map(|one| one.0).collect();
+    let body = json!({"order_id": new_order(), "voucher_ids": named, "amount": 10_000, "category": "catering",
+        "items": items, "capture": true});
+    assert_eq!(server.redeem(&till, &body).ok().int("discount_amount"), 3_045);
+    server.assert_audit_clean();
 }

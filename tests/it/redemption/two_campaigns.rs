@@ -27,23 +27,10 @@ impl Pair {
                 change(campaign);
             })
         };
-        let other = of("b", kind("50-25", 5_000, 2_500, 1), &second);
-        let server = Server::at(EVE);
-        server.create_campaign(&other).ok();
-        let second = other["campaign_id"].as_str().expect("an id").to_string();
-        server.publish(&second);
-        let round = Round::reserved_on(server, of("a", kind("60-20", 6_000, 2_000, 1), &first), people);
-        for person in &round.people {
-            round.server.reserve(&second, person).ok();
-        }
-        round.raining(480 * SECOND);
-        round.server.set_clock(at(NOON));
-        for (campaign, person) in
-            [&round.campaign, &second].into_iter().flat_map(|id| round.people.iter().map(move |one| (id, one)))
-        {
-            wait_until("both packs are there", || (round.server.vouchers(campaign, person).len() == 1).then_some(()));
-        }
-        Pair { market: Market::of(round), second }
+        let (first, second) =
+            (of("a", kind("60-20", 6_000, 2_000, 1), &first), of("b", kind("50-25", 5_000, 2_500, 1), &second));
+        let id = second["campaign_id"].as_str().expect("an id").to_string();
+        Pair { market: credited_in_all(&[first, second], people), second: id }
     }
 
     pub fn till(&self) -> Till {
@@ -81,6 +68,26 @@ impl Pair {
     fn total(&self, campaign: &str, name: &str) -> i64 {
         self.market.server().ledger(campaign)["total"][name].as_i64().expect("an account")
     }
+}
+
+/// Campaigns of one city, and people with a pack of each; the first is the market's.
+pub fn credited_in_all(campaigns: &[Value], people: usize) -> Market {
+    let ids: Vec<&str> = campaigns.iter().map(|campaign| campaign["campaign_id"].as_str().expect("an id")).collect();
+    let server = Server::at(EVE);
+    for (campaign, id) in campaigns.iter().zip(&ids).skip(1) {
+        server.create_campaign(campaign).ok();
+        server.publish(id);
+    }
+    let round = Round::reserved_on(server, campaigns[0].clone(), people);
+    for (id, person) in ids[1..].iter().flat_map(|id| round.people.iter().map(move |one| (id, one))) {
+        round.server.reserve(id, person).ok();
+    }
+    round.raining(480 * SECOND);
+    round.server.set_clock(at(NOON));
+    for (id, person) in ids.iter().flat_map(|id| round.people.iter().map(move |one| (id, one))) {
+        wait_until("every pack is there", || (!round.server.vouchers(id, person).is_empty()).then_some(()));
+    }
+    Market::of(round)
 }
 
 fn set(name: &'static str, value: Value) -> impl Fn(&mut Value) {

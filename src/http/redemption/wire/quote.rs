@@ -20,6 +20,10 @@ pub struct QuoteBody {
     not_taken: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     better: Option<BetterBody>,
+    /// The wallet was too difficult to look at all sets of vouchers: what is told is true, but there may be a better set or a smaller
+    /// addition. Name `voucher_ids` to choose yourself. Absent when the choice is the best.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stopped_looking: bool,
     pos_message: WordsBody,
 }
 
@@ -74,6 +78,7 @@ impl From<Quote> for QuoteBody {
             vouchers: quote.vouchers.iter().map(VoucherBody::from).collect(),
             not_taken: quote.not_taken,
             better,
+            stopped_looking: quote.stopped,
             pos_message,
         }
     }
