@@ -105,7 +105,7 @@ impl ListRows {
             }
             read.extend(self.row(&row).map(|listed| ListRow { line: row.line, listed }));
             if self.faults.len() >= MOST_FAULTS {
-                return Err(self.refusal().expect("there are faults"));
+                return Err(self.refusal().unwrap_or_else(|| Code::InvalidRequest.into()));
             }
         }
         Ok(read)

@@ -156,7 +156,7 @@ impl Engine {
         now: Ms,
     ) {
         let codec = self.voucher_ids();
-        for (p, pack) in record.packs.iter().enumerate() {
+        for (p, pack) in (0..=u8::MAX).zip(&record.packs) {
             for unit in view.units.get(usize::from(pack.pack)).map(Vec::as_slice).unwrap_or_default() {
                 let window = view.campaign.unit_window(
                     usize::from(pack.round),
@@ -165,12 +165,12 @@ impl Engine {
                     pack.at * 1_000,
                 );
                 let Some(window) = window else { continue };
-                let hold = record.holds.iter().find(|hold| usize::from(hold.pack) == p && hold.unit == unit.unit);
+                let hold = record.holds.iter().find(|hold| hold.pack == p && hold.unit == unit.unit);
                 let unit_state = pack.unit(unit.unit);
                 // What waits for another voucher cannot be used yet, as before its first hour.
                 let start = if unlocks(view, pack, unit) { window.start } else { Ms::MAX };
                 vouchers.push(WalletVoucher {
-                    voucher_id: codec.id(&VoucherRef { c: view.number, shard, f: field, p: p as u8, u: unit.unit }),
+                    voucher_id: codec.id(&VoucherRef { c: view.number, shard, f: field, p, u: unit.unit }),
                     voucher_kind: unit.voucher_kind.clone(),
                     campaign_id: view.id.clone(),
                     state: WalletState::of(unit_state, hold.map(|hold| hold.until), start, window.end, now),

@@ -170,53 +170,61 @@ impl Change {
         self.lines.push(line);
     }
 
-    fn member(self) -> Member {
-        let (bytes, goes_on) = (self.bytes(), self.goes_on);
+    fn member(self) -> Result<Member, StoreError> {
+        let (bytes, goes_on) = (self.bytes()?, self.goes_on);
         let keys = self.fields.into_iter().map(|field| field.key).collect();
         let member = Member::flat(keys, bytes).going_on(goes_on);
         let member = self.money.into_iter().fold(member, Member::sharing);
-        self.views.into_iter().fold(member, |member, (campaign, rev)| member.view(campaign, rev))
+        Ok(self.views.into_iter().fold(member, |member, (campaign, rev)| member.view(campaign, rev)))
     }
 
-    /// In the order in which the head of the script names them.
-    fn bytes(&self) -> Vec<u8> {
+    /// In the order in which the head of the script names them. A change that does not fit is refused whole, before it is sent.
+    fn bytes(&self) -> Result<Vec<u8>, StoreError> {
         let mut out = Vec::with_capacity(512);
         for instant in [self.from, self.until, self.counts_from] {
             out.extend_from_slice(&(instant as f64).to_be_bytes());
         }
-        out.extend_from_slice(&(self.hold_seconds as u16).to_be_bytes());
-        out.push(self.fields.len() as u8);
-        self.fields.iter().for_each(|field| field.write(&mut out));
-        out.push(self.least.len() as u8);
+        out.extend_from_slice(&width::<u16, _>(self.hold_seconds)?.to_be_bytes());
+        out.push(width(self.fields.len())?);
+        for field in &self.fields {
+            field.write(&mut out)?;
+        }
+        out.push(width(self.least.len())?);
         for (counter, fen) in &self.least {
-            name(&mut out, counter.as_bytes());
+            name(&mut out, counter.as_bytes())?;
             out.extend_from_slice(&(fen.0 as f64).to_be_bytes());
         }
-        out.push(self.lines.len() as u8);
+        out.push(width(self.lines.len())?);
         for line in &self.lines {
             let line = encode_line(line);
-            let length = u16::try_from(line.len()).expect("texts of a line are bounded");
-            out.extend_from_slice(&length.to_be_bytes());
+            out.extend_from_slice(&width::<u16, _>(line.len())?.to_be_bytes());
             out.extend_from_slice(&line);
         }
-        out
+        Ok(out)
     }
 }
 
 impl Field {
-    fn write(&self, out: &mut Vec<u8>) {
-        name(out, &self.name);
+    fn write(&self, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        name(out, &self.name)?;
         out.push(u8::from(self.seen.is_some()));
         long(out, self.seen.as_deref().unwrap_or_default());
         out.push(self.between as u8);
-        out.push(self.becomes.len() as u8);
+        out.push(width(self.becomes.len())?);
         self.becomes.iter().for_each(|piece| long(out, piece));
+        Ok(())
     }
 }
 
-fn name(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(u8::try_from(bytes.len()).expect("names of fields are short"));
+fn name(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), StoreError> {
+    out.push(width(bytes.len())?);
     out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// A number in the width that the script reads.
+fn width<W: TryFrom<N>, N: Copy + std::fmt::Display>(n: N) -> Result<W, StoreError> {
+    W::try_from(n).map_err(|_| StoreError::Broken(format!("{n} in a change of an order")))
 }
 
 fn long(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -274,7 +282,7 @@ impl Movement<'_> {
 impl Store {
     pub async fn change_order(&self, change: Change) -> Result<Changed, StoreError> {
         let shard = change.shard;
-        let reply: Reply = self.call(&script::ORDER_CHANGE, &keys::Slot::Shard(shard), change.member()).await?;
+        let reply: Reply = self.call(&script::ORDER_CHANGE, &keys::Slot::Shard(shard), change.member()?).await?;
         match (&*reply.word, reply.refused()) {
             ("ok", _) => Ok(Changed::At(reply.int(0))),
             ("changed", _) => Ok(Changed::Order(reply.bytes(0).to_vec())),

@@ -142,11 +142,12 @@ impl Store {
 
     async fn read_at_once(&self, slot: &Slot, fields: &[(String, Vec<u8>)]) -> Result<(Ms, Vec<Vec<u8>>), StoreError> {
         let names = fields.iter().map(|(key, _)| key.clone()).collect();
-        let wanted = fields.iter().fold(Vec::with_capacity(48), |mut out, (_, field)| {
-            out.push(u8::try_from(field.len()).expect("names of fields are short"));
-            out.extend_from_slice(field);
-            out
-        });
+        let mut wanted = Vec::with_capacity(48);
+        for (_, field) in fields {
+            let length = u8::try_from(field.len());
+            wanted.push(length.map_err(|_| StoreError::Broken(format!("a field of {} bytes", field.len())))?);
+            wanted.extend_from_slice(field);
+        }
         let reply = self.call(&script::WALLET_READ, slot, Member::flat(names, wanted)).await?;
         values_read(reply.bytes(0), fields.len()).ok_or_else(|| StoreError::malformed("reading"))
     }

@@ -1,5 +1,6 @@
 //! At the till: pay codes, quotes, holds, confirm, cancel, reverse, refund, and the right words.
 
+mod at_once;
 mod equal;
 mod hints;
 mod kinds;

@@ -38,6 +38,7 @@ pub fn unsupported(campaign: &Campaign) -> Vec<Fault> {
     for (i, limit) in campaign.limits.iter().enumerate() {
         one_limit(row, campaign, limit, &campaign.rounds, &format!("/limits/{i}"));
     }
+    one_person(row, campaign);
     eligibility(row, campaign.eligibility.as_ref(), "");
     missing.0
 }
@@ -57,6 +58,20 @@ fn one_round(row: &mut Missing, campaign: &Campaign, round: &Round, at: &str) {
     for (i, limit) in round.limits.iter().enumerate() {
         one_limit(row, campaign, limit, std::slice::from_ref(round), &format!("{at}/limits/{i}"));
     }
+}
+
+/// A person's record counts entries and packs in a byte each, over all rounds.
+fn one_person(row: &mut Missing, campaign: &Campaign) {
+    let channels = campaign.channels.len();
+    let entries = |round: &Round| {
+        campaign.reservation_of(round).map_or(0, |terms| if terms.per_channel() { channels } else { 1 })
+    };
+    let packs = |round: &Round| (channels * round.supply.pack_ids().count()).min(round.max_packs_per_person as usize);
+    let most = |of: &dyn Fn(&Round) -> usize| campaign.rounds.iter().map(of).sum::<usize>();
+    let reserved = ("一人各场次预约合计多于 255 次", "more than 255 reservations of one person in all");
+    row.unless(most(&entries) <= 255, "/rounds".into(), reserved);
+    let issued = ("一人各场次券包合计多于 255 份", "more than 255 packs of one person in all");
+    row.unless(most(&packs) <= 255, "/rounds".into(), issued);
 }
 
 fn own_terms(row: &mut Missing, round: &Round, at: &str) {

@@ -304,7 +304,7 @@ fn candidates_of<'a>(
 ) -> Vec<(Candidate<'a>, OrderUnit)> {
     let view = &*person.view;
     let mut found = Vec::new();
-    for (p, pack) in record.packs.iter().enumerate() {
+    for (p, pack) in (0..=u8::MAX).zip(&record.packs) {
         let round = view.campaign.rounds.get(usize::from(pack.round));
         let definition = view.campaign.packs.get(usize::from(pack.pack));
         let (Some(round), Some(definition)) = (round, definition) else { continue };
@@ -317,8 +317,8 @@ fn candidates_of<'a>(
             else {
                 continue;
             };
-            let voucher = VoucherRef { c: view.number, shard: payer.shard, f: person.field, p: p as u8, u: unit.unit };
-            let hold = record.holds.iter().find(|hold| usize::from(hold.pack) == p && hold.unit == unit.unit);
+            let voucher = VoucherRef { c: view.number, shard: payer.shard, f: person.field, p, u: unit.unit };
+            let hold = record.holds.iter().find(|hold| hold.pack == p && hold.unit == unit.unit);
             let rules = view.campaign.use_rules_of(round, definition, kind);
             let mut limits = facts.clone();
             limits.extend(fact_of_kind_used(kind, &counter.place, record));

@@ -61,6 +61,24 @@ fn chance_needs_no_draw_and_what_says_nothing_of_a_grant_is_pointed_out() {
 }
 
 #[test]
+fn what_one_person_may_have_over_all_rounds_is_counted_in_a_byte() {
+    let channels = ("/channels", json!(["wechat", "a", "b", "c", "d"]));
+    let check = |rounds: usize, edits: &[(&'static str, Value)], places: &[&str]| {
+        let mut campaign = parse(&chengdu_with(&[std::slice::from_ref(&channels), edits].concat())).unwrap().campaign;
+        campaign.rounds = vec![campaign.rounds[0].clone(); rounds];
+        let found: Vec<String> = unsupported(&campaign).into_iter().map(|fault| fault.pointer).collect();
+        assert_eq!(found, places, "{rounds} rounds");
+    };
+    check(60, &[], &[]);
+    let per_channel = [("/reservation/one_per", json!(["person", "channel"]))];
+    check(51, &per_channel, &[]);
+    check(52, &per_channel, &["/rounds"]);
+    let packs = [("/rounds/0/max_packs_per_person", json!(100))];
+    check(51, &packs, &[]);
+    check(52, &packs, &["/rounds"]);
+}
+
+#[test]
 fn a_place_at_the_claim_is_asked_where_somebody_claims() {
     let place = |at: Value| json!({"area_id": "chengdu", "at": at});
     let says = |edits: &[(&str, Value)]| -> Vec<String> {
