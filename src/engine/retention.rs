@@ -136,6 +136,9 @@ impl RetentionWalk {
                 return Ok(());
             };
             let end = (first + BUCKETS).min(ORDER_BUCKETS);
+            if first == 0 {
+                engine.forget_caps().await?;
+            }
             engine.forget_orders(first..end).await?;
             engine.forget_quotas(first..end).await?;
             engine.store.set_orders_walked(begin + i64::from(end)).await?;
@@ -198,6 +201,13 @@ impl Engine {
             self.store.forget_quotas(view.number, view.record.buckets, buckets.clone(), ORDER_BUCKETS).await?;
         }
         Ok(())
+    }
+
+    /// So do the merchants' caps, at the beginning of a walk: an order that goes with a later campaign gives nothing back of what is gone.
+    async fn forget_caps(&self) -> Result<(), StoreError> {
+        let over = Over { snapshot: &self.view(), arrived: self.arrived(self.now()) };
+        let gone: HashSet<u16> = over.published().filter(|view| over.campaign(view)).map(|view| view.number).collect();
+        self.store.forget_caps(|campaign| gone.contains(&campaign)).await
     }
 
     /// The entry first: a record that nothing leads to does no harm, an entry that leads to nothing would let a repeat take effect and

@@ -12,7 +12,7 @@
 //! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
 //! | `{s000}:ac:<bucket>` | hash | accounts of channels, field = 16 bytes of their keyed digest, value = root pseudonym | until unlinked |
 //! | `{s000}:list:<n>:<bucket>` | hash | persons of the n-th uploaded list, field = root pseudonym | installation |
-//! | `{m000}:h` | hash | header of a merchant slot: `m:<merchant>` state and enrolments, `u:…` caps used | installation |
+//! | `{m000}:h` | hash | header of a merchant slot: `m:<merchant>` state and enrolments, `u:…` caps used | installation; a cap while an order holds of it, and no longer than campaign + refund window |
 //! | `{m000}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
 //! | `{m000}:d:<bucket>` | hash | directory: order -> shard and attempt, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; without an effect it stays |
 //! | `{r.<c>.<round>}:h` | hash | pool of a first-come round, by cell: packs out, and per shard its leases, returns, drained | campaign |
@@ -93,6 +93,14 @@ pub fn merchant_field(merchant: &str) -> String {
 /// What is used of a merchant's cap in a period: a counter in the header of its slot.
 pub fn cap_counter(merchant: &str, campaign: u16, limit: u8, entity: &[u8], period: i64) -> String {
     format!("u:{campaign}:{limit}:{}:{period}:{merchant}", hex::encode(entity))
+}
+
+/// What the names of all caps are like, and of no other field beside them.
+pub const CAP_COUNTERS: &str = "u:*";
+
+/// The campaign that the name of a cap's counter begins with.
+pub fn cap_campaign(name: &str) -> Option<u16> {
+    name.strip_prefix("u:")?.split(':').next()?.parse().ok()
 }
 
 pub fn person_bucket(shard: u8, campaign: u16, bucket: u32) -> String {
@@ -276,6 +284,7 @@ mod tests {
         assert_eq!([1, 8, 255].map(|slots| merchant_slot("m1", slots)), [0, 1, 148]);
         assert_eq!(merchant_field("m1"), "m:m1");
         assert_eq!(cap_counter("m1", 7, 2, &[1, 255], 18_000), "u:7:2:01ff:18000:m1");
+        assert_eq!((cap_campaign("u:7:2:01ff:18000:m1"), cap_campaign("m:7")), (Some(7), None));
         assert_eq!(person_bucket(0, 7, 12), "{s000}:c7:p:12");
         assert_eq!(void_bucket(0, 7, 12), "{s000}:c7:v:12");
         assert_eq!(Slot::Identity(17).header(), "{i017}:h");

@@ -12,6 +12,9 @@ use crate::domain::order::OrderKey;
 /// Header field of shard 0 that holds how far the walk over the order buckets has come.
 const SHARD_OF_CURSOR: Slot = Slot::Shard(0);
 
+/// Fields of a header that are looked at in one round trip, about.
+const FIELDS: usize = 1_000;
+
 /// An order of a shard.
 pub struct KeptOrder {
     pub shard: u8,
@@ -70,6 +73,29 @@ impl Store {
     async fn forget(&self, slot: &Slot, keys: Vec<String>, key: &OrderKey, bytes: &[u8]) -> Result<bool, StoreError> {
         let member = Member::packed(keys, Args::default().bytes(key).bytes(bytes));
         Ok(self.call(&script::ORDER_FORGET, slot, member).await?.is("ok"))
+    }
+
+    /// Forgets what is used of merchants' caps in campaigns that are over. No order of theirs takes or gives back of a cap any more.
+    pub async fn forget_caps(&self, is_over: impl Fn(u16) -> bool) -> Result<(), StoreError> {
+        for slot in 0..self.shards() {
+            let header = Slot::Merchant(slot).header();
+            let mut cursor = 0_u64;
+            loop {
+                let mut scan = redis::cmd("HSCAN");
+                scan.arg(&header).arg(cursor).arg("MATCH").arg(keys::CAP_COUNTERS).arg("COUNT").arg(FIELDS);
+                let (next, found): (u64, Vec<(String, i64)>) = self.query(&scan).await?;
+                let over = |name: &String| keys::cap_campaign(name).is_some_and(&is_over);
+                let gone: Vec<String> = found.into_iter().map(|(name, _)| name).filter(over).collect();
+                if !gone.is_empty() {
+                    let _: u64 = self.query(redis::cmd("HDEL").arg(&header).arg(gone)).await?;
+                }
+                cursor = next;
+                if cursor == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// How far the walk has come, over all its passes.

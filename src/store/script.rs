@@ -8,7 +8,7 @@ use rmpv::Value;
 use super::StoreError;
 use crate::domain::time::{Ms, SECOND};
 
-/// One state transition; its text is `lib.lua`, what it shares with others (`record.lua`, `reservation.lua`), and its own file.
+/// One state transition; its text is `lib.lua`, what it shares with others (`record.lua`, `reservation.lua`, `cap.lua`), and its own file.
 #[derive(Debug)]
 pub struct Script {
     pub name: &'static str,
@@ -80,9 +80,9 @@ scripts! {
     ORDER_CLOSE "order_close",
     ORDER_FORGET "order_forget",
     ORDER_OPEN "order_open",
-    ORDER_RELEASE "order_release",
-    ORDER_REPLAN "order_replan",
-    ORDER_REVERSE "order_reverse",
+    ORDER_RELEASE "order_release" after "cap",
+    ORDER_REPLAN "order_replan" after "cap",
+    ORDER_REVERSE "order_reverse" after "cap",
     PACK_ISSUE "pack_issue" after "record",
     PAY_CODE_PUT "pay_code_put",
     QUOTA_ENTER "quota_enter",

@@ -5,11 +5,12 @@ use super::limits::use_of_person;
 use super::plan::PersonAt;
 use super::seen::StoredRecord;
 use crate::domain::campaign::schema::LimitAction;
-use crate::domain::limit::{Keeper, LimitFact, Place, facts_of_voucher, facts_on};
+use crate::domain::campaign::terms::HOLD_SECONDS;
+use crate::domain::limit::{Keeper, LimitFact, Place, facts_of_voucher, facts_on, period_number};
 use crate::domain::money::Fen;
-use crate::domain::order::{Order, OrderKey, OrderUnit};
+use crate::domain::order::{LATE_CONFIRM, Order, OrderKey, OrderUnit};
 use crate::domain::refund::{Terms, is_of_voucher};
-use crate::domain::time::Ms;
+use crate::domain::time::{Ms, SECOND};
 use crate::domain::voucher::{UnitByte, UnitState};
 use crate::engine::view::CampaignView;
 use crate::store::StoreError;
@@ -225,8 +226,11 @@ impl<'a> Draft<'a> {
     }
 
     fn put_usage(&mut self, unit: &OrderUnit, fact: &LimitFact, count: i64, amount: Fen) -> Result<(), StoreError> {
+        // A hold that has run out may still be confirmed late, in the period in which it began.
+        let began = self.now - Ms::from(*HOLD_SECONDS.end()) * SECOND - LATE_CONFIRM;
+        let oldest = period_number(fact.limit, &self.view(unit)?.zone, began).min(fact.period);
         let usage = &mut self.record_mut(unit)?.usage;
-        usage.retain(|used| !is_of(used, fact) && (used.limit != fact.number || used.period >= fact.period));
+        usage.retain(|used| !is_of(used, fact) && (used.limit != fact.number || used.period >= oldest));
         let (limit, entity, period) = (fact.number, fact.entity.to_vec(), fact.period);
         usage.push(Usage { limit, entity, period, count, amount: amount.0 });
         Ok(())

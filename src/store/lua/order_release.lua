@@ -14,7 +14,7 @@ local function judge(m)
   if entry[5] == 0 then return { 'replay', entry[7] or {} } end
   local stays = {}
   for _, cap in ipairs(m[5]) do stays[cap[1]] = cap[2] end
-  for _, cap in ipairs(entry[5]) do add(cap[1], math.min(stays[cap[1]] or 0, cap[2]) - cap[2]) end
+  for _, cap in ipairs(entry[5]) do give_cap(cap[1], cap[2] - math.min(stays[cap[1]] or 0, cap[2])) end
   entry[5] = 0
   put(directory, ok, cmsgpack.pack(entry))
   return { 'ok', entry[7] or {} }

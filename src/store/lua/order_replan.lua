@@ -15,7 +15,7 @@ local function judge(m)
   if view and view[2] == 'frozen' then return { 'refused', 'merchant_frozen' } end
   if entry[7] and m[8] == 0 then return { 'holding' } end
   if entry[5] ~= 0 then
-    for _, cap in ipairs(entry[5]) do add(cap[1], -cap[2]) end
+    for _, cap in ipairs(entry[5]) do give_cap(cap[1], cap[2]) end
   end
   put(directory, ok, cmsgpack.pack({ 1, attempt + 1, shard, fingerprint, {} }))
   return { 'ok', attempt + 1, shard }

@@ -12,7 +12,7 @@ local function judge(m)
   end
   local shard = entry and entry[3] or 255
   if entry and entry[5] ~= 0 then
-    for _, cap in ipairs(entry[5]) do add(cap[1], -cap[2]) end
+    for _, cap in ipairs(entry[5]) do give_cap(cap[1], cap[2]) end
   end
   local quotas = entry and entry[7]
   put(directory, ok, cmsgpack.pack({ 2, attempt, shard, '', 0, now, was, quotas }))

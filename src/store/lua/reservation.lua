@@ -34,15 +34,15 @@ local function exceeded(record, uses, channel, choice, from)
   end
 end
 
--- Counts a reservation (sign 1) or gives it back (sign -1). Older periods of a counted limit leave the record: it stays small.
+-- Counts a reservation (sign 1) or gives it back (sign -1). Every period stays with its entries, for a wish may be brought days after it was
+-- taken down.
 local function count_uses(record, uses, channel, choice, sign)
   for _, use in ipairs(uses) do
     local entity = entity_of(use, channel, choice)
     local usage = used(record, use, entity)
     local kept = {}
     for _, other in ipairs(record[4]) do
-      local older = sign > 0 and other[1] == use[1] and other[3] < use[5]
-      if not older and other ~= usage then kept[#kept + 1] = other end
+      if other ~= usage then kept[#kept + 1] = other end
     end
     local count = (usage and usage[4] or 0) + sign
     if count > 0 then kept[#kept + 1] = { use[1], entity, use[5], count, 0 } end

@@ -174,3 +174,34 @@ fn a_merchants_cap_is_exact_when_everybody_pays_at_once() {
     assert_eq!(redeemed.count(), 5);
     server.assert_audit_clean();
 }
+
+/// Of the two that a day has, one is held before midnight and confirmed late after it, when the new day has been used already.
+#[test]
+fn a_late_confirm_after_midnight_meets_the_limit_of_the_day_of_its_hold() {
+    for (others, expected) in [(1, "redeemed"), (2, "hold_expired")] {
+        let market = market("midnight", 1, json!([kind("30-10", 3_000, 1_000, 6)]), |campaign| {
+            campaign["limits"] = json!([{"action": "redeem", "entities": ["person"], "period": "day", "max_count": 2}]);
+            campaign["use_rule"]["hold_seconds"] = json!(30);
+        });
+        let (server, till, person) = (market.server(), market.till(), market.shopper());
+        let vouchers = market.vouchers(&person, "available");
+        let pay = |voucher: usize, capture: bool| {
+            let body = json!({"order_id": new_order(), "voucher_ids": [vouchers[voucher].0], "amount": 3_000,
+                "category": "catering", "capture": capture});
+            server.redeem(&till, &body).ok()
+        };
+        server.set_clock(at("2020-07-25T23:57:00"));
+        let held = pay(0, false);
+        server.set_clock(at("2020-07-25T23:58:00"));
+        for other in 1..=others {
+            pay(other, true);
+        }
+        server.set_clock(at("2020-07-26T00:00:00"));
+        pay(5, true);
+        server.set_clock(at("2020-07-26T00:07:30") - 1);
+        let late = server.confirm(&till, held.str("order_id"), held.str("hold_id"), 2_000);
+        let told = if late.is_success() { late.str("state") } else { late.code() };
+        assert_eq!(told, expected, "{others} others: {}", late.text());
+        server.assert_audit_clean();
+    }
+}

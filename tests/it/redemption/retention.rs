@@ -41,6 +41,15 @@ fn goods_of(store: &mut redis::Connection) -> usize {
     keys.iter().map(|key| store.hlen::<_, usize>(key).expect("a hash")).sum()
 }
 
+/// What the store remembers of merchants' caps.
+fn caps(store: &mut redis::Connection) -> Vec<i64> {
+    let headers: Vec<String> = store.keys("{m*}:h").expect("the store answers");
+    let fields = |key| -> Vec<(String, redis::Value)> { store.hgetall(key).expect("a hash") };
+    let all = headers.into_iter().flat_map(fields);
+    let counters = all.filter(|(name, _)| name.starts_with("u:"));
+    counters.map(|(_, value)| redis::from_redis_value(value).expect("a number")).collect()
+}
+
 fn connected(redis: &OwnRedis) -> redis::Connection {
     redis::Client::open(redis.url.as_str()).expect("an address").get_connection().expect("the store answers")
 }
@@ -51,16 +60,23 @@ fn an_order_is_remembered_to_the_end_of_campaign_and_refund_window_and_then_forg
     let redis = OwnRedis::start();
     let [server, other] = redis.nodes_with(EVE, 2);
     let mut store = connected(&redis);
-    let market = Market::open_on(server, campaign("kept", 5, END), 5);
-    let (server, till) = (market.server(), market.till());
-    let sell = |amount, capture| {
+    let mut file = campaign("kept", 5, END);
+    file["limits"] = json!([{"action": "redeem", "entities": ["merchant"], "period": "day", "max_count": 9}]);
+    let market = Market::open_on(server, file, 5);
+    let (server, till, elsewhere) = (market.server(), market.till(), market.till());
+    let sell_at = |till: &Till, amount, capture| {
         let person = market.shopper();
-        server.redeem(&till, &sale(&new_order(), &server.pay_code(&person), amount, capture))
+        server.redeem(till, &sale(&new_order(), &server.pay_code(&person), amount, capture))
     };
-    let (used, cancelled, lapsed, undone) =
-        (sell(6_000, true).ok(), sell(6_000, false).ok(), sell(6_000, false).ok(), sell(6_000, true).ok());
+    let sell = |amount, capture| sell_at(&till, amount, capture);
+    let (used, cancelled, lapsed, undone) = (
+        sell(6_000, true).ok(),
+        sell(6_000, false).ok(),
+        sell(6_000, false).ok(),
+        sell_at(&elsewhere, 6_000, true).ok(),
+    );
     server.cancel(&till, cancelled.str("order_id")).ok();
-    server.reverse(&till, undone.str("order_id")).ok();
+    server.reverse(&elsewhere, undone.str("order_id")).ok();
     let unseen = new_order();
     server.reverse(&till, &unseen).ok();
     sell(2_999, true).refused(422, "minimum_not_met");
@@ -75,11 +91,13 @@ fn an_order_is_remembered_to_the_end_of_campaign_and_refund_window_and_then_forg
     server.refund(&till, order, "R1", 1).refused(409, "refund_window_closed");
     assert_eq!(server.reverse(&till, &unseen).ok().str("was"), "unknown");
     assert_eq!(remembered(&mut store), [4, 6]);
+    assert_eq!(caps(&mut store), [1], "a cap of which nobody holds anything is gone");
     let books = server.ledger(market.campaign())["total"].clone();
 
     server.set_clock(at(END) + KEPT);
     // The refused order never had an effect: its entry says neither a campaign nor a time, and stays.
     wait_until("what is over is forgotten", || (remembered(&mut store) == [0, 1]).then_some(()));
+    assert_eq!(caps(&mut store), [0; 0]);
     server.order(&till, order).refused(404, "order_not_found");
     server.refund(&till, order, "R1", 1).refused(404, "order_not_found");
     assert_eq!(server.ledger(market.campaign())["total"], books);

@@ -170,3 +170,31 @@ fn a_limit_of_a_day_over_everybody_is_not_for_a_list_where_the_earliest_counts()
     let refused = server.step(&id, "publish").refused(422, "not_supported_yet");
     assert_eq!(refused.faults(), ["/limits/0/period not_supported_yet"]);
 }
+
+/// What a channel has taken down on one day is brought on the next, when the person has reserved again.
+#[test]
+fn a_reservation_that_is_brought_later_meets_the_limit_of_its_own_day() {
+    let (server, id) = open_list(|campaign| {
+        for round_id in ["second", "third"] {
+            let mut round = campaign["rounds"][0].clone();
+            round["round_id"] = json!(round_id);
+            campaign["rounds"].as_array_mut().expect("rounds").push(round);
+        }
+        campaign["budget"] = json!(3 * 10 * 8000);
+        campaign["limits"] = json!([limit(json!(["person"]), "day", 1)]);
+    });
+    let person = Resident::new();
+    let into =
+        |round_id: &str| server.reserve_with(&id, &person, json!({"consent_version": CONSENT, "round_id": round_id}));
+    server.set_clock(at("2020-07-13T09:00:00"));
+    assert_eq!(into("rain").status, 201);
+    server.set_clock(at("2020-07-14T09:00:00"));
+    assert_eq!(into("second").status, 201);
+    let mut brought = row(&person, "2020-07-13T08:00:00");
+    brought["round_id"] = json!("third");
+    assert_eq!(results(&bring(&server, &id, &[brought]).ok()), ["limit_reached"]);
+    reached(into("third"), json!(["person"]));
+    server.set_clock(at("2020-07-15T09:00:00"));
+    assert_eq!(into("third").status, 201);
+    server.assert_audit_clean();
+}
