@@ -189,6 +189,7 @@ refusals! {
     CampaignInvalid "campaign_invalid" 422 false "活动配置有误，见 errors。" "The campaign file has faults; see errors.";
     NotSupportedYet "not_supported_yet" 422 false "本版本尚不能执行所列配置，见 errors。" "This version cannot execute what errors lists.";
     CampaignStateRefuses "campaign_state_refuses" 409 false "活动当前状态不允许此操作。" "The campaign's state does not allow this; see state.";
+    CampaignIdTaken "campaign_id_taken" 409 false "其他项目已用该 campaign_id 发布活动，请另取一个。" "Another program has published a campaign with this campaign_id; choose another one.";
     AmendmentConflict "amendment_conflict" 409 false "该修订编号已用于其他内容。" "The amendment_id was used with another reason or other changes.";
     AmendmentStale "amendment_stale" 409 false "current 与现行文件不符，见 errors。" "The file no longer says what current says; see errors, and propose the change anew.";
     AmendmentNotAdditive "amendment_not_additive" 422 false "发布后只能放宽，见 errors。" "A published campaign can only give more; see errors.";

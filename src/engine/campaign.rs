@@ -7,6 +7,7 @@ use super::area::unpinned_areas;
 use super::campaign_file::{
     buckets, check_file, draft, faults, invalid, refused_in, require_state, reservation_maximum_over_shards, status,
 };
+use super::drafts::written;
 use super::list_pins::unpinned_lists;
 use super::view::CampaignView;
 use super::{Engine, Failure, amendment};
@@ -15,7 +16,7 @@ use crate::domain::ranking::Rule;
 use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::store::StoreError;
 use crate::store::campaign::{CampaignRecord, RoundRecord, Scope, State};
-use crate::store::config::{Kind, PutError, Versioned};
+use crate::store::config::Kind;
 
 /// What a writer expects to replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +48,8 @@ impl Engine {
     ) -> Result<CampaignStatus, Refusal> {
         let parsed = check_file(campaign_id, file)?;
         let held = self.held_campaign(key, campaign_id).await?;
-        if held.as_ref().is_some_and(|held| held.value.program != key.program) {
-            return Err(Code::NotFound.into());
+        if held.as_ref().is_none_or(|held| held.is_draft) {
+            self.require_free_name(key, campaign_id).await?;
         }
         if validate_only {
             let number = held.as_ref().map(|held| held.value.number).unwrap_or_default();
@@ -62,14 +63,16 @@ impl Engine {
             (Some(Expect::Version(version)), Some(held)) if held.version == version => version,
             _ => return Err(Code::PreconditionFailed.into()),
         };
-        let number = match &held {
-            Some(held) if held.value.state != State::Draft => return Err(refused_in(&held.value)),
-            Some(held) => held.value.number,
-            None => self.store.next_campaign_number().await?,
-        };
+        if let Some(held) = held.as_ref().filter(|held| held.value.state != State::Draft) {
+            return Err(refused_in(&held.value));
+        }
+        let (number, rev) = held.as_ref().map(|held| (held.value.number, held.value.rev)).unwrap_or_default();
         let mut record = draft(number, key, file, &parsed);
-        record.rev = held.as_ref().map(|held| held.value.rev + 1).unwrap_or(1);
-        let version = self.replace(campaign_id, expected, &record).await?;
+        record.rev = rev + 1;
+        let version = match held {
+            Some(held) if !held.is_draft => self.replace(campaign_id, expected, &record).await?,
+            _ => self.put_draft(campaign_id, expected, &record).await?,
+        };
         let body = status(campaign_id, &record, &parsed.campaign, &parsed.warnings, self.now());
         Ok(CampaignStatus { campaign_id: campaign_id.to_owned(), version, body, created: expected == 0 })
     }
@@ -245,36 +248,13 @@ impl Engine {
         body
     }
 
-    /// A campaign that belongs to the caller's program; anybody else's does not exist.
-    pub(super) async fn own_campaign(
-        &self,
-        key: &ApiKey,
-        campaign_id: &str,
-    ) -> Result<Versioned<CampaignRecord>, Refusal> {
-        let held = self.held_campaign(key, campaign_id).await?;
-        held.filter(|held| held.value.program == key.program).ok_or_else(|| Code::NotFound.into())
-    }
-
-    /// A record of any program. One that cannot be read is not replaced either; only its own program hears of it.
-    async fn held_campaign(
-        &self,
-        key: &ApiKey,
-        campaign_id: &str,
-    ) -> Result<Option<Versioned<CampaignRecord>>, Refusal> {
-        match self.store.record(Kind::Campaign, campaign_id).await {
-            Err(StoreError::Broken(_)) => {
-                self.refresh().await?;
-                self.own_view(key, campaign_id)?;
-                Err(Code::StoreUnavailable.into())
-            }
-            held => Ok(held?),
+    /// A campaign of the caller's program from the node's view, for reads.
+    pub async fn own_view(&self, key: &ApiKey, campaign_id: &str) -> Result<std::sync::Arc<CampaignView>, Refusal> {
+        match self.campaign_if(campaign_id, |unreadable| unreadable.is_of(&key.program)) {
+            Ok(view) if view.record.program == key.program => Ok(view),
+            Err(refusal) if refusal.code != Code::NotFound => Err(refusal),
+            _ => Err(self.unpublished(key, campaign_id).await),
         }
-    }
-
-    /// The same from the node's view, for reads.
-    pub fn own_view(&self, key: &ApiKey, campaign_id: &str) -> Result<std::sync::Arc<CampaignView>, Refusal> {
-        let view = self.campaign_if(campaign_id, |unreadable| unreadable.is_of(&key.program))?;
-        if view.record.program == key.program { Ok(view) } else { Err(Code::NotFound.into()) }
     }
 
     async fn change(
@@ -288,7 +268,7 @@ impl Engine {
             step(&mut held.value)?;
             held.value.rev += 1;
             let parsed = campaign::parse(held.value.file.as_bytes()).map_err(invalid)?;
-            match self.replace(campaign_id, held.version, &held.value).await {
+            match self.keep(campaign_id, &mut held).await {
                 Err(refusal) if refusal.code == Code::PreconditionFailed => continue,
                 Err(refusal) => return Err(refusal),
                 Ok(version) => {
@@ -307,18 +287,18 @@ impl Engine {
         expected: u64,
         record: &CampaignRecord,
     ) -> Result<u64, Refusal> {
-        let version = match self.store.put_record(Kind::Campaign, campaign_id, expected, record).await {
-            Ok(version) => version,
-            Err(PutError::Conflict(_)) => return Err(Code::PreconditionFailed.into()),
-            Err(PutError::Store(error)) => return Err(error.into()),
-        };
+        let version = written(self.store.put_record(Kind::Campaign, campaign_id, expected, record).await)?;
+        self.tell_shards(record).await?;
+        Ok(version)
+    }
+
+    /// Makes a record known that has just been written: whoever is told of a failure must not believe that nothing changed.
+    pub(super) async fn tell_shards(&self, record: &CampaignRecord) -> Result<(), Refusal> {
         self.make_known(record).await.map_err(|error| {
-            // The record is written: whoever is told of the failure must not believe that nothing changed.
             let mut refusal = Refusal::from(error);
             refusal.outcome = Outcome::Unknown;
             refusal
-        })?;
-        Ok(version)
+        })
     }
 
     /// Brings the view of a record that was just read or written to this node and to every shard.

@@ -89,10 +89,10 @@ impl Engine {
 
     /// A published campaign of the caller's program. What another node has just published is read before it is denied.
     async fn enrolling_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<Arc<CampaignView>, Refusal> {
-        if !self.own_view(key, campaign_id).is_ok_and(|view| view.is_published()) {
+        if !self.own_view(key, campaign_id).await.is_ok_and(|view| view.is_published()) {
             self.refresh().await?;
         }
-        let view = self.own_view(key, campaign_id)?;
+        let view = self.own_view(key, campaign_id).await?;
         if view.is_published() {
             return Ok(view);
         }

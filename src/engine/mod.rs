@@ -10,6 +10,7 @@ pub mod campaign;
 mod campaign_file;
 mod crediting;
 mod csv_rows;
+mod drafts;
 pub mod draw;
 pub mod drawn;
 pub mod eligibility;
@@ -168,7 +169,7 @@ impl Engine {
         let snapshot = self.view();
         snapshot.by_id.get(campaign_id).cloned().ok_or_else(|| {
             match snapshot.unreadable.get(campaign_id).filter(|unreadable| may_know(unreadable)) {
-                Some(_) => Refusal::new(Code::StoreUnavailable).detail("The record of this campaign cannot be read."),
+                Some(_) => cannot_be_read(),
                 None => Code::NotFound.into(),
             }
         })
@@ -180,9 +181,9 @@ impl Engine {
         if view.is_published() { Ok(view) } else { Err(Code::NotFound.into()) }
     }
 
-    /// Reads the configuration again. Of two readers that overlap, the one that saw more stays.
+    /// Reads what has changed in the configuration. Of two readers that overlap, the one that saw more stays.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let read = Arc::new(Snapshot::load(&self.store, &self.keys).await?);
+        let read = Arc::new(Snapshot::load(&self.store, &self.keys, &self.view()).await?);
         self.snapshot.rcu(|held| if held.revision > read.revision { held.clone() } else { read.clone() });
         Ok(())
     }
@@ -230,6 +231,10 @@ impl Engine {
         });
         futures_util::future::try_join_all(tell).await.map(|_| ())
     }
+}
+
+fn cannot_be_read() -> Refusal {
+    Refusal::new(Code::StoreUnavailable).detail("The record of this campaign cannot be read.")
 }
 
 /// Why an attempt ended: a business refusal, or the store.

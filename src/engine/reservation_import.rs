@@ -30,8 +30,8 @@ pub enum Brought {
 
 impl Engine {
     /// A campaign of the caller's program that takes reservations.
-    pub fn import_target(&self, key: &ApiKey, campaign_id: &str) -> Result<(), Refusal> {
-        let view = self.own_view(key, campaign_id)?;
+    pub async fn import_target(&self, key: &ApiKey, campaign_id: &str) -> Result<(), Refusal> {
+        let view = self.own_view(key, campaign_id).await?;
         if view.is_published() { Ok(()) } else { Err(Code::NotFound.into()) }
     }
 

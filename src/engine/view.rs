@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub revision: u64,
     pub by_id: HashMap<String, Arc<CampaignView>>,
     pub by_number: HashMap<u16, Arc<CampaignView>>,
+    /// Versions of the records in `by_id`: what has not changed since is not read again.
+    versions: HashMap<String, u64>,
     /// Campaigns whose records this binary cannot read, with the reason: nothing is done in them until it can.
     pub unreadable: BTreeMap<String, Unreadable>,
 }
@@ -45,10 +47,16 @@ pub struct Unreadable {
 
 /// What a record says of its place even where the rest of it cannot be read.
 #[derive(Debug, Deserialize)]
-struct Head {
+pub(super) struct Head {
     number: u16,
-    program: String,
+    pub(super) program: String,
     published_at: Option<Ms>,
+}
+
+impl Head {
+    pub(super) fn is_published(&self) -> bool {
+        self.published_at.is_some()
+    }
 }
 
 impl Unreadable {
@@ -79,16 +87,23 @@ impl Unreadable {
 }
 
 impl Snapshot {
-    pub async fn load(store: &Store, keys: &KeyRing) -> Result<Snapshot, StoreError> {
+    /// Reads what has changed since an earlier snapshot: a change of one campaign costs the reading of one.
+    pub async fn load(store: &Store, keys: &KeyRing, earlier: &Snapshot) -> Result<Snapshot, StoreError> {
         let revision = store.config_revision().await?;
         let mut snapshot = Snapshot { revision, ..Snapshot::default() };
-        for (campaign_id, record) in store.records::<CampaignRecord>(Kind::Campaign).await? {
+        let mut changed = Vec::new();
+        // The versions are read first: a record that changes in between is read again with the next revision.
+        let versions: HashMap<String, u64> = store.record_versions(Kind::Campaign).await?.into_iter().collect();
+        for (campaign_id, version) in &versions {
+            let known = earlier.by_id.get(campaign_id);
+            match known.filter(|_| earlier.versions.get(campaign_id) == Some(version)) {
+                Some(view) => snapshot.put(campaign_id, *version, view.clone()),
+                None => changed.push(campaign_id.clone()),
+            }
+        }
+        for (campaign_id, record) in store.records_named::<CampaignRecord>(Kind::Campaign, &changed).await? {
             match record.and_then(|record| CampaignView::new(&campaign_id, record, keys)) {
-                Ok(view) => {
-                    let view = Arc::new(view);
-                    snapshot.by_number.insert(view.number, view.clone());
-                    snapshot.by_id.insert(campaign_id, view);
-                }
+                Ok(view) => snapshot.put(&campaign_id, versions[&campaign_id], Arc::new(view)),
                 Err(error) => {
                     tracing::error!(campaign.id = campaign_id, %error, "a campaign's record cannot be read");
                     let unreadable = Unreadable::read(store, &campaign_id, &error).await;
@@ -97,6 +112,12 @@ impl Snapshot {
             }
         }
         Ok(snapshot)
+    }
+
+    fn put(&mut self, campaign_id: &str, version: u64, view: Arc<CampaignView>) {
+        self.by_number.insert(view.number, view.clone());
+        self.by_id.insert(campaign_id.to_owned(), view);
+        self.versions.insert(campaign_id.to_owned(), version);
     }
 
     /// The campaign of something that was issued. One that cannot be read stops what needs it before any effect.

@@ -198,7 +198,7 @@ pub async fn stop_campaign(
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200, body = CampaignStats)))]
 #[get("/v1/campaigns/{campaign_id}/stats")]
 pub async fn campaign_stats(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
-    let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id)?;
+    let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id).await?;
     let stats = state.engine.stats(&view.id).await.map_err(Failure::into_refusal)?;
     Ok(Answer::ok(&stats))
 }
@@ -207,7 +207,7 @@ pub async fn campaign_stats(state: Data<State>, officer: Officer, campaign_id: P
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200, body = LedgerView)))]
 #[get("/v1/campaigns/{campaign_id}/ledger")]
 pub async fn campaign_ledger(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
-    let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id)?;
+    let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id).await?;
     let ledger = state.engine.ledger(&view.id).await.map_err(Failure::into_refusal)?;
     Ok(Answer::ok(&ledger))
 }

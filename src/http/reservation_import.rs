@@ -91,7 +91,7 @@ pub async fn import_reservations(
     mut payload: Payload,
 ) -> answer::Result {
     let key = officer.require(may::IMPORT)?;
-    state.engine.import_target(key, &campaign_id)?;
+    state.engine.import_target(key, &campaign_id).await?;
     let media_type = HttpMessage::content_type(&request).to_ascii_lowercase();
     if !["application/json", "application/x-ndjson", "application/ndjson"].contains(&media_type.as_str()) {
         let detail = "Send the rows as application/x-ndjson, or as an array in application/json.";

@@ -44,7 +44,7 @@ pub async fn close_list(
     _: NoBody,
 ) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
-    let view = state.engine.own_view(officer.require(may::OPERATE)?, &campaign_id)?;
+    let view = state.engine.own_view(officer.require(may::OPERATE)?, &campaign_id).await?;
     let round = view.round(&round_id).ok_or(Code::RoundNotFound)?;
     let ends = round.reservation.as_ref().map(|reservation| reservation.closes_at).unwrap_or_default();
     if state.engine.now() < ends {
@@ -79,7 +79,7 @@ pub async fn draw_round(
     let entered =
         body.0.map(|body| Entered { notary_digits: body.notary_digits, drand_signature: body.drand_signature });
     let key = officer.require(if entered.is_some() { may::APPROVE } else { may::OPERATE })?;
-    let view = state.engine.own_view(key, &campaign_id)?;
+    let view = state.engine.own_view(key, &campaign_id).await?;
     let round = view.round(&round_id).ok_or(Code::RoundNotFound)?;
     let at = round.round.draw.as_ref().map(|draw| draw.at).ok_or(Code::RoundNotFound)?;
     if state.engine.now() < at {

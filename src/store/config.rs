@@ -10,7 +10,10 @@ use super::{Store, StoreError, int, text};
 /// Kinds of records; the kind is part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// What is published, and drafts of older binaries.
     Campaign,
+    /// Campaigns that are not published, by program and id.
+    Draft,
     Merchant,
     /// Which merchant of a program has a social credit code.
     MerchantCode,
@@ -28,6 +31,7 @@ impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Campaign => "campaigns",
+            Kind::Draft => "drafts",
             Kind::Merchant => "merchants",
             Kind::MerchantCode => "merchant-codes",
             Kind::TillKey => "till-keys",
@@ -38,7 +42,20 @@ impl Kind {
             Kind::Clock => "clock",
         }
     }
+
+    /// Whether nodes keep what they have read of it, and so have to hear of a change. The others are read when they are needed, and a
+    /// program that writes many of them costs nobody else a look.
+    fn is_followed(self) -> bool {
+        !matches!(self, Kind::Draft | Kind::List | Kind::Area | Kind::MerchantCode | Kind::Settlement)
+    }
+
+    fn note(self, id: &str) -> String {
+        if self.is_followed() { format!("{}/{id}", self.name()) } else { String::new() }
+    }
 }
+
+/// Records that one command reads.
+const NAMED_AT_ONCE: usize = 64;
 
 /// A record with the version that a replacement has to name.
 #[derive(Clone, Debug)]
@@ -83,6 +100,28 @@ impl Store {
         Ok(all.into_iter().map(|(id, value)| (id, decode(&value))).collect())
     }
 
+    /// The version of every record of a kind, by id.
+    pub async fn record_versions(&self, kind: Kind) -> Result<Vec<(String, u64)>, StoreError> {
+        let [_, versions] = keys::config(kind.name());
+        self.query(redis::cmd("HGETALL").arg(versions)).await
+    }
+
+    /// The records with these ids that are there; one that cannot be read is an error of its own.
+    pub async fn records_named<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        ids: &[String],
+    ) -> Result<Vec<(String, Result<T, StoreError>)>, StoreError> {
+        let [records, _] = keys::config(kind.name());
+        let mut found = Vec::new();
+        for ids in ids.chunks(NAMED_AT_ONCE) {
+            let values: Vec<Option<Vec<u8>>> = self.query(redis::cmd("HMGET").arg(&records).arg(ids)).await?;
+            let read = ids.iter().zip(values).filter_map(|(id, value)| Some((id.clone(), decode(&value?))));
+            found.extend(read);
+        }
+        Ok(found)
+    }
+
     /// Replaces version `expected` (0 = must be absent) and answers the new version.
     pub async fn put_record<T: Serialize>(
         &self,
@@ -94,7 +133,7 @@ impl Store {
         let json = serde_json::to_string(value).map_err(|error| StoreError::Broken(error.to_string()))?;
         let member = Member::new(
             keys::config(kind.name()).to_vec(),
-            vec![text(id), int(expected as i64), text(json), text(format!("{}/{id}", kind.name()))],
+            vec![text(id), int(expected as i64), text(json), text(kind.note(id))],
         );
         let reply = self.call(&script::CONFIG_PUT, &Slot::Config, member).await?;
         match reply.refused() {
@@ -103,17 +142,36 @@ impl Store {
         }
     }
 
-    /// Revision of the whole configuration: it grows with every change of any record.
+    /// Makes the campaign of its name out of a draft, each if it still has the version that is named, and answers the campaign's.
+    pub async fn publish_draft<T: Serialize>(
+        &self,
+        (draft, draft_version): (&str, u64),
+        (campaign, expected): (&str, u64),
+        value: &T,
+    ) -> Result<u64, PutError> {
+        let json = serde_json::to_string(value).map_err(|error| StoreError::Broken(error.to_string()))?;
+        let keys = [keys::config(Kind::Draft.name()), keys::config(Kind::Campaign.name())].concat();
+        let [draft_version, expected] = [draft_version, expected].map(|version| int(version as i64));
+        let note = text(Kind::Campaign.note(campaign));
+        let args = vec![text(draft), draft_version, text(campaign), expected, text(json), note];
+        let reply = self.call(&script::CAMPAIGN_PUBLISH, &Slot::Config, Member::new(keys, args)).await?;
+        match reply.refused() {
+            Some(_) => Err(PutError::Conflict(reply.int(1) as u64)),
+            None => Ok(reply.int(0) as u64),
+        }
+    }
+
+    /// Revision of the whole configuration: it grows with every change of a record that nodes follow.
     pub async fn config_revision(&self) -> Result<u64, StoreError> {
         let revision: Option<u64> = self.query(redis::cmd("HGET").arg(Slot::Config.header()).arg("rev")).await?;
         Ok(revision.unwrap_or_default())
     }
 
-    /// The next campaign number (from 1); numbers are never used twice.
+    /// The next campaign number (from 1), for a campaign that is being published; numbers are never used twice.
     pub async fn next_campaign_number(&self) -> Result<u16, StoreError> {
         let number: u64 = self.query(redis::cmd("HINCRBY").arg(Slot::Config.header()).arg("campaigns").arg(1)).await?;
         u16::try_from(number)
-            .map_err(|_| StoreError::Unavailable("an installation has at most 65,535 campaigns".into()))
+            .map_err(|_| StoreError::Unavailable("an installation publishes at most 65,535 campaigns".into()))
     }
 
     /// The number of the next upload of a list (from 1): it names the keys of the members and is never used twice.

@@ -65,6 +65,7 @@ macro_rules! scripts {
 scripts! {
     ACCOUNT_LINK "account_link",
     ALLOWANCE_PUT "allowance_put",
+    CAMPAIGN_PUBLISH "campaign_publish",
     CONFIG_PUT "config_put",
     CURSOR_PUT "cursor_put",
     ENTRY_MARK "entry_mark" after "record",

@@ -18,6 +18,7 @@ mod campaign;
 mod certify;
 mod conservation;
 mod contention;
+mod drafts;
 mod histories;
 mod installation;
 mod issuance;

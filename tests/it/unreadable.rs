@@ -16,6 +16,7 @@ fn on(redis: &OwnRedis) -> Server {
 fn put_record(redis: &OwnRedis, id: &str, record: &str) -> String {
     let held = redis.ask(&["HGET", "{cfg}:campaigns", id]);
     redis.ask(&["HSET", "{cfg}:campaigns", id, record]);
+    redis.ask(&["HINCRBY", "{cfg}:campaigns:v", id, "1"]);
     redis.ask(&["HINCRBY", "{cfg}:h", "rev", "1"]);
     held
 }
@@ -58,6 +59,10 @@ fn a_record_that_cannot_be_read_stops_its_own_campaign_alone_on_every_node() {
         first.publish(id);
     }
     first.create_campaign(&chengdu(&draft, 10)).ok();
+    // Where older binaries kept drafts.
+    let held = redis.ask(&["HGET", "{cfg}:drafts", &format!("default/{draft}")]);
+    put_record(&redis, &draft, &held);
+    redis.ask(&["HDEL", "{cfg}:drafts", &format!("default/{draft}")]);
     first.set_clock(at("2020-07-13T09:00:00"));
     let held = put_record(&redis, &draft, "{");
     wait_told(&first, &draft, true);
