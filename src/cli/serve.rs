@@ -26,7 +26,7 @@ async fn serve(settings: Settings) -> Result<(), AppError> {
     let node = Node::start(&settings).await?;
     // Every key file is there before the note that tells others where we listen.
     let token_key = node.instance.sandbox_token_key()?;
-    let state = State::new(node.engine.clone());
+    let state = State::new(node.engine.clone(), settings.data.join("published"));
     let (server, listen) = http::bind(state.clone(), &settings, token_key)
         .map_err(|error| AppError::Listen(settings.listen.clone(), error))?;
     let note = RunInfo {

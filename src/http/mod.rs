@@ -22,6 +22,7 @@ pub mod middleware;
 pub mod openapi;
 pub mod ops;
 mod pass;
+mod published;
 pub mod redemption;
 pub mod reservation;
 mod reservation_import;
@@ -36,6 +37,7 @@ mod turn;
 pub mod wallet;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -57,17 +59,20 @@ use auth_till::TillKey;
 use limit::Limits;
 use openapi::Document;
 use ops::{Check, Ops, Readiness};
+use published::Shelf;
 
 /// What every handler can reach; cheap to clone.
 #[derive(Clone)]
 pub struct State {
     pub engine: Arc<Engine>,
+    published: Arc<Shelf>,
     draining: Arc<AtomicBool>,
 }
 
 impl State {
-    pub fn new(engine: Arc<Engine>) -> State {
-        State { engine, draining: Arc::default() }
+    /// Published lists are kept in `folder`, which may be emptied at any time.
+    pub fn new(engine: Arc<Engine>, folder: PathBuf) -> State {
+        State { engine, published: Arc::new(Shelf::new(folder)), draining: Arc::default() }
     }
 
     /// From now on the node says that it is not ready; running requests go on.

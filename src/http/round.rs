@@ -1,7 +1,14 @@
 //! Rounds: closing and drawing by hand, the commitment, the proof and the published lists.
 
-use actix_web::web::{Bytes, Data, Path};
-use actix_web::{HttpResponse, get, post};
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ACCEPT_ENCODING, AcceptEncoding, CACHE_CONTROL, CONTENT_ENCODING, ETAG, Encoding, EntityTag, Header, IfNoneMatch,
+    VARY,
+};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse, get, post};
 
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -9,19 +16,18 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::{Anyone, Officer};
+use super::auth::{Anyone, Gate, Officer};
 use super::body::{MaybeBody, NoBody};
 use super::error::Problem;
+use super::published::{self, Item};
 use super::shapes::draw::{DrawCommitment, RoundCommitment, RoundProof};
+use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Failure;
 use crate::engine::campaign::may;
 use crate::engine::entropy::Entered;
 use crate::engine::proof::{self, Published};
 use crate::engine::view::CampaignView;
-
-/// Entries in one part of a stream.
-const PART: usize = 4_096;
 
 pub fn configure(config: &mut ServiceConfig) {
     config
@@ -131,18 +137,30 @@ pub async fn get_proof(state: Data<State>, _: Anyone, path: Path<(String, String
 
 /// The closed list, one entry a line, sorted as in the tree.
 #[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
-    responses((status = 200, description = "One entry a line.", body = String, content_type = "application/x-ndjson")))]
+    responses((status = 200, description = "One entry a line.", body = String, content_type = "application/x-ndjson"),
+        (status = 304, description = "The reader has this list.")))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/entries")]
-pub async fn get_entries(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
-    stream(&state, path.into_inner(), Published::Entries).await
+pub async fn get_entries(
+    state: Data<State>,
+    _: Anyone,
+    request: HttpRequest,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    send(&state, &request, path.into_inner(), Published::Entries).await
 }
 
 /// The winners, one a line, sorted as in the tree.
 #[utoipa::path(tag = "public", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
-    responses((status = 200, description = "One entry a line.", body = String, content_type = "application/x-ndjson")))]
+    responses((status = 200, description = "One entry a line.", body = String, content_type = "application/x-ndjson"),
+        (status = 304, description = "The reader has this list.")))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/winners")]
-pub async fn get_winners(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
-    stream(&state, path.into_inner(), Published::Winners).await
+pub async fn get_winners(
+    state: Data<State>,
+    _: Anyone,
+    request: HttpRequest,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    send(&state, &request, path.into_inner(), Published::Winners).await
 }
 
 fn commitment_of(view: &CampaignView, round_id: &str) -> answer::Result {
@@ -160,26 +178,50 @@ fn ended(state: &State, view: &CampaignView, round_id: &str) -> Result<usize, Pr
     Ok(usize::from(round.index))
 }
 
-/// Streams a list some thousand lines at a time; the list itself is held once, compactly, for all who read it.
-async fn stream(
+/// Sends a list from its file, compressed for those who take that; to one address one list at a time.
+async fn send(
     state: &Data<State>,
+    request: &HttpRequest,
     (campaign_id, round_id): (String, String),
     published: Published,
 ) -> Result<HttpResponse, Problem> {
     let view = state.engine.published(&campaign_id)?;
     let round = ended(state, &view, &round_id)?;
-    let list = state.engine.entries(&view, round as u8).await.map_err(refusal)?;
-    let mut begin = 0;
-    let lines = std::iter::from_fn(move || {
-        let rest = list.get(begin..).filter(|rest| !rest.is_empty())?;
-        // The entries of a person stay together.
-        let least = rest.len().min(PART);
-        let more = rest[least..].iter().take_while(|entry| entry.pseudonym == rest[least - 1].pseudonym).count();
-        begin += least + more;
-        let text = proof::lines(&view, &view.rounds[round], published, &rest[..least + more]);
-        Some(Ok::<Bytes, actix_web::Error>(Bytes::from(text)))
-    });
-    Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(futures_util::stream::iter(lines)))
+    let item = Item::new(view, round, published);
+    let gate = Gate::of(request)?;
+    let address = gate.address_of(request).unwrap_or(UNKNOWN);
+    let turn = gate.turns.take(Doing::Download(address))?;
+    let mut response = HttpResponse::Ok();
+    let etag = EntityTag::new_weak(item.digest.clone());
+    response.insert_header((CACHE_CONTROL, "public, max-age=60"));
+    response.insert_header((VARY, "accept-encoding"));
+    response.insert_header((ETAG, etag.to_string()));
+    if IfNoneMatch::parse(request).is_ok_and(|known| lists(&known, &etag)) {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    let file = state.published.file(&state.engine, &item).await.map_err(refusal)?;
+    let packed = takes_gzip(request);
+    if packed {
+        response.insert_header((CONTENT_ENCODING, "gzip"));
+    }
+    Ok(response.content_type("application/x-ndjson").streaming(published::pieces(file, !packed, turn)))
+}
+
+/// A caller without an address, which only tests have.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+fn lists(known: &IfNoneMatch, etag: &EntityTag) -> bool {
+    match known {
+        IfNoneMatch::Any => true,
+        IfNoneMatch::Items(items) => items.iter().any(|item| item.weak_eq(etag)),
+    }
+}
+
+/// Whoever does not ask for it gets the text as it is.
+fn takes_gzip(request: &HttpRequest) -> bool {
+    let offered = [Encoding::identity(), Encoding::gzip()];
+    let asked = AcceptEncoding::parse(request).ok().filter(|_| request.headers().contains_key(ACCEPT_ENCODING));
+    asked.and_then(|asked| asked.negotiate(offered.iter())) == Some(Encoding::gzip())
 }
 
 fn refusal(failure: Failure) -> Refusal {

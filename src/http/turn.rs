@@ -2,6 +2,7 @@
 //! of a body that takes minutes. Whoever has a turn keeps it until the work, or the answer with its last byte, is over.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
@@ -16,12 +17,15 @@ const UPLOADS: usize = 4;
 pub enum Doing {
     /// Sending a file, by the program it is for.
     Upload(String),
+    /// Reading a published list, by the address it is sent to.
+    Download(IpAddr),
 }
 
 impl Doing {
     fn at_once(&self) -> usize {
         match self {
             Doing::Upload(_) => UPLOADS,
+            Doing::Download(_) => 1,
         }
     }
 }

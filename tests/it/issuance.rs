@@ -9,6 +9,7 @@ mod grant;
 mod grant_each;
 mod hangzhou;
 mod proof;
+mod published;
 
 use std::collections::BTreeSet;
 
