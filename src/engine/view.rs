@@ -46,7 +46,7 @@ pub struct Unreadable {
 }
 
 /// What a record says of its place even where the rest of it cannot be read.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Head {
     number: u16,
     pub(super) program: String,
@@ -54,15 +54,22 @@ pub(super) struct Head {
 }
 
 impl Head {
+    fn of(record: &CampaignRecord) -> Head {
+        Head { number: record.number, program: record.program.clone(), published_at: record.published_at }
+    }
+
     pub(super) fn is_published(&self) -> bool {
         self.published_at.is_some()
     }
 }
 
 impl Unreadable {
-    async fn read(store: &Store, campaign_id: &str, error: &StoreError) -> Unreadable {
-        let head = store.record::<Head>(Kind::Campaign, campaign_id).await.ok().flatten();
-        Unreadable { reason: error.to_string(), head: head.map(|held| held.value) }
+    /// What the record still says of its place, else what this node had read of it before: neither number nor program ever changes.
+    async fn read(store: &Store, campaign_id: &str, error: &StoreError, earlier: &Snapshot) -> Unreadable {
+        let stored = store.record::<Head>(Kind::Campaign, campaign_id).await.ok().flatten().map(|held| held.value);
+        let read_before = || earlier.by_id.get(campaign_id).map(|view| Head::of(&view.record));
+        let known_before = || earlier.unreadable.get(campaign_id).and_then(|unreadable| unreadable.head.clone());
+        Unreadable { reason: error.to_string(), head: stored.or_else(read_before).or_else(known_before) }
     }
 
     /// Whether it is known to be this program's, who alone may hear of it.
@@ -106,7 +113,7 @@ impl Snapshot {
                 Ok(view) => snapshot.put(&campaign_id, versions[&campaign_id], Arc::new(view)),
                 Err(error) => {
                     tracing::error!(campaign.id = campaign_id, %error, "a campaign's record cannot be read");
-                    let unreadable = Unreadable::read(store, &campaign_id, &error).await;
+                    let unreadable = Unreadable::read(store, &campaign_id, &error, earlier).await;
                     snapshot.unreadable.insert(campaign_id, unreadable);
                 }
             }

@@ -116,6 +116,7 @@ fn money_of_a_campaign_that_cannot_be_read_is_neither_moved_nor_left_out_nor_cal
     let statement = server.settlement(&date, &till.merchant_id).ok().json;
     server.assert_audit_clean();
 
+    let stranger = server.create_key("finance", "another");
     let held = redis.ask(&["HGET", "{cfg}:campaigns", &id]);
     for record in [without(&held, "rounds"), "{".to_string()] {
         put_record(&redis, &id, &record);
@@ -124,6 +125,8 @@ fn money_of_a_campaign_that_cannot_be_read_is_neither_moved_nor_left_out_nor_cal
         unavailable(server.refund(&till, &redeemed, "r1", 1000));
         unavailable(server.order(&till, &redeemed));
         unavailable(server.settlement(&date, &till.merchant_id));
+        // Whose it is was known before, so nobody else's books wait for it.
+        server.office_as(&stranger, "GET", &format!("/v1/settlements/{date}"), None).ok();
         let audit = server.command(&["audit"]);
         let said = String::from_utf8_lossy(&audit.stdout).to_string();
         assert_eq!(audit.status.code(), Some(1), "{said}");
