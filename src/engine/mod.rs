@@ -48,6 +48,7 @@ pub mod upkeep;
 mod validity;
 pub mod view;
 pub mod wallet;
+pub mod wallet_history;
 mod waves;
 
 use std::future::Future;
@@ -97,6 +98,8 @@ pub struct Engine {
     codes: redemption::Codes,
     /// Where the orders are that this node has met.
     orders: recent::Recent<crate::domain::order::OrderKey, redemption::Met>,
+    /// What was read of the ledger for residents who have asked lately.
+    histories: wallet_history::Histories,
     /// Holds that may run out soon.
     lapsing: redemption::Lapsing,
     /// Whether the store has refused a give-back.
@@ -126,6 +129,7 @@ impl Engine {
             api_keys: cache::KeyCache::default(),
             codes: redemption::Codes::default(),
             orders: Default::default(),
+            histories: Default::default(),
             lapsing: Default::default(),
             owed: Default::default(),
             failed_once: Default::default(),

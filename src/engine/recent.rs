@@ -4,19 +4,16 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
-/// Entries of one generation; two are kept.
-const MOST: usize = 65_536;
+/// The latest entries, at least `MOST` and at most twice as many: those of one generation, of which two are kept.
+pub struct Recent<K, V, const MOST: usize = 65_536>(Mutex<[HashMap<K, V>; 2]>);
 
-/// The latest entries, at least [`MOST`] and at most twice as many.
-pub struct Recent<K, V>(Mutex<[HashMap<K, V>; 2]>);
-
-impl<K, V> Default for Recent<K, V> {
+impl<K, V, const MOST: usize> Default for Recent<K, V, MOST> {
     fn default() -> Self {
         Recent(Mutex::new([HashMap::new(), HashMap::new()]))
     }
 }
 
-impl<K: Eq + Hash, V: Clone> Recent<K, V> {
+impl<K: Eq + Hash, V: Clone, const MOST: usize> Recent<K, V, MOST> {
     pub fn put(&self, key: K, value: V) {
         let [recent, older] = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.len() >= MOST {
@@ -42,7 +39,8 @@ mod tests {
 
     #[test]
     fn what_was_met_is_known_until_twice_as_much_newer_came() {
-        let met = Recent::default();
+        const MOST: usize = 100;
+        let met = Recent::<usize, &str, MOST>::default();
         met.put(0, "first");
         assert_eq!((met.get(&0), met.get(&1)), (Some("first"), None));
         (1..=MOST).for_each(|n| met.put(n, "later"));

@@ -5,7 +5,6 @@ use sha2::{Digest, Sha256};
 
 use super::Engine;
 use super::resident::Resident;
-use super::settlement::Posted;
 use super::view::{CampaignView, RoundView};
 use crate::domain::area::Location;
 use crate::domain::campaign::{Unclaimed, Unit};
@@ -15,12 +14,11 @@ use crate::domain::paycode::{self, PayCode};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
 use crate::domain::voucher::{UnitState, VoucherRef, WalletState};
+use crate::store::int;
 use crate::store::keys::{self, Slot};
-use crate::store::ledger::{Item, LedgerReader, Line};
 use crate::store::orders::PayCodeRecord;
 use crate::store::record::{Pack, PersonRecord};
 use crate::store::script::{self, Member, bytes};
-use crate::store::{StoreError, int};
 
 /// One voucher as its owner sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,18 +50,6 @@ pub struct ShownCode {
     pub refresh_after_ms: i64,
 }
 
-/// What happened to one of the resident's vouchers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WalletTransaction {
-    pub kind: &'static str,
-    /// Of a redemption and of what goes back on it.
-    pub transaction_id: Option<String>,
-    pub voucher_id: String,
-    pub campaign_id: String,
-    pub discount_amount: Fen,
-    pub at: String,
-}
-
 impl Engine {
     /// All vouchers of the person, or those of one campaign or state. A decided winner whose round has closed is credited on the way.
     pub async fn wallet(
@@ -89,7 +75,7 @@ impl Engine {
         Ok(Wallet { vouchers, etag })
     }
 
-    async fn records_of(
+    pub(super) async fn records_of(
         &self,
         resident: &Resident,
         campaign_id: Option<&str>,
@@ -184,36 +170,6 @@ impl Engine {
         }
     }
 
-    /// What happened to the person's vouchers, newest last, read from the shard's ledger.
-    pub async fn wallet_transactions(&self, resident: &Resident) -> Result<Vec<WalletTransaction>, Refusal> {
-        let snapshot = self.view();
-        let own: std::collections::HashMap<u16, ([u8; 9], std::sync::Arc<CampaignView>)> = snapshot
-            .by_number
-            .values()
-            .filter(|view| view.is_published())
-            .map(|view| (view.number, (resident.root.in_campaign(&view.pseudonym_key).field(), view.clone())))
-            .collect();
-        let codec = self.voucher_ids();
-        let mut transactions = Vec::new();
-        let mut reader = LedgerReader::for_a_person(&self.store, resident.shard).await?;
-        let each = |item: Item| {
-            let Item::Entry(entry) = item else { return };
-            let Some((kind, c, f, p, u, discount, transaction_id)) = voucher_event(&entry.line) else { return };
-            let Some((_, view)) = own.get(&c).filter(|(field, _)| *field == f) else { return };
-            transactions.push(WalletTransaction {
-                kind,
-                transaction_id,
-                voucher_id: codec.id(&VoucherRef { c, shard: resident.shard, f, p, u }),
-                campaign_id: view.id.clone(),
-                discount_amount: Fen(discount),
-                at: view.zone.rfc3339(entry.at),
-            });
-        };
-        let read = reader.each(u64::MAX, each).await;
-        read.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(transactions)
-    }
-
     /// A code for the next step (a minute, unless set otherwise). It lives on the person's shard, so it cannot pay at two tills.
     /// Of the place where it is asked for it only keeps in which areas of use that is.
     pub async fn new_pay_code(&self, resident: &Resident, place: Option<Location>) -> Result<ShownCode, Refusal> {
@@ -282,20 +238,6 @@ impl Engine {
 fn unlocks(view: &CampaignView, pack: &Pack, unit: &Unit) -> bool {
     let definition = &view.campaign.packs[usize::from(pack.pack)];
     definition.unlocks(&definition.vouchers[unit.kind_index], |other| pack.unit(other) == UnitState::Used)
-}
-
-type Event = (&'static str, u16, [u8; 9], u8, u8, i64, Option<String>);
-
-fn voucher_event(line: &Line) -> Option<Event> {
-    match line {
-        Line::Held { c, f, p, u, discount, .. } => Some(("hold", *c, f.0, *p, *u, *discount, None)),
-        Line::Released { c, f, p, u, discount, .. } => Some(("release", *c, f.0, *p, *u, *discount, None)),
-        _ => {
-            let posted = Posted::of(line)?;
-            let (money, transaction) = (posted.subsidy.0.abs(), posted.transaction_id());
-            Some((posted.kind.word(), posted.c, posted.f.0, posted.p, posted.u, money, transaction))
-        }
-    }
 }
 
 fn etag_of(vouchers: &[WalletVoucher]) -> String {

@@ -5,6 +5,7 @@
 //! if and only if every id is the one before plus the number of its lines; what is missing comes out of the reader as data, because
 //! an audit has to go on behind a gap and say what it means.
 
+mod place;
 mod run;
 
 use redis::Value;
@@ -176,54 +177,6 @@ impl LedgerReader {
 
     fn over(connection: deadpool_redis::Connection, shard: u8) -> LedgerReader {
         LedgerReader { connection, key: Slot::Shard(shard).ledger(), from: 0, sequence: Sequence::new() }
-    }
-
-    /// Goes to the first entry written at `at` or later, by halving: a shard's entries stand in order of time, because the campaign
-    /// clock only goes forward. What lies before is not read, so gaps in it are not seen.
-    pub async fn seek(&mut self, at: Ms) -> Result<(), StoreError> {
-        let (mut low, mut high) = (1, self.last_id().await? + 1);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.entry_at_or_after(middle).await? {
-                Some((_, written)) if written >= at => high = middle,
-                Some((id, _)) => low = id + 1,
-                None => high = middle,
-            }
-        }
-        self.from = low;
-        self.sequence.next = low;
-        Ok(())
-    }
-
-    async fn last_id(&mut self) -> Result<u64, StoreError> {
-        let reply: Value = redis::cmd("XREVRANGE")
-            .arg(&self.key)
-            .arg("+")
-            .arg("-")
-            .arg("COUNT")
-            .arg(1)
-            .query_async(&mut self.connection)
-            .await
-            .map_err(|error| StoreError::from_client(&error))?;
-        let Value::Array(entries) = reply else { return Ok(0) };
-        Ok(entries.first().map(entry_parts).transpose()?.map(|(id, _)| id).unwrap_or_default())
-    }
-
-    /// Id and time of the first entry with this id or a later one.
-    async fn entry_at_or_after(&mut self, id: u64) -> Result<Option<(u64, Ms)>, StoreError> {
-        let reply: Value = redis::cmd("XRANGE")
-            .arg(&self.key)
-            .arg(format!("{id}-0"))
-            .arg("+")
-            .arg("COUNT")
-            .arg(1)
-            .query_async(&mut self.connection)
-            .await
-            .map_err(|error| StoreError::from_client(&error))?;
-        let Value::Array(entries) = reply else { return Ok(None) };
-        let Some((id, fields)) = entries.first().map(entry_parts).transpose()? else { return Ok(None) };
-        let written = fields.get(1).map(bytes).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
-        Ok(written.map(|written| (id, written)))
     }
 
     /// The seq after the last line that was read.

@@ -37,3 +37,4 @@ mod store_process;
 mod strangers;
 mod tidy;
 mod unreadable;
+mod wallet_history;
