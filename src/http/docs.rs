@@ -8,6 +8,7 @@ use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::answer::Answer;
+use super::auth::Anyone;
 use crate::domain::refusal::Code;
 
 /// Where the page is; a problem's `type` is this and its code.
@@ -20,7 +21,7 @@ pub fn configure(config: &mut ServiceConfig) {
 /// Every refusal: what it means, its status, whether the same request may be answered otherwise later.
 #[utoipa::path(tag = "operations", responses((status = 200, description = "A page in Chinese and English.", body = String, content_type = "text/html")))]
 #[get("/docs")]
-async fn docs() -> Answer {
+async fn docs(_: Anyone) -> Answer {
     static TEXT: LazyLock<String> = LazyLock::new(text);
     let answer = Answer::raw(TEXT.as_bytes()).replace_header(CONTENT_TYPE, "text/html; charset=utf-8");
     answer.header(CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'")

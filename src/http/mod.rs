@@ -40,7 +40,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
@@ -67,12 +67,19 @@ pub struct State {
     pub engine: Arc<Engine>,
     published: Arc<Shelf>,
     draining: Arc<AtomicBool>,
+    asked: Arc<tokio::sync::Mutex<Option<Asked>>>,
 }
+
+/// When the store was last asked for `/readyz`, and what was wrong with its answer.
+type Asked = (Instant, Option<String>);
+
+/// How long an answer of the store stands for all who ask `/readyz`, which anybody may do as often as they like.
+const FRESH: Duration = Duration::from_millis(250);
 
 impl State {
     /// Published lists are kept in `folder`, which may be emptied at any time.
     pub fn new(engine: Arc<Engine>, folder: PathBuf) -> State {
-        State { engine, published: Arc::new(Shelf::new(folder)), draining: Arc::default() }
+        State { engine, published: Arc::new(Shelf::new(folder)), draining: Arc::default(), asked: Arc::default() }
     }
 
     /// From now on the node says that it is not ready; running requests go on.
@@ -80,9 +87,20 @@ impl State {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whoever asks meanwhile waits for the one question to the store.
+    async fn store_trouble(&self) -> Option<String> {
+        let mut asked = self.asked.lock().await;
+        if let Some((_, trouble)) = asked.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return trouble.clone();
+        }
+        let at = Instant::now();
+        let trouble = self.engine.store.config_revision().await.err().map(|error| error.to_string());
+        *asked = Some((at, trouble.clone()));
+        trouble
+    }
+
     async fn readiness(self) -> Readiness {
-        let store = self.engine.store.config_revision().await;
-        let detail = store.as_ref().err().map(|error| error.to_string());
+        let detail = self.store_trouble().await;
         let draining = self.draining.load(Ordering::Relaxed);
         let (found, old) = self.engine.store.health().findings();
         let check =

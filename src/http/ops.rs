@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::answer::Answer;
+use super::auth::Anyone;
 use super::openapi::Document;
 use super::shapes::OpenApiDocument;
 
@@ -79,6 +80,6 @@ async fn version(ops: web::Data<Ops>) -> Answer {
 /// This document.
 #[utoipa::path(tag = "operations", responses((status = 200, body = OpenApiDocument)))]
 #[get("/openapi.json")]
-async fn openapi(document: web::Data<Document>) -> Answer {
+async fn openapi(document: web::Data<Document>, _: Anyone) -> Answer {
     Answer::raw(document.json.clone())
 }

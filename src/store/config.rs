@@ -1,5 +1,7 @@
 //! Configuration records: JSON values replaced by compare-and-set, with a stream that tells every node what changed.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -54,6 +56,9 @@ impl Kind {
     }
 }
 
+/// About how many records one step of a walk reads.
+const SCANNED_AT_ONCE: usize = 500;
+
 /// Records that one command reads.
 const NAMED_AT_ONCE: usize = 64;
 
@@ -90,14 +95,25 @@ impl Store {
         }
     }
 
-    /// All records of a kind with their ids. A record that cannot be read is an error of its own, for it must not hide the others.
+    /// All records of a kind with their ids, read in steps that hold up nobody else. A record that cannot be read is an error of its own, for it must not hide the others.
     pub async fn records<T: DeserializeOwned>(
         &self,
         kind: Kind,
     ) -> Result<Vec<(String, Result<T, StoreError>)>, StoreError> {
         let [records, _] = keys::config(kind.name());
-        let all: Vec<(String, Vec<u8>)> = self.query(redis::cmd("HGETALL").arg(records)).await?;
-        Ok(all.into_iter().map(|(id, value)| (id, decode(&value))).collect())
+        let mut all: HashMap<String, Vec<u8>> = HashMap::new();
+        let mut cursor = 0_u64;
+        loop {
+            let mut step = redis::cmd("HSCAN");
+            let step = step.arg(&records).arg(cursor).arg("COUNT").arg(SCANNED_AT_ONCE);
+            // A record may come twice while the hash grows.
+            let (next, found): (u64, Vec<(String, Vec<u8>)>) = self.query(step).await?;
+            all.extend(found);
+            cursor = next;
+            if cursor == 0 {
+                return Ok(all.into_iter().map(|(id, value)| (id, decode(&value))).collect());
+            }
+        }
     }
 
     /// The version of every record of a kind, by id.

@@ -128,6 +128,37 @@ fn a_person_asks_for_so_many_pay_codes_in_half_an_hour_and_no_more() {
     server.pay_code(&market.shopper());
 }
 
+#[test]
+fn a_list_of_a_programs_keys_is_read_in_steps_that_hold_up_nobody() {
+    let redis = OwnRedis::start();
+    let server = node(Some(&redis), 5, &[]);
+    let platform = json!({"kind": "platform", "channels": ["wechat"]});
+    let made = server.office("POST", "/v1/till-keys", Some(platform)).ok();
+    let heard = redis.hears(|| {
+        let listed = server.office("GET", "/v1/till-keys", None).ok();
+        assert_eq!(listed["items"][0]["key_id"], made["key_id"], "{}", listed.text());
+    });
+    let at_once = heard.iter().filter(|line| line.contains("\"HGETALL\" \"{cfg}:till-keys\""));
+    assert_eq!(at_once.collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[test]
+fn whoever_asks_whether_a_node_is_ready_does_not_ask_the_store_each_time() {
+    let redis = OwnRedis::start();
+    let server = node(Some(&redis), 3, &[]);
+    let heard = redis.hears(|| {
+        (0..300).for_each(|_| assert_eq!(server.client.get("/readyz").expect("an answer").status, 200));
+    });
+    let asked = heard.iter().filter(|line| line.contains("\"HGET\" \"{cfg}:h\" \"rev\"")).count();
+    assert!(asked < 150, "{asked} looks at the store for 300 requests");
+    // What is long is given out as any other answer to strangers.
+    for path in ["/openapi.json", "/docs"] {
+        wait_until("strangers are limited", || {
+            (server.client.get(path).expect("an answer").status == 429).then_some(())
+        });
+    }
+}
+
 /// Whether strangers with these forwarding headers share one allowance; `{}` stands for a number that no earlier try has used.
 fn share(server: &Server, one: &[&str], other: &[&str]) -> bool {
     let ask = |headers: &[&str], number: usize| {
