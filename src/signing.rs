@@ -97,6 +97,11 @@ pub fn is_nonce(text: &str) -> bool {
     (16..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
+/// Whether it is the base64 of as many bytes as a signature has.
+pub fn is_signature(text: &str) -> bool {
+    STANDARD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
+}
+
 /// The `Authorization` header of a request made now, with a fresh nonce.
 pub fn sign_request(method: &str, path_and_query: &str, key_id: &str, secret: &str, body: &[u8]) -> String {
     sign_request_at(wall_ms() / 1000, &fresh_nonce(), method, path_and_query, key_id, secret, body)

@@ -50,6 +50,8 @@ export class Refused extends Error {
   outcome: string;
   posMessage: Words | undefined;
   problem: Answer;
+  /** Milliseconds that the service asks to wait before a repeat. */
+  retryAfter: number;
 
   constructor(status: number, problem: Answer) {
     super(problem.code ?? String(status));
@@ -58,6 +60,7 @@ export class Refused extends Error {
     this.outcome = problem.outcome ?? "unknown";
     this.posMessage = problem.pos_message;
     this.problem = problem;
+    this.retryAfter = Math.min(problem.retry_after_ms ?? 0, LONGEST_WAIT);
   }
 }
 
@@ -245,7 +248,7 @@ export class Till {
           if (error instanceof Refused && error.outcome !== "not_applied") throw new NoAnswer(error.code);
           throw error;
         }
-        await this.sleep(wait);
+        await this.sleep(Math.max(wait, askedBy(error)));
       }
     }
   }
@@ -254,12 +257,14 @@ export class Till {
   private async untilAnswered(orderId: string, verb: string, body: object): Promise<Answer> {
     let wait = RETRY_AFTER[0];
     while (true) {
+      let asked = 0;
       try {
         return await this.call("POST", `${pathOf(orderId)}/${verb}`, body);
       } catch (error) {
         if (!isWorthRepeating(error)) throw error;
+        asked = askedBy(error);
       }
-      await this.sleep(wait);
+      await this.sleep(Math.max(wait, asked));
       wait = Math.min(wait * 2, LONGEST_WAIT);
     }
   }
@@ -270,6 +275,10 @@ function isWorthRepeating(error: unknown): boolean {
   if (error instanceof NoAnswer) return true;
   const passing = ["rate_limited", "timestamp_out_of_range"];
   return error instanceof Refused && (error.status >= 500 || passing.includes(error.code));
+}
+
+function askedBy(error: unknown): number {
+  return error instanceof Refused ? error.retryAfter : 0;
 }
 
 function pathOf(orderId: string): string {

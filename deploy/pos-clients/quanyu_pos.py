@@ -36,6 +36,8 @@ class Refused(Exception):
         self.retryable = bool(problem.get("retryable"))
         self.outcome = problem.get("outcome", "unknown")
         self.pos_message = problem.get("pos_message") or {}
+        # Seconds that the service asks to wait before a repeat.
+        self.retry_after = min(problem.get("retry_after_ms", 0) / 1000, LONGEST_WAIT)
 
 
 class Reversed(Exception):
@@ -179,12 +181,14 @@ class Till:
                     if refused.outcome == "not_applied":
                         raise
                     raise NoAnswer(refused.code) from refused
+                waits[0] = max(waits[0], refused.retry_after)
             self._sleep(waits.pop(0))
 
     def _until_answered(self, order_id, verb, body):
         """Must not stay open: asked again until the service has said yes or no."""
         wait = RETRY_AFTER[0]
         while True:
+            asked = 0.0
             try:
                 return self.call("POST", f"{_order(order_id)}/{verb}", body)
             except NoAnswer:
@@ -192,7 +196,8 @@ class Till:
             except Refused as refused:
                 if not _worth_repeating(refused):
                     raise
-            self._sleep(wait)
+                asked = refused.retry_after
+            self._sleep(max(wait, asked))
             wait = min(wait * 2, LONGEST_WAIT)
 
 

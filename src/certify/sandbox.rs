@@ -88,13 +88,25 @@ impl Sandbox {
         Ok(text(&self.office(&path, &body)?, "secret"))
     }
 
+    /// The shop's statement of a day.
+    pub fn statement(&self, date: &str) -> io::Result<Value> {
+        self.call("GET", &format!("/v1/settlements/{date}/{MERCHANT}"), "")
+    }
+
     fn office(&self, path: &str, body: &Value) -> io::Result<Value> {
+        self.call("POST", path, &body.to_string())
+    }
+
+    fn call(&self, method: &str, path: &str, body: &str) -> io::Result<Value> {
         let authorization = format!("Bearer {}", self.admin_key);
-        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
-        let answer = Message::request("POST", path, &headers, body.to_string().as_bytes()).exchange(&self.address)?;
+        let mut headers = vec![("authorization", authorization.as_str())];
+        if !body.is_empty() {
+            headers.push(("content-type", "application/json"));
+        }
+        let answer = Message::request(method, path, &headers, body.as_bytes()).exchange(&self.address)?;
         match answer.status() {
             200..300 => Ok(answer.json()),
-            status => Err(io::Error::other(format!("POST {path}: {status} {}", answer.json()))),
+            status => Err(io::Error::other(format!("{method} {path}: {status} {}", answer.json()))),
         }
     }
 

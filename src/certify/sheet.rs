@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::proxy::{Fault, Step};
+use super::proxy::{Fault, Seen, Step};
 use super::stage::{Stage, Wanted, state_of};
+use crate::domain::magic::ANOTHER;
 
 /// A row of the sheet.
 pub struct Case {
@@ -36,6 +37,7 @@ sheet! {
     busy_then_fine "系统繁忙后恢复：同一订单重试。" "Busy, then fine: the same order is repeated.";
     outcome_unknown "结果未知：重试同一订单得到结果。" "The outcome is unknown: the same order tells it.";
     answer_forged "应答签名不符：不得采信，重试。" "An answer with a wrong signature is not believed: the order is repeated.";
+    another_customer "同一订单换了别的顾客的付款码：如实提示，不另开订单。" "Another customer's code for the same sale: told as it is, and no new order.";
     partial_refunds "部分退款，应答丢失时用同一退款号重试。" "Partial refunds; a lost answer is repeated under the same refund_id.";
     clock_skew "收银机时钟慢 15 分钟：校时后同一订单成功，或如实提示。" "The till's clock is 15 minutes slow: corrected for the same order, or told as it is.";
     key_rotation "密钥轮换期间新旧密钥均可用，营业不中断。" "Two secrets are good while the key is rotated: no sale is lost.";
@@ -154,6 +156,26 @@ fn answer_forged(stage: &mut Stage) {
     stage.require_state(&sale, "redeemed", "redeemed");
 }
 
+fn another_customer(stage: &mut Stage) {
+    for wanted in [Wanted::PLAIN, Wanted::HELD] {
+        let hold = wanted.hold;
+        let sale = stage.sell(&wanted);
+        stage.require_state(&sale, "redeemed", "redeemed");
+        let again = stage.sell_again(&sale, &Wanted { outcome: ANOTHER, hold, ..Wanted::PLAIN });
+        let (state, code) = (again.state().to_owned(), again.told["code"].clone());
+        stage.require(
+            state == "refused" && code == "order_conflict",
+            format!("{}: another customer's code was told as {state:?} {code}, not as order_conflict", sale.name),
+        );
+        let seen = stage.proxy.seen();
+        let own = |one: &Seen| one.step != Step::Redeem || one.order_id == sale.order_id();
+        let as_another = seen.iter().filter(|one| one.body["pay_code"] == again.pay_code.as_str()).any(|one| !own(one));
+        stage.require(!as_another, format!("{}: the sale was sent as another order for another customer", sale.name));
+        let record = stage.record(sale.order_id());
+        stage.require(state_of(&record) == "redeemed", format!("{}: the order did not stay as it was", sale.name));
+    }
+}
+
 fn partial_refunds(stage: &mut Stage) {
     let sale = stage.sell(&Wanted::PLAIN);
     stage.plan(Step::Refund, &[Fault::AnswerLost]);
@@ -171,6 +193,7 @@ fn partial_refunds(stage: &mut Stage) {
         format!("two refunds are {refunds} in the books: repeat a refund under its own refund_id"),
     );
     stage.require(state_of(&record) == "partially_refunded", format!("the order is {}", state_of(&record)));
+    stage.require_books(&record, 11_800 - 2_360 - 1_180, 2_000 - 400 - 200);
 }
 
 fn clock_skew(stage: &mut Stage) {

@@ -103,7 +103,17 @@ impl Stage {
     /// Has the cashier sell something; the answer is what the integration tells the cashier.
     pub fn sell(&mut self, wanted: &Wanted) -> Sale {
         self.sales += 1;
-        let name = format!("S{:03}", self.sales);
+        let sale = self.ring_up(format!("S{:03}", self.sales), wanted);
+        self.played.push(sale.clone());
+        sale
+    }
+
+    /// Has the cashier go on with a sale, with a code that another customer shows.
+    pub fn sell_again(&mut self, sale: &Sale, wanted: &Wanted) -> Sale {
+        self.ring_up(sale.name.clone(), wanted)
+    }
+
+    fn ring_up(&mut self, name: String, wanted: &Wanted) -> Sale {
         let pay_code = pay_code(wanted.outcome, self.sales);
         let command = json!({
             "do": "sale", "sale": name, "amount": wanted.amount, "merchant_discount": 0, "category": "catering",
@@ -111,9 +121,7 @@ impl Stage {
             "payment": if wanted.declined { "declined" } else { "paid" },
         });
         let told = self.ask(&command);
-        let sale = Sale { name, pay_code, told };
-        self.played.push(sale.clone());
-        sale
+        Sale { name, pay_code, told }
     }
 
     /// Goods of a sale come back.
@@ -158,6 +166,24 @@ impl Stage {
                 format!("{}: {payable} was collected, {} was due", sale.name, record["payable"]),
             );
         }
+    }
+
+    /// The day's statement tells all that became of an order under its transaction, and sums to what is left of it.
+    pub fn require_books(&mut self, record: &Value, amount: i64, subsidy: i64) {
+        let history = record["history"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let redeemed = history.iter().find(|step| step["state"] == "redeemed");
+        let date = redeemed.and_then(|step| step["at"].as_str()?.get(..10)).unwrap_or_default();
+        let statement = match self.sandbox.statement(date) {
+            Ok(statement) => statement,
+            Err(error) => return self.require(false, format!("the statement could not be read: {error}")),
+        };
+        let lines = statement["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let own: Vec<&Value> = lines.iter().filter(|line| line["order_id"] == record["order_id"]).collect();
+        let sum = |column: &str| own.iter().filter_map(|line| line[column].as_i64()).sum::<i64>();
+        let sums = (sum("amount"), sum("subsidy"));
+        self.require(sums == (amount, subsidy), format!("the statement says {sums:?} of the order: {own:?}"));
+        let apart = own.iter().any(|line| line["transaction_id"] != record["transaction_id"]);
+        self.require(!apart, format!("the statement tells the order as several transactions: {own:?}"));
     }
 
     pub fn record(&mut self, order_id: &str) -> Value {

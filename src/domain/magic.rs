@@ -19,6 +19,8 @@ const VOUCHER: &str = "ZZZZZZZZZZZZZZZZZZZZZZZ";
 pub enum Magic {
     /// A customer with a fresh 60-20 and a fresh 30-10; each order has its own.
     Fine,
+    /// The same, but of each order another person than the one of `Fine`.
+    Another,
     Refused(Code),
     /// The first request of an order meets this and has no effect; its repeat is fine.
     Once(Code),
@@ -45,6 +47,25 @@ pub const ALL: &[(u16, Magic)] = &[
     (13, Magic::Once(Code::Overloaded)),
     (14, Magic::Unknown),
     (15, Magic::Refused(Code::NoVoucherApplicable)),
+    (ANOTHER, Magic::Another),
+];
+
+/// The number of `Magic::Another`.
+pub const ANOTHER: u16 = 16;
+
+/// What a customer of a sandbox buys vouchers' goods in: a till that names another category is told so, as in a city.
+pub const CATEGORIES: [&str; 11] = [
+    "catering",
+    "department_store",
+    "supermarket",
+    "tourism",
+    "lodging",
+    "culture",
+    "sport",
+    "entertainment",
+    "creative",
+    "appliance",
+    "digital",
 ];
 
 impl Magic {

@@ -2,10 +2,13 @@
 //! judged before anything else is looked at, over the bytes as they came. What anybody may have sent gets an answer without a signature:
 //! somebody on the way could change a request, keep the signed refusal, and hand it to the till as the answer to the real one.
 
+mod hint;
+
 use actix_web::dev::{self, ServiceRequest};
 use actix_web::http::header::HeaderMap;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bytes::Bytes;
+use hint::Received;
 
 use super::auth::{Gate, authorization};
 use super::body;
@@ -156,7 +159,9 @@ async fn judge_request(request: &mut ServiceRequest, gate: &Gate) -> Result<Till
         let signer = Signer { secret: secret.to_owned(), nonce: credentials.nonce.clone() };
         Call::current().set_signer(signer);
     }
-    let till = judge(key.filter(|_| signed), &credentials, wall_ms() / 1000)?;
+    let received = Received { method: request.method().as_str(), target: target(request), body: &bytes };
+    let not_signed = || hint::not_signed(&credentials, gate.tokens.is_some(), &received);
+    let till = judge(key.filter(|_| signed).ok_or_else(not_signed), &credentials, wall_ms() / 1000)?;
     if bytes.len() > body::BODY_LIMIT { Err(body::too_large(body::BODY_LIMIT)) } else { Ok(till) }
 }
 
@@ -175,8 +180,8 @@ fn signing_secret<'k>(
 }
 
 /// Signature first: an unknown key, a wrong secret and a changed body are one answer.
-fn judge(key: Option<TillKey>, credentials: &Credentials, now: i64) -> Result<Till, Refusal> {
-    let Some(key) = key else { return Err(Code::SignatureInvalid.into()) };
+fn judge(key: Result<TillKey, Refusal>, credentials: &Credentials, now: i64) -> Result<Till, Refusal> {
+    let key = key?;
     if key.revoked {
         return Err(Code::KeyRevoked.into());
     }
@@ -229,7 +234,7 @@ mod tests {
                 let request = TestRequest::post().uri(sent).to_srv_request();
                 let credentials = Credentials::parse(&header).unwrap();
                 let signed = signing_secret(key.as_ref(), &credentials, &request, &Bytes::from(body)).is_some();
-                let judged = judge(key.filter(|_| signed), &credentials, now);
+                let judged = judge(key.filter(|_| signed).ok_or(Code::SignatureInvalid.into()), &credentials, now);
                 assert_eq!(judged.as_ref().err().map(|refusal| refusal.code), expected, "{sent} {body} {now}");
             };
         let path = "/v1/redemptions/A%2D1/cancel?x=%41";

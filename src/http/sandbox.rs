@@ -37,10 +37,10 @@ pub struct ClockAnswer {
     rate: u32,
 }
 
-/// The campaign clock.
+/// The campaign clock, for any key of the office.
 #[utoipa::path(tag = "office", responses((status = 200, body = ClockAnswer)))]
 #[get("/v1/sandbox/clock")]
-pub async fn get_clock(state: Data<State>) -> answer::Result {
+pub async fn get_clock(state: Data<State>, _officer: Officer) -> answer::Result {
     Ok(Answer::ok(&shown(&state)))
 }
 

@@ -2,8 +2,10 @@
 //! written at the first start; a node that differs in one of them would look for everybody in the wrong place, so it does not start.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use redis::RedisResult;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisResult};
 
 use super::StoreError;
 use super::config::Kind;
@@ -72,7 +74,7 @@ impl Bound {
     /// Asks the server at a URL and changes nothing; `None` when no installation has written to it.
     pub async fn of(url: &str, admin_digest: Option<&str>) -> Result<Option<Bound>, StoreError> {
         let read = async {
-            let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+            let mut connection = connect(url).await?;
             read(&mut connection, admin_digest).await
         };
         read.await.map_err(|error| StoreError::from_client(&error))
@@ -106,7 +108,7 @@ impl Bound {
 /// Binds a store that is not bound yet, and says what it is bound to: of two nodes that start at once on an empty store the first counts.
 pub async fn bind(url: &str, own: &Installation) -> Result<Bound, StoreError> {
     let bound = async {
-        let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+        let mut connection = connect(url).await?;
         let manner = if own.sandbox { "sandbox" } else { "live" };
         let (layout, shards) = (keys::LAYOUT.to_string(), own.shards.to_string());
         for (name, value) in
@@ -122,10 +124,28 @@ pub async fn bind(url: &str, own: &Installation) -> Result<Bound, StoreError> {
     bound.ok_or_else(|| StoreError::Unknown("the store did not keep what it is bound to".into()))
 }
 
-async fn read(
-    connection: &mut redis::aio::MultiplexedConnection,
-    admin_digest: Option<&str>,
-) -> RedisResult<Option<Bound>> {
+/// How long the first answers of a store may take: on a machine that is busy, seconds pass with what needs a millisecond.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// After this a connection that has not come about is tried again.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// A connection within the patience; who refuses it is no slow store, and is told at once.
+async fn connect(url: &str) -> RedisResult<MultiplexedConnection> {
+    let client = redis::Client::open(url)?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(ATTEMPT.min(left)))
+            .set_response_timeout(Some(PATIENCE));
+        match client.get_multiplexed_async_connection_with_config(&config).await {
+            Err(error) if error.is_timeout() && Instant::now() < until => {}
+            answer => return answer,
+        }
+    }
+}
+
+async fn read(connection: &mut MultiplexedConnection, admin_digest: Option<&str>) -> RedisResult<Option<Bound>> {
     let mut header = redis::cmd("HMGET");
     header.arg(Slot::Config.header()).arg(&["layout", "shards", "keys", "manner"]);
     let (layout, shards, fingerprint, manner): (Option<u32>, Option<u8>, Option<String>, Option<String>) =

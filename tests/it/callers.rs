@@ -154,9 +154,7 @@ fn every_route_refuses_every_credential_that_is_not_its_own() {
     let before = world.books();
     let all = routes();
     assert!(all.len() > 60, "the README's table was not read: {} routes", all.len());
-    // What time it is in a sandbox is anybody's to ask; only the office sets it.
-    let reads_the_clock = |route: &Route| route.method == "GET" && route.path == "/v1/sandbox/clock";
-    for route in all.iter().filter(|route| route.caller != "anybody" && !reads_the_clock(route)) {
+    for route in all.iter().filter(|route| route.caller != "anybody") {
         let is = |word: &str| route.caller.contains(word);
         let mut wrong = nobodys.clone();
         wrong.extend((!is("office")).then(|| office.clone()));

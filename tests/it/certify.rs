@@ -164,6 +164,7 @@ fn every_wrong_integration_is_failed_by_name() {
         ("NewRefund", "partial_refunds", "repeat a refund under its own refund_id"),
         ("KeepsItsSecret", "key_rotation", "not \"redeemed\""),
         ("RepeatsRefusals", "refusal_is_shown", "a final refusal was repeated"),
+        ("SellsAnyway", "another_customer", "sent as another order for another customer"),
         ("LeavesHolds", "payment_declined", "a hold was left open"),
     ] {
         let scratch = Scratch::new("wrong");

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::domain::magic::Magic;
+use crate::domain::magic::{CATEGORIES, Magic};
 use crate::domain::merchant::EnrolState;
 use crate::domain::order::{OrderKey, order_key};
 use crate::domain::person::Root;
@@ -77,7 +77,8 @@ impl Engine {
         let campaign_id = self.magic_campaign(till).await?;
         self.enrol_by_magic(till, &campaign_id).await?;
         let order = order_id.unwrap_or_default().as_bytes();
-        let root = Root(self.keys.identity.mac(&[b"magic", &[3], till.merchant_id.as_bytes(), &[0], order]));
+        let who: &[u8] = if magic == Magic::Another { &[4] } else { &[3] };
+        let root = Root(self.keys.identity.mac(&[b"magic", who, till.merchant_id.as_bytes(), &[0], order]));
         self.with_view(|| self.give_magic_pack(&campaign_id, root)).await?;
         Ok(KnownPayer { root, channel: CHANNEL.to_owned(), areas: Vec::new(), named_by: "pay_code" })
     }
@@ -151,7 +152,7 @@ fn approver(till: &Till) -> ApiKey {
     ApiKey::new("sandbox-approver", &Role::ALL, &till.program)
 }
 
-/// Open from now on for as long as anybody uses a sandbox; every shop, category and hour is welcome.
+/// Open from now on for as long as anybody uses a sandbox; every shop and hour is welcome, and every category that cities use.
 fn file(campaign_id: &str, now: Ms) -> Value {
     let zone = Zone::named("Asia/Shanghai").expect("the bundled zone database has Shanghai");
     // Whole seconds, for the file is written with them.
@@ -167,7 +168,7 @@ fn file(campaign_id: &str, now: Ms) -> Value {
         "rounds": [{"round_id": "magic", "mode": "first_come", "reservation": null, "packs": {"magic": PACKS},
             "opens_at": begin, "closes_at": end, "release": {"shape": "at_once"}}],
         "validity": {"available_begin_time": begin, "available_end_time": end},
-        "use_rule": {"channels": "any", "combine_with_merchant_offers": true, "max_vouchers_per_payment": 1},
+        "use_rule": {"categories": CATEGORIES, "channels": "any", "combine_with_merchant_offers": true, "max_vouchers_per_payment": 1},
         "refund_policy": "restore_on_full_refund", "carry_over": "none",
         "merchant_enrolment": {"kinds": ["enterprise", "sole_trader"]}
     })

@@ -2,11 +2,13 @@
 //! back only where somebody has paid.
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::vectors::{buy, kind, market};
 use super::{MARKET, NOON};
-use crate::harness::client::Reply;
+use crate::harness::client::{Reply, Request};
 use crate::harness::fixture::{MINUTE, Market, at, chengdu, new_campaign_id, new_order, sale};
+use crate::harness::till::Till;
 
 fn shown(reply: &Reply) -> (String, String) {
     let text = |language: &str| reply["pos_message"][language].as_str().expect("a sentence").to_owned();
@@ -161,4 +163,36 @@ fn money_is_to_be_given_back_only_where_somebody_has_paid() {
     assert_eq!(shown(&done).0, "该订单已用券，无需再确认。");
     let more = server.refund(&till, bought.str("order_id"), "R1", 6_001).refused(422, "refund_exceeds_order");
     assert_eq!(shown(&more).0, "退款超过可退金额，最多60.00元。");
+}
+
+#[test]
+fn a_wrong_signature_is_told_by_what_was_sent_and_never_by_what_the_key_is() {
+    let (server, till) = (MARKET.server(), MARKET.till());
+    let body = sale(&new_order(), "975015833669018376", 6_000, true).to_string();
+    let says = |till: &Till, change: &dyn Fn(&mut Request)| {
+        let (mut request, _) = till.request("POST", "/v1/redemptions", &body);
+        change(&mut request);
+        let sent = request.body.clone();
+        let refused = server.send(&request).refused(401, "signature_invalid");
+        let received = &refused["received"];
+        assert_eq!((&received["method"], &received["target"]), (&json!("POST"), &json!("/v1/redemptions")));
+        assert_eq!(received["body_sha256"], hex::encode(Sha256::digest(&sent)), "{}", refused.text());
+        assert!(refused["may_be"][0]["message"]["zh"].is_string(), "{}", refused.text());
+        let codes = refused["may_be"].as_array().expect("a list").iter();
+        codes.map(|one| one["code"].as_str().expect("a code").to_owned()).collect::<Vec<_>>()
+    };
+    let named = |key_id: &str| Till { key_id: key_id.into(), ..till.clone() };
+    let guessed = Till { secret: "sk_test_guessed".into(), ..till.clone() };
+    let as_it_is = |_: &mut Request| {};
+    let unknown = ["unknown_key", "wrong_secret", "request_changed"];
+    assert_eq!(says(&named("test_t_nobody"), &as_it_is), unknown, "an unknown key");
+    assert_eq!(says(&guessed, &as_it_is), unknown, "another secret");
+    assert_eq!(says(&till, &|request| request.body.push(b' ')), unknown, "a body that was changed");
+    assert_eq!(says(&named("live_t_01"), &as_it_is), ["live_key_at_a_sandbox"]);
+    let in_hex = |request: &mut Request| {
+        let header = request.headers.iter_mut().find(|(name, _)| name == "authorization").expect("signed");
+        let head = header.1.split("signature=").next().expect("a head").to_owned();
+        header.1 = format!("{head}signature=\"{}\"", "5f".repeat(32));
+    };
+    assert_eq!(says(&till, &in_hex), ["signature_encoding"]);
 }

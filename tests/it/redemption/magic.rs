@@ -76,6 +76,35 @@ fn a_fine_code_pays_any_number_of_orders_and_each_of_them_once() {
 }
 
 #[test]
+fn a_category_that_no_city_uses_is_refused_with_those_that_are() {
+    let till = till();
+    let mut body = sale(1, 6000, true);
+    body["category"] = json!("restaurant");
+    let refused = SANDBOX.redeem(&till, &body).refused(422, "category_not_allowed");
+    let allowed = refused["allowed"].as_array().expect("a list").clone();
+    assert!(allowed.contains(&json!("catering")), "{}", refused.text());
+    for category in allowed {
+        body["category"] = category;
+        body["order_id"] = json!(new_order());
+        SANDBOX.redeem(&till, &body).ok();
+    }
+}
+
+#[test]
+fn another_customers_code_under_the_same_order_is_a_conflict_and_alone_is_fine() {
+    let till = till();
+    for capture in [true, false] {
+        let first = SANDBOX.redeem(&till, &sale(1, 6000, capture)).ok();
+        let mut other = sale(16, 6000, capture);
+        assert_eq!(SANDBOX.redeem(&till, &other).ok().int("payable"), 4000);
+        other["order_id"] = first["order_id"].clone();
+        let refused = SANDBOX.redeem(&till, &other).refused(409, "order_conflict");
+        assert_eq!(refused["fields"], json!(["pay_code"]));
+    }
+    SANDBOX.assert_audit_clean();
+}
+
+#[test]
 fn every_refusal_has_its_code_and_says_what_a_real_one_says() {
     let till = till();
     let table: &[(u16, u16, &str, &str)] = &[

@@ -67,6 +67,33 @@ fn another_persons_code_under_the_same_order_number_is_a_conflict() {
     assert!(others.iter().all(|other| MARKET.vouchers(other, "available").len() == 6));
 }
 
+/// On a market of its own, for it moves the clock past the life of a code.
+#[test]
+fn another_persons_code_that_has_expired_under_a_used_order_number_is_a_conflict_too() {
+    let market = Market::open("expired-other", 2);
+    let (server, till, person, other) = (market.server(), market.till(), market.shopper(), market.shopper());
+    let orders = [true, false].map(|capture| {
+        let first = sale(&new_order(), &server.pay_code(&person), 6000, capture);
+        (server.redeem(&till, &first).ok(), first, capture)
+    });
+    let theirs = server.pay_code(&other);
+    // Tills take a code for a minute longer than it is shown.
+    server.set_clock(at(NOON) + 121 * SECOND);
+    for (done, first, capture) in &orders {
+        let order = done.str("order_id");
+        let reply = server.redeem(&till, &sale(order, &theirs, 6000, *capture)).refused(409, "order_conflict");
+        assert_eq!(reply["fields"], json!(["pay_code"]), "capture {capture}: {}", reply.text());
+        let again = server.redeem(&till, first);
+        if *capture {
+            assert!(again.replayed() && again.json == done.json, "one's own code may expire: {}", again.text());
+        } else {
+            again.refused(409, "hold_expired");
+        }
+    }
+    server.redeem(&till, &sale(&new_order(), &theirs, 6000, true)).refused(409, "pay_code_expired");
+    assert_eq!(market.vouchers(&other, "available").len(), 6);
+}
+
 #[test]
 fn a_code_whose_order_was_undone_does_not_come_back_to_life() {
     let (server, till, person) = (MARKET.server(), MARKET.till(), MARKET.shopper());
