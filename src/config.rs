@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
+use crate::domain::campaign::spelling::{did_you_mean, nearest};
 use crate::domain::time::{Ms, parse_rfc3339};
 use crate::store::probe::Durability;
 
@@ -133,10 +134,40 @@ impl fmt::Display for TrustedProxies {
     }
 }
 
+/// The settings that a command beside the service uses: where the installation is, and how its store is reached or started.
+pub const BESIDE: [&str; 8] = [
+    "QUANYU_DATA",
+    "QUANYU_REDIS_URL",
+    "QUANYU_DURABILITY",
+    "QUANYU_STORE_BINARY",
+    "QUANYU_STORE_MEMORY_MIB",
+    "QUANYU_STORE_CONNECTIONS",
+    "QUANYU_STORE_DEADLINE_MS",
+    "QUANYU_STORE_QUEUE",
+];
+
+/// What the tests of the repository read from the environment.
+const OF_TESTS: [&str; 4] = ["QUANYU_NODE", "QUANYU_REPORT_SAMPLE", "QUANYU_TEST_DATA", "QUANYU_TEST_SEED"];
+
+/// A sentence for each name in the environment that looks like a setting and is none: its setting would silently keep the default.
+pub fn unknown_names() -> Vec<String> {
+    let command = Settings::augment_args(clap::Command::new("settings"));
+    let known: Vec<&str> = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let is_unknown = |name: &String| {
+        name.starts_with("QUANYU_") && !known.contains(&name.as_str()) && !OF_TESTS.contains(&name.as_str())
+    };
+    let mut unknown: Vec<String> = names.filter(is_unknown).collect();
+    unknown.sort_unstable();
+    let fault = |name: String| format!("{name} is no setting.{}", did_you_mean(nearest(&name, &known)).1);
+    unknown.into_iter().map(fault).collect()
+}
+
 impl Settings {
     /// Name and value of every setting; passwords in URLs are hidden.
     pub fn shown(&self) -> Vec<(&'static str, String)> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let log_format = self.log.log_format.to_possible_value();
         vec![
             ("QUANYU_DATA", self.data.display().to_string()),
             ("QUANYU_LISTEN", self.listen.clone()),
@@ -161,6 +192,8 @@ impl Settings {
             ("QUANYU_RATE_CLAIM", self.limits.rate_claim.to_string()),
             ("QUANYU_RATE_TILL", self.limits.rate_till.to_string()),
             ("QUANYU_RATE_ANONYMOUS", self.limits.rate_anonymous.to_string()),
+            ("QUANYU_LOG", self.log.log.clone()),
+            ("QUANYU_LOG_FORMAT", log_format.map(|format| format.get_name().to_owned()).unwrap_or_default()),
         ]
     }
 

@@ -53,7 +53,8 @@ pub fn init(settings: &LogSettings) -> Result<(), String> {
     Ok(())
 }
 
-fn filter(text: &str) -> Result<EnvFilter, String> {
+/// Reads what is logged; the error names the setting.
+pub fn filter(text: &str) -> Result<EnvFilter, String> {
     EnvFilter::builder().parse(text).map_err(|error| format!("QUANYU_LOG={text:?} is not a log filter: {error}"))
 }
 

@@ -17,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::config::BESIDE;
+
 /// Consumer vouchers for cities: reservation, draw, red-packet rain, checkout, settlement, audit.
 #[derive(Parser)]
 #[command(name = "quanyu", version, about)]
@@ -61,7 +63,7 @@ pub fn main() -> ExitCode {
         eprintln!("quanyu: {error}");
         return ExitCode::from(2);
     }
-    let matches = Cli::command().get_matches();
+    let matches = command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -75,6 +77,22 @@ pub fn main() -> ExitCode {
         }
     };
     runtime.block_on(run(cli))
+}
+
+/// The help of a command beside the service shows its own options first and of the settings those that it uses; the others are read all the
+/// same, for one file of settings serves all commands.
+fn command() -> clap::Command {
+    let beside = |command: clap::Command| {
+        command.mut_args(|arg| {
+            let Some(name) = arg.get_env() else { return arg };
+            let is_used = BESIDE.iter().any(|used| name == *used);
+            arg.hide(!is_used).help_heading("Installation and store")
+        })
+    };
+    Cli::command()
+        .mut_subcommand("audit", beside)
+        .mut_subcommand("settle", beside)
+        .mut_subcommand("keys", |keys| keys.mut_subcommand("create", beside))
 }
 
 async fn run(cli: Cli) -> ExitCode {

@@ -16,6 +16,9 @@ pub async fn run(settings: Settings) -> ExitCode {
     if let Err(error) = crate::telemetry::init(&settings.log) {
         return could_not(error);
     }
+    for fault in crate::config::unknown_names() {
+        tracing::warn!("{fault}");
+    }
     match serve(settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => could_not(error),

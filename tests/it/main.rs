@@ -30,6 +30,7 @@ mod plays;
 mod pool;
 mod redemption;
 mod reservation;
+mod settings;
 mod settlement;
 mod store_health;
 mod store_link;

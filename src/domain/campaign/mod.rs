@@ -8,6 +8,7 @@ pub mod effective;
 pub mod ignored;
 pub mod parse;
 pub mod schema;
+pub mod spelling;
 pub mod supported;
 pub mod terms;
 pub mod totals;
@@ -21,7 +22,6 @@ mod named;
 mod parse_round;
 mod parse_terms;
 mod reader;
-mod spelling;
 mod strict_json;
 
 pub use check::{check, not_in_past};

@@ -1,0 +1,112 @@
+//! The settings as an operator meets them: checked, shown, explained by each command, and listed in both READMEs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Output};
+
+use crate::harness::program;
+
+const READMES: [&str; 2] = [include_str!("../../README.md"), include_str!("../../README.zh-CN.md")];
+
+fn quanyu(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(program());
+    command.env_clear().args(arguments).envs(settings.iter().copied());
+    command.output().expect("the program runs")
+}
+
+#[test]
+fn config_check_names_every_fault_at_once() {
+    let output = quanyu(
+        &["config", "check", "--store-queue", "1"],
+        &[
+            ("QUANYU_SHARDS", "0"),
+            ("QUANYU_DURABILITY", "D9"),
+            ("QUANYU_SANDBOX", "perhaps"),
+            ("QUANYU_LOG", "quanyu=loud"),
+            ("QUANYU_TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
+            ("QUANYU_RATE_TIL", "9"),
+            ("QUANYU_COLOUR", "red"),
+            ("QUANYU_TEST_SEED", "1"),
+            ("OTHER", "1"),
+        ],
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(output.stdout, b"settings=refused\n");
+    for start in [
+        "QUANYU_COLOUR is no setting.",
+        "QUANYU_RATE_TIL is no setting. Did you mean QUANYU_RATE_TILL?",
+        "QUANYU_STORE_QUEUE: invalid value '1'",
+        "QUANYU_SHARDS: invalid value '0'",
+        "QUANYU_DURABILITY: invalid value 'D9'",
+        "QUANYU_SANDBOX: invalid value 'perhaps'",
+        "QUANYU_TRUSTED_PROXIES: invalid value '10.0.0.0/8,proxy'",
+        "QUANYU_LOG=\"quanyu=loud\"",
+    ] {
+        assert_eq!(said.lines().filter(|line| line.starts_with(start)).count(), 1, "{start}:\n{said}");
+    }
+    assert_eq!(said.lines().count(), 8, "{said}");
+
+    let output = quanyu(&["config", "check"], &[("QUANYU_DURABILITY", "D3")]);
+    assert_eq!(output.status.code(), Some(1), "the service would not start");
+    let output = quanyu(&["config", "check", "--shards", "255"], &[("QUANYU_LOG", "info"), ("OTHER", "1")]);
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"settings=ok\n"[..]));
+}
+
+/// Every setting with its default, as the program shows it.
+fn shown() -> BTreeMap<String, String> {
+    let output = quanyu(&["config", "show"], &[]);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The settings that a command's help explains.
+fn explained(command: &str) -> BTreeSet<String> {
+    let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+    let output = quanyu(&arguments, &[]);
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.split("[env: ").skip(1).filter_map(|rest| rest.split('=').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_help_of_a_command_explains_the_settings_that_it_uses() {
+    let all: BTreeSet<String> = shown().into_keys().collect();
+    assert_eq!(explained("serve"), all);
+    assert_eq!(explained("config show"), all);
+    let names = |text: &str| text.split_whitespace().map(|name| format!("QUANYU_{name}")).collect::<BTreeSet<_>>();
+    let beside =
+        "DATA REDIS_URL DURABILITY STORE_BINARY STORE_MEMORY_MIB STORE_CONNECTIONS STORE_DEADLINE_MS STORE_QUEUE";
+    for (command, used) in [
+        ("audit", beside),
+        ("settle", beside),
+        ("keys create", beside),
+        ("token", "DATA"),
+        ("pos-certify", "DATA"),
+        ("verify-draw", ""),
+        ("sign", ""),
+        ("rehearse", ""),
+        ("config check", ""),
+    ] {
+        assert_eq!(explained(command), names(used), "{command}");
+    }
+    let output = quanyu(&["keys", "create", "--help"], &[]);
+    let help = String::from_utf8_lossy(&output.stdout);
+    let [own, settings] = ["--role <", "--data <"].map(|option| help.find(option).expect("it is explained"));
+    assert!(own < settings, "its own options come first:\n{help}");
+}
+
+#[test]
+fn both_readmes_list_every_setting_with_its_default() {
+    for readme in READMES {
+        let rows = readme.lines().filter(|line| line.starts_with("| `QUANYU_"));
+        let listed: Vec<(String, String)> = rows
+            .map(|row| {
+                let cells: Vec<&str> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+                (cells[1].to_owned(), cells[2].to_owned())
+            })
+            .collect();
+        assert_eq!(listed.iter().cloned().collect::<BTreeMap<_, _>>(), shown());
+        assert_eq!(listed.len(), shown().len(), "each once");
+    }
+}
