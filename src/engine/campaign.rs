@@ -11,7 +11,7 @@ use super::drafts::written;
 use super::list_pins::unpinned_lists;
 use super::view::CampaignView;
 use super::{Engine, Failure, amendment};
-use crate::domain::campaign::{self, effective};
+use crate::domain::campaign::{self, Fault, Parsed, effective};
 use crate::domain::ranking::Rule;
 use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::store::StoreError;
@@ -51,10 +51,11 @@ impl Engine {
         if held.as_ref().is_none_or(|held| held.is_draft) {
             self.require_free_name(key, campaign_id).await?;
         }
+        let warnings = self.warnings_of(&key.program, &parsed).await?;
         if validate_only {
             let number = held.as_ref().map(|held| held.value.number).unwrap_or_default();
             let record = draft(number, key, file, &parsed);
-            let body = status(campaign_id, &record, &parsed.campaign, &parsed.warnings, self.now());
+            let body = status(campaign_id, &record, &parsed.campaign, &warnings, self.now());
             return Ok(CampaignStatus { campaign_id: campaign_id.to_owned(), version: 0, body, created: false });
         }
         let expected = match (expect, &held) {
@@ -73,8 +74,20 @@ impl Engine {
             Some(held) if !held.is_draft => self.replace(campaign_id, expected, &record).await?,
             _ => self.put_draft(campaign_id, expected, &record).await?,
         };
-        let body = status(campaign_id, &record, &parsed.campaign, &parsed.warnings, self.now());
+        let body = status(campaign_id, &record, &parsed.campaign, &warnings, self.now());
         Ok(CampaignStatus { campaign_id: campaign_id.to_owned(), version, body, created: expected == 0 })
+    }
+
+    /// What an officer should look at in a draft: the file's own warnings, and what a later step would refuse as things are now.
+    async fn warnings_of(&self, program: &str, parsed: &Parsed) -> Result<Vec<Fault>, Refusal> {
+        let campaign = &parsed.campaign;
+        let mut warnings = parsed.warnings.clone();
+        warnings.extend(self.pin_lists(program, campaign).await?.1);
+        warnings.extend(self.pin_areas(program, campaign).await?.1);
+        warnings.extend(campaign::not_in_past(campaign, self.now()));
+        warnings.extend(campaign::unsupported(campaign));
+        warnings.extend(reservation_maximum_over_shards(campaign, u64::from(self.store.shards())));
+        Ok(warnings)
     }
 
     /// A campaign of the caller's program.
@@ -86,7 +99,11 @@ impl Engine {
     ) -> Result<CampaignStatus, Refusal> {
         let held = self.own_campaign(key, campaign_id).await?;
         let parsed = campaign::parse(held.value.file.as_bytes()).map_err(invalid)?;
-        let mut body = status(campaign_id, &held.value, &parsed.campaign, &parsed.warnings, self.now());
+        let warnings = match held.value.state {
+            State::Draft => self.warnings_of(&key.program, &parsed).await?,
+            _ => parsed.warnings.clone(),
+        };
+        let mut body = status(campaign_id, &held.value, &parsed.campaign, &warnings, self.now());
         let shown = if effective_view { effective::effective_view(&parsed.campaign) } else { parsed.value };
         body[if effective_view { "effective" } else { "campaign" }] = shown;
         Ok(CampaignStatus { campaign_id: campaign_id.to_owned(), version: held.version, body, created: false })

@@ -1,6 +1,8 @@
 //! Reading what a caller sends: at most 16 KiB of JSON, from the office 1 MiB, within five seconds, unknown fields refused, every fault with
 //! its pointer.
 
+mod told;
+
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
+
+use told::explain;
 
 use super::auth::{officer_admitted, told_after_the_caller};
 use super::error::Problem;
@@ -296,81 +300,6 @@ fn refusal(path: &str, error: &serde_json::Error) -> Refusal {
         _ => path.to_owned(),
     };
     Refusal::new(Code::InvalidRequest).field(pointer, code, zh, en)
-}
-
-/// What serde's message means, with the field it names; values that were sent are left out of the text.
-fn explain<'a>(message: &'a str) -> (&'static str, Option<&'a str>, String, String) {
-    let quoted = |text: &'a str| text.split('`').nth(1);
-    let expected = message.rsplit_once(", expected ").map_or("", |(_, expected)| expected);
-    if message.starts_with("unknown field ") {
-        return (
-            "unknown_field",
-            quoted(message),
-            format!("没有这个字段，可用：{}。", names(expected)),
-            format!("There is no such field; known: {expected}."),
-        );
-    }
-    if message.starts_with("missing field ") {
-        return ("missing_field", quoted(message), "缺少此字段。".into(), "This field is needed.".into());
-    }
-    if message.starts_with("duplicate field ") {
-        return ("duplicate_field", quoted(message), "字段重复。".into(), "The field is given twice.".into());
-    }
-    if message.starts_with("unknown variant ") {
-        let zh = format!("没有这个取值，可用：{}。", names(expected));
-        return ("unknown_value", None, zh, format!("Not one of the known values: {expected}."));
-    }
-    let integer_wanted = expected.starts_with(['i', 'u']) && expected[1..].bytes().all(|b| b.is_ascii_digit());
-    if message.starts_with("invalid type: floating point ") && integer_wanted {
-        return (
-            "integer_expected",
-            None,
-            "须为整数（金额以分为单位）。".into(),
-            "Must be an integer; amounts are in fen.".into(),
-        );
-    }
-    if message.starts_with("invalid type: ") {
-        let (zh, en) = readable(expected, integer_wanted);
-        return ("wrong_type", None, format!("类型不符，应为{zh}。"), format!("Wrong type; {en} is wanted."));
-    }
-    if message.starts_with("invalid value: ") || message.starts_with("number out of range") {
-        let (zh, en) = readable(expected, integer_wanted);
-        return (
-            "out_of_range",
-            None,
-            format!("取值超出范围，应为{zh}。"),
-            format!("The value is out of range; {en} is wanted."),
-        );
-    }
-    if message.starts_with("invalid length ") {
-        return (
-            "wrong_length",
-            None,
-            "元素个数不符。".into(),
-            format!("Wrong number of elements; {expected} is wanted."),
-        );
-    }
-    // Messages of our own types, which do not repeat the value.
-    ("invalid_value", None, "取值有误。".into(), message.to_owned())
-}
-
-/// What serde says that it expected, in Chinese and English.
-fn readable(expected: &str, integer: bool) -> (&'static str, &str) {
-    match expected {
-        _ if integer => ("整数", "an integer"),
-        "" => ("其他取值", "another value"),
-        "a string" | "a borrowed string" => ("文字", "a string"),
-        "a boolean" => ("真假值", "a boolean"),
-        "a sequence" => ("列表", "a list"),
-        "a map" | "struct" => ("对象", "an object"),
-        text if text.starts_with("struct ") => ("对象", "an object"),
-        text => ("其他类型", text),
-    }
-}
-
-/// The names in serde's "one of `a`, `b`", as Chinese lists them.
-fn names(expected: &str) -> String {
-    expected.split('`').skip(1).step_by(2).collect::<Vec<_>>().join("、")
 }
 
 fn pointer(path: &Path) -> String {

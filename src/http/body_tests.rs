@@ -69,6 +69,7 @@ fn what_is_wrong_with_a_value_is_told_in_chinese_too() {
         (r#"{"order_id":"a","amount":1,"items":[7]}"#, "类型不符，应为对象。"),
         (r#"{"order_id":"a","amount":-1}"#, "取值超出范围，应为整数。"),
         (r#"{"order_id":"a","amount":1,"scene":"online"}"#, "没有这个取值，可用：dine_in、takeaway。"),
+        (r#"{"order_id":"a","amuont":1}"#, "没有这个字段，可用：order_id、amount、scene、items。是否想写 amount？"),
         (r#"{"order_id":"a","amount":1,"tip":1}"#, "没有这个字段，可用：order_id、amount、scene、items。"),
     ] {
         assert_eq!(parse::<Order>(body.as_bytes()).unwrap_err().errors[0].zh, zh, "{body}");

@@ -176,6 +176,6 @@ fn an_area_of_the_most_points_fits_and_is_put_as_a_file_of_one_feature_too() {
     let request = Request::new("PUT", "/v1/areas/round").bearer(&server.admin_key).text(twice);
     let reply = server.send(&request).refused(422, "invalid_request");
     assert_eq!(reply.faults(), [" duplicate_key"]);
-    assert!(reply.str("detail").contains("column"), "{}", reply.text());
+    assert!(reply.str("detail").contains("line 1, character 52"), "{}", reply.text());
     assert_eq!(server.office("GET", "/v1/areas/round", None).ok()["version"], plain["version"]);
 }

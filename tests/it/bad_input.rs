@@ -162,10 +162,12 @@ fn what_a_reader_needs_stands_in_the_problem() {
 }
 
 #[test]
-fn a_window_in_the_past_is_found_at_publication() {
+fn a_window_in_the_past_is_warned_of_at_the_draft_and_refused_at_publication() {
     let scene = Scene::open();
     let id = new_campaign_id("past");
-    scene.server().create_campaign(&chengdu(&id, 1)).ok();
+    let drafted = scene.server().create_campaign(&chengdu(&id, 1)).ok();
+    let warned = drafted["warnings"].as_array().expect("warnings").iter();
+    assert!(warned.clone().any(|one| one["pointer"] == "/reservation/closes_at" && one["code"] == "window_in_past"));
     scene.server().step(&id, "submit");
     scene.server().step(&id, "approve");
     let reply = scene.server().step(&id, "publish");

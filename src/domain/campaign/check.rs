@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::check_round::check_round;
+use super::check_rounds::check_rounds;
 use super::check_terms::{
     check_eligibility, check_limits, check_reservation, check_use_rule, check_validity, ordered, warn_end,
 };
@@ -25,6 +26,7 @@ pub fn check(campaign: &Campaign) -> Findings {
     for (i, round) in campaign.rounds.iter().enumerate() {
         check_round(&mut found, campaign, i, round, &zone);
     }
+    check_rounds(&mut found, campaign);
     check_defaults(&mut found, campaign, &zone);
     check_limits(&mut found, &campaign.limits, "/limits");
     check_contacts(&mut found, campaign);
@@ -54,7 +56,8 @@ fn check_contacts(found: &mut Findings, campaign: &Campaign) {
             LimitEntity::Account => Some(IdentityKey::Account),
             _ => None,
         });
-        for (key, round) in keys.flat_map(|key| rounds.iter().map(move |round| (key, round))) {
+        let read = || rounds.iter().filter(|round| round.reservation != RoundReservation::Unread);
+        for (key, round) in keys.flat_map(|key| read().map(move |round| (key, round))) {
             let reservation = campaign.reservation_of(round);
             let asked = reservation.map(|terms| terms.identity_keys.contains(&key));
             // Nobody reserves in a round without a reservation.

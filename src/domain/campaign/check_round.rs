@@ -108,7 +108,8 @@ impl Case<'_> {
 
     fn check_reservation_needed(&self, found: &mut Findings) {
         let drawn = matches!(self.round.mode, Mode::Ballot | Mode::Rain);
-        if drawn && self.campaign.reservation_of(self.round).is_none() {
+        let unread = self.round.reservation == RoundReservation::Unread;
+        if drawn && !unread && self.campaign.reservation_of(self.round).is_none() {
             let id = &self.round.round_id;
             let (zh, en) = (
                 format!("场次 {id} 要摇号，须有预约。"),

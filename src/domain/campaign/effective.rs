@@ -89,7 +89,7 @@ impl Campaign {
     pub fn reservation_of<'a>(&'a self, round: &'a Round) -> Option<&'a Reservation> {
         match &round.reservation {
             RoundReservation::Own(own) => Some(own),
-            RoundReservation::WalkIn => None,
+            RoundReservation::WalkIn | RoundReservation::Unread => None,
             RoundReservation::Campaigns => self.reservation.as_ref(),
         }
     }

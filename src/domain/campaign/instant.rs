@@ -1,17 +1,24 @@
 //! Times as officers write them: RFC 3339 with an offset is taken, everything near it is answered with the right spelling.
 
+use icu_normalizer::ComposingNormalizer;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
+use super::spelling::shown;
 use crate::domain::time::Ms;
 
 /// Why a text is not an instant, with the spelling that was probably meant.
 #[derive(Debug, PartialEq)]
 pub struct NotAnInstant {
     pub code: &'static str,
+    /// What is wrong, in Chinese and English.
+    pub why: Words,
     pub suggestion: Option<String>,
 }
+
+/// A sentence in Chinese and English.
+type Words = (String, String);
 
 /// `2020-07-24T18:00:00+08:00`, exactly: date, `T`, seconds, and an offset or `Z`.
 pub fn parse_instant(text: &str, zone: Option<&TimeZone>) -> Result<Ms, NotAnInstant> {
@@ -19,15 +26,69 @@ pub fn parse_instant(text: &str, zone: Option<&TimeZone>) -> Result<Ms, NotAnIns
         && let Ok(timestamp) = text.parse::<Timestamp>()
     {
         let ms = timestamp.as_millisecond();
-        return if SANE.contains(&ms) { Ok(ms) } else { Err(NotAnInstant { code: "out_of_range", suggestion: None }) };
+        let why = words("年份须在 2000 至 2199 之间。", "The year must be 2000 to 2199.");
+        return if SANE.contains(&ms) {
+            Ok(ms)
+        } else {
+            Err(NotAnInstant { code: "out_of_range", why, suggestion: None })
+        };
     }
-    let parts = Parts::of(text);
-    let code = match &parts {
-        Some(Parts { hour: 24, .. }) => "time_24_00",
-        Some(Parts { offset: None, .. }) => "time_without_offset",
-        _ => "bad_time",
+    let half_width = half_width(text);
+    let parts = Parts::of(&half_width);
+    let (code, why) = match (&parts, no_such_day(&half_width), strange_character(text)) {
+        (_, Some(why), _) => ("no_such_day", why),
+        (Some(Parts { clock: false, .. }), ..) => {
+            ("date_without_time", words("只有日期，没有时刻。", "This is a date without a time of day."))
+        }
+        (Some(Parts { hour: 24, .. }), ..) => (
+            "time_24_00",
+            words("没有 24:00，一天的结束是次日 00:00。", "There is no 24:00; a day ends at 00:00 of the next."),
+        ),
+        (_, None, Some(why)) => ("bad_time", why),
+        (Some(Parts { offset: None, .. }), ..) => {
+            ("time_without_offset", words("时间须带时区偏移，如 +08:00。", "A time needs its offset, such as +08:00."))
+        }
+        _ => ("bad_time", not_a_time()),
     };
-    Err(NotAnInstant { code, suggestion: parts.and_then(|parts| parts.spelled(zone)) })
+    Err(NotAnInstant { code, why, suggestion: parts.and_then(|parts| parts.spelled(zone)) })
+}
+
+fn words(zh: &str, en: &str) -> Words {
+    (zh.to_owned(), en.to_owned())
+}
+
+fn not_a_time() -> Words {
+    words("时间应写作 2020-07-24T18:00:00+08:00。", "Not an RFC 3339 time such as 2020-07-24T18:00:00+08:00.")
+}
+
+/// The same text with the characters of an ASCII keyboard where Unicode holds them to be the same, and without spaces around it.
+fn half_width(text: &str) -> String {
+    ComposingNormalizer::new_nfkc().normalize(text).trim().to_owned()
+}
+
+/// The first character that no time or date has, by its place among the characters.
+pub fn strange_character(text: &str) -> Option<Words> {
+    let (at, found) = text.chars().enumerate().find(|(_, c)| !c.is_ascii() || c.is_ascii_control())?;
+    let (place, shown) = (at + 1, shown(found));
+    Some((
+        format!("第 {place} 个字符“{shown}”不能用于时间，须用半角数字与符号。"),
+        format!("Character {place}, \"{shown}\", has no place in a time: write ASCII digits and signs."),
+    ))
+}
+
+/// A day that the calendar does not have, such as 31 November.
+pub fn no_such_day(text: &str) -> Option<Words> {
+    let text = half_width(text);
+    let mut parts = text.get(..10)?.split(['-', '/']);
+    let mut next = || parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let (year, month, day): (i16, i8, i8) = (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
+    if !(1..=12).contains(&month) {
+        return Some((format!("没有 {month} 月。"), format!("There is no month {month}.")));
+    }
+    let last = Date::new(year, month, 1).ok()?.days_in_month();
+    let missing =
+        || (format!("{year} 年 {month} 月只有 {last} 天。"), format!("Month {month} of {year} has {last} days."));
+    (!(1..=last).contains(&day)).then(missing)
 }
 
 /// 2000-01-01 to 2200-01-01: outside it a digit was mistyped.
@@ -60,6 +121,8 @@ fn has_strict_shape(text: &str) -> bool {
 /// The pieces of a text that resembles a time.
 struct Parts<'a> {
     date: Date,
+    /// Whether a time of day is written at all.
+    clock: bool,
     hour: i8,
     minute: i8,
     second: i8,
@@ -71,14 +134,15 @@ impl<'a> Parts<'a> {
         let text = text.trim();
         let (date, rest) = text.split_at_checked(10)?;
         let date = date.replace('/', "-").parse().ok()?;
-        let rest = rest.trim_start_matches(['T', 't', ' ']);
+        let rest = rest.trim_start_matches(['T', 't', ' ', ',']);
         let clock_end = rest.find(['+', '-', 'Z', 'z']).unwrap_or(rest.len());
         let (clock, offset) = rest.split_at(clock_end);
+        let is_written = !clock.trim().is_empty();
         let mut numbers =
             clock.trim().split([':', '.']).map(|part| if part.is_empty() { Some(0) } else { part.parse::<i8>().ok() });
         let mut next = || numbers.next().unwrap_or(Some(0));
         let (hour, minute, second) = (next()?, next()?, next()?);
-        Some(Self { date, hour, minute, second, offset: (!offset.is_empty()).then_some(offset) })
+        Some(Self { date, clock: is_written, hour, minute, second, offset: (!offset.is_empty()).then_some(offset) })
     }
 
     /// Correct RFC 3339 for it: `24:00` is the next day's midnight, a missing offset is the city's.
@@ -122,12 +186,18 @@ mod tests {
             ("2020-07-31T24:00", "time_24_00", Some("2020-08-01T00:00:00+08:00")),
             ("2020-07-24T18:00:00", "time_without_offset", Some("2020-07-24T18:00:00+08:00")),
             ("2020-07-24 18:00", "time_without_offset", Some("2020-07-24T18:00:00+08:00")),
-            ("2020/07/24", "time_without_offset", Some("2020-07-24T00:00:00+08:00")),
+            ("2020/07/24", "date_without_time", Some("2020-07-24T00:00:00+08:00")),
+            ("2020-07-24", "date_without_time", Some("2020-07-24T00:00:00+08:00")),
+            ("2020-07-24，18:00:00+08:00", "bad_time", Some("2020-07-24T18:00:00+08:00")),
+            ("2020-07-24T18：00：00+08：00", "bad_time", Some("2020-07-24T18:00:00+08:00")),
+            ("２０２０-07-24T18:00:00+08:00", "bad_time", Some("2020-07-24T18:00:00+08:00")),
+            ("2020-11-31T18:00:00+08:00", "no_such_day", None),
+            ("2021-02-29", "no_such_day", None),
             ("2020-07-24T18:00+08:00", "bad_time", Some("2020-07-24T18:00:00+08:00")),
             ("2020-07-24t18:00:00+08", "bad_time", Some("2020-07-24T18:00:00+08:00")),
             ("2020-07-24T25:00:00+08:00", "bad_time", None),
-            ("2020-13-24T18:00:00+08:00", "bad_time", None),
-            ("2020-02-30T18:00:00+08:00", "bad_time", None),
+            ("2020-13-24T18:00:00+08:00", "no_such_day", None),
+            ("2020-02-30T18:00:00+08:00", "no_such_day", None),
             ("2020-07-24T18:00:60+08:00", "bad_time", None),
             ("0202-07-24T18:00:00+08:00", "out_of_range", None),
             ("七月二十四日十八点", "bad_time", None),

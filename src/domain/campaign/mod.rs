@@ -14,6 +14,7 @@ pub mod terms;
 pub mod totals;
 
 mod check_round;
+mod check_rounds;
 mod check_supply;
 mod check_terms;
 mod findings;

@@ -66,9 +66,14 @@ fn campaign(node: &Node) -> Option<Campaign> {
     let mut fields = node.object()?;
     // The zone comes first: times are judged, and suggestions written, in it.
     let time_zone = fields.req("time_zone").and_then(|n| time_zone(&n));
-    let campaign_id = fields
-        .req("campaign_id")
-        .and_then(|n| n.matching("invalid_id", " [a-z0-9-]{2,40}", "[a-z0-9-]{2,40}", is_campaign_id));
+    let campaign_id = fields.req("campaign_id").and_then(|n| {
+        n.matching(
+            "invalid_id",
+            "2 至 40 个小写字母、数字或连字符",
+            "2 to 40 of lower-case letters, digits and -",
+            is_campaign_id,
+        )
+    });
     let name = fields.req("name").and_then(|n| text(&n));
     let currency =
         fields.req("currency").and_then(|n| n.matching("unknown_value", " CNY", "CNY", |currency| currency == "CNY"));
@@ -79,9 +84,12 @@ fn campaign(node: &Node) -> Option<Campaign> {
     let funding = fields.opt("funding").and_then(|n| n.list(1..=10, |n| funding(&n))).unwrap_or_default();
     let packs = fields.req("packs").and_then(|n| n.list(1..=60, |n| pack(&n)));
     let order: Vec<&str> = packs.iter().flatten().map(|pack| pack.pack_id.as_str()).collect();
-    let rounds = fields.req("rounds").and_then(|n| n.list(1..=60, |n| round(&n, &order)));
+    let mut rounds = fields.req("rounds").and_then(|n| n.list(1..=60, |n| round(&n, &order)));
     let limits = fields.opt("limits").and_then(|n| n.list(0..=30, |n| limit(&n))).unwrap_or_default();
-    let reservation = fields.opt("reservation").and_then(|n| reservation(&n));
+    let reservation = fields.opt("reservation").map(|n| reservation(&n));
+    if reservation == Some(None) {
+        leave_unread(rounds.iter_mut().flatten());
+    }
     let eligibility = fields.opt("eligibility").and_then(|n| eligibility(&n));
     let validity = fields.opt("validity").and_then(|n| validity(&n));
     let use_rule = fields.opt("use_rule").and_then(|n| use_rule(&n, UseRule::standard()));
@@ -108,7 +116,7 @@ fn campaign(node: &Node) -> Option<Campaign> {
         packs: packs?,
         rounds: rounds?,
         limits,
-        reservation,
+        reservation: reservation.flatten(),
         eligibility,
         validity,
         use_rule,
@@ -125,14 +133,16 @@ fn campaign(node: &Node) -> Option<Campaign> {
     })
 }
 
+/// Rounds that go by the campaign's reservation know nothing of it where it has faults.
+fn leave_unread<'r>(rounds: impl Iterator<Item = &'r mut Round>) {
+    let of_campaign = rounds.filter(|round| round.reservation == RoundReservation::Campaigns);
+    of_campaign.for_each(|round| round.reservation = RoundReservation::Unread);
+}
+
 fn time_zone(node: &Node) -> Option<String> {
     let known = |name: &str| TimeZone::get(name).is_ok();
-    let name = node.matching(
-        "unknown_time_zone",
-        " IANA 时区名，如 Asia/Shanghai",
-        "an IANA zone such as Asia/Shanghai",
-        known,
-    )?;
+    let name =
+        node.matching("unknown_time_zone", "时区名，如 Asia/Shanghai", "an IANA zone such as Asia/Shanghai", known)?;
     if let Ok(zone) = TimeZone::get(&name) {
         // The cell is empty: a file has one zone.
         let _ = node.walk().zone.set(zone);

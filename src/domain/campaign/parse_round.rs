@@ -15,7 +15,7 @@ pub fn round(node: &Node, order: &[&str]) -> Option<Round> {
         None => RoundReservation::Campaigns,
         Some(None) => RoundReservation::WalkIn,
         Some(Some(own)) => {
-            reservation(&own).map_or(RoundReservation::Campaigns, |own| RoundReservation::Own(Box::new(own)))
+            reservation(&own).map_or(RoundReservation::Unread, |own| RoundReservation::Own(Box::new(own)))
         }
     };
     let eligibility = fields.opt("eligibility").and_then(|n| eligibility(&n));

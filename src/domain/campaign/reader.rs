@@ -10,11 +10,14 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use super::findings::{Findings, below};
-use super::instant::{parse_clock, parse_instant};
+use super::instant::{no_such_day, parse_clock, parse_instant, strange_character};
 use super::named::Named;
 use super::spelling::{did_you_mean, nearest};
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::time::Ms;
+
+/// Characters of a wrong name that are repeated to its author.
+const LONGEST_SHOWN: usize = 40;
 
 /// What a whole walk shares.
 #[derive(Default)]
@@ -81,14 +84,14 @@ impl<'a> Node<'a> {
     pub fn int<T: TryFrom<i64>>(&self, range: RangeInclusive<i64>) -> Option<T> {
         let stand_in = T::try_from(*range.start()).ok();
         let Value::Number(number) = self.value else {
-            self.wrong_type("整数", "an integer");
+            self.wrong_type("整数", "a whole number");
             return stand_in;
         };
         if number.is_f64() {
             self.fault(
                 "not_an_integer",
                 format!("须为整数，不能是 {number}；金额以分为单位（20 元写作 2000）。"),
-                format!("Must be an integer, not {number}; money is in fen (20 yuan is 2000)."),
+                format!("Must be a whole number, not {number}; money is in fen (20 yuan is 2000)."),
             );
             return stand_in;
         }
@@ -203,17 +206,7 @@ impl<'a> Node<'a> {
                 Some(instant)
             }
             Err(not) => {
-                let (zh, en) = match not.code {
-                    "time_24_00" => {
-                        ("没有 24:00，一天的结束是次日 00:00。", "There is no 24:00; a day ends at 00:00 of the next.")
-                    }
-                    "time_without_offset" => ("时间须带时区偏移。", "A time needs its offset."),
-                    "out_of_range" => ("年份须在 2000 至 2199 之间。", "The year must be 2000 to 2199."),
-                    _ => (
-                        "不是 RFC 3339 时间，应如 2020-07-24T18:00:00+08:00。",
-                        "Not an RFC 3339 time such as 2020-07-24T18:00:00+08:00.",
-                    ),
-                };
+                let (zh, en) = not.why;
                 let (meant_zh, meant_en) = did_you_mean(not.suggestion.as_deref());
                 self.fault(not.code, format!("{zh}{meant_zh}"), format!("{en}{meant_en}"));
                 None
@@ -240,10 +233,13 @@ impl<'a> Node<'a> {
     }
 
     pub fn date(&self) -> Option<Date> {
-        let text = self.str().filter(|text| text.len() == 10);
-        let found = text.and_then(|text| text.parse().ok());
+        let text = self.str();
+        let found = text.filter(|text| text.len() == 10).and_then(|text| text.parse().ok());
         if found.is_none() {
-            self.fault("bad_date", "须为日期，如 2020-07-13。", "Must be a date such as 2020-07-13.");
+            let (zh, en) = text.and_then(no_such_day).or(text.and_then(strange_character)).unwrap_or_default();
+            let zh = format!("{zh}须为日期，如 2020-07-13。");
+            let en = if en.is_empty() { en } else { format!("{en} ") } + "Must be a date such as 2020-07-13.";
+            self.fault("bad_date", zh, en);
         }
         found
     }
@@ -377,11 +373,25 @@ impl<'a> Obj<'a> {
         Some((!node.value.is_null()).then_some(node))
     }
 
+    /// The names that could still be written here.
+    fn still_free(&self) -> (String, String) {
+        let written = |name: &&&str| self.map.is_some_and(|map| map.contains_key(**name));
+        let free: Vec<&str> = self.asked.iter().filter(|name| !written(name)).copied().collect();
+        if free.is_empty() {
+            return Default::default();
+        }
+        (format!("还可写 {}。", free.join("、")), format!(" There could be {}.", free.join(", ")))
+    }
+
     /// Reports the names that nobody asked for. To be called when everything has been read.
     pub fn finish(self) {
         for key in self.map.into_iter().flat_map(Map::keys).filter(|key| !self.asked.contains(&key.as_str())) {
-            let (zh, en) = did_you_mean(nearest(key, &self.asked));
-            let (zh, en) = (format!("没有名为 {key} 的项。{zh}"), format!("There is no field {key} here.{en}"));
+            let shown: String = key.chars().take(LONGEST_SHOWN).collect();
+            let (zh, en) = match nearest(key, &self.asked) {
+                Some(meant) => did_you_mean(Some(meant)),
+                None => self.still_free(),
+            };
+            let (zh, en) = (format!("没有名为“{shown}”的项。{zh}"), format!("There is no field \"{shown}\" here.{en}"));
             self.walk.findings.borrow_mut().fault(below(&self.at, key), "unknown_field", zh, en);
         }
     }

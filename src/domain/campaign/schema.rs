@@ -174,13 +174,15 @@ pub enum RoundReservation {
     /// `null`: a walk-in round without reservation.
     WalkIn,
     Own(Box<Reservation>),
+    /// There is one, with faults of its own: nothing follows from what it does not say. No file that is taken has one.
+    Unread,
 }
 
 impl Serialize for RoundReservation {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Campaigns => serializer.serialize_str("campaign"),
-            Self::WalkIn => serializer.serialize_none(),
+            Self::WalkIn | Self::Unread => serializer.serialize_none(),
             Self::Own(own) => own.serialize(serializer),
         }
     }

@@ -1,27 +1,43 @@
 //! Finds the word that was probably meant.
 
+use icu_normalizer::ComposingNormalizer;
+
 /// The sentence that ends a message, in Chinese and English; empty when nothing is near.
 pub fn did_you_mean(meant: Option<&str>) -> (String, String) {
     meant.map_or_else(Default::default, |meant| (format!("是否想写 {meant}？"), format!(" Did you mean {meant}?")))
 }
 
-/// The known word within two typing errors (one for short words).
+/// A character as a reader sees it; one without a shape by its number.
+pub fn shown(character: char) -> String {
+    if character.is_control() || character.is_whitespace() {
+        return format!("U+{:04X}", u32::from(character));
+    }
+    character.to_string()
+}
+
+/// The known word within two typing errors (one for short words); neither case nor full width is an error.
 pub fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+    let word = plain(word);
     let allowed = if word.len() < 5 { 1 } else { 2 };
     known
         .iter()
-        .map(|known| (distance(word, known), *known))
+        .map(|known| (distance(&word, &plain(known)), *known))
         .filter(|(errors, _)| *errors <= allowed)
         .min()
         .map(|(_, known)| known)
 }
 
-/// Levenshtein's distance over bytes; names are ASCII.
-fn distance(left: &str, right: &str) -> usize {
+/// A text as it is typed with another keyboard: half width, small letters.
+fn plain(text: &str) -> Vec<char> {
+    ComposingNormalizer::new_nfkc().normalize(text).to_lowercase().chars().collect()
+}
+
+/// Levenshtein's distance over characters.
+fn distance(left: &[char], right: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.bytes().enumerate() {
+    for (i, a) in left.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in right.bytes().enumerate() {
+        for (j, b) in right.iter().enumerate() {
             let replaced = diagonal + usize::from(a != b);
             diagonal = row[j + 1];
             row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
@@ -37,9 +53,17 @@ mod tests {
     #[test]
     fn a_typing_error_leads_to_the_known_word() {
         let known = ["opens_at", "closes_at", "zh", "en"];
-        for (word, meant) in
-            [("open_at", Some("opens_at")), ("closed_at", Some("closes_at")), ("cn", Some("en")), ("budget", None)]
-        {
+        for (word, meant) in [
+            ("open_at", Some("opens_at")),
+            ("closed_at", Some("closes_at")),
+            ("opensAt", Some("opens_at")),
+            ("ｏｐｅｎｓ＿ａｔ", Some("opens_at")),
+            ("CLOSES_AT", Some("closes_at")),
+            ("opens时at", Some("opens_at")),
+            ("cn", Some("en")),
+            ("时", None),
+            ("budget", None),
+        ] {
             assert_eq!(nearest(word, &known), meant, "{word}");
         }
     }

@@ -5,37 +5,85 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Number, Value};
 
 use super::findings::Fault;
+use super::spelling::shown;
 
-/// One fault with line and column if the bytes are not JSON.
+/// One fault with line and character if the bytes are not JSON.
 pub fn value_from(bytes: &[u8]) -> Result<Value, Fault> {
     serde_json::from_slice::<Strict>(bytes).map(|strict| strict.0).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
         let message = error.to_string();
         let cause = message.split(" at line ").next().unwrap_or(&message);
+        let (line, place, found) = place_of(bytes, &error);
+        let (found_zh, found_en) =
+            found.map(shown).map_or_else(Default::default, |found| (format!("“{found}”"), format!(", \"{found}\"")));
+        let (meant_zh, meant_en) = match found.and_then(ascii_of) {
+            Some(meant) => (format!("请改用半角“{meant}”。"), format!(" Write the ASCII character {meant} instead.")),
+            None => Default::default(),
+        };
+        let cause_zh = in_chinese(cause);
         Fault {
             pointer: String::new(),
             code: if cause.starts_with(DUPLICATE) { "duplicate_key" } else { "malformed_json" },
-            zh: format!("第 {line} 行第 {column} 列不是有效的 JSON：{}。", in_chinese(cause)),
-            en: format!("Not valid JSON at line {line}, column {column}: {cause}."),
+            zh: format!("第 {line} 行第 {place} 个字符{found_zh}处不是有效的 JSON：{cause_zh}。{meant_zh}"),
+            en: format!("Not valid JSON at line {line}, character {place}{found_en}: {cause}.{meant_en}"),
         }
     })
 }
 
-const DUPLICATE: &str = "duplicate key";
-
-/// What serde_json says, as far as it helps to find the place.
-fn in_chinese(cause: &str) -> String {
-    match cause {
-        _ if cause.starts_with(DUPLICATE) => format!("键“{}”重复", cause[DUPLICATE.len()..].trim_matches([' ', '`'])),
-        _ if cause.starts_with("EOF") => "内容不完整".into(),
-        "trailing comma" => "末尾多了逗号".into(),
-        "trailing characters" => "结束之后还有内容".into(),
-        "key must be a string" => "键须加双引号".into(),
-        "number out of range" => "数字过大".into(),
-        "recursion limit exceeded" => "嵌套过深".into(),
-        _ => "此处写法有误".into(),
+/// Line, place among its characters, both from 1, and the character there. The reader counts bytes, of which a Chinese character has three.
+fn place_of(bytes: &[u8], error: &serde_json::Error) -> (usize, usize, Option<char>) {
+    let line = bytes.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let mut at = error.column().saturating_sub(1).min(line.len());
+    // Inside a character its first byte counts.
+    while at > 0 && line.get(at).is_some_and(|byte| byte & 0xc0 == 0x80) {
+        at -= 1;
     }
+    let found = String::from_utf8_lossy(&line[at..]).chars().next();
+    (error.line().max(1), String::from_utf8_lossy(&line[..at]).chars().count() + 1, found)
 }
+
+/// What an input method for Chinese writes in place of JSON's own signs.
+fn ascii_of(found: char) -> Option<char> {
+    Some(match found {
+        '，' | '、' => ',',
+        '：' => ':',
+        '“' | '”' | '＂' | '‘' | '’' => '"',
+        '｛' => '{',
+        '｝' => '}',
+        '［' | '【' => '[',
+        '］' | '】' => ']',
+        '－' => '-',
+        '０'..='９' => char::from_u32(u32::from(found) - u32::from('０') + u32::from('0'))?,
+        _ => return None,
+    })
+}
+
+/// The reader's cause in Chinese; names and signs stay as they are.
+fn in_chinese(cause: &str) -> String {
+    const CAUSES: [(&str, &str); 15] = [
+        ("EOF while parsing a string", "文件到此结束，引号没有闭合"),
+        ("EOF while parsing a list", "文件到此结束，缺少 ]"),
+        ("EOF while parsing an object", "文件到此结束，缺少 }"),
+        ("EOF while parsing", "文件到此结束，内容不完整"),
+        ("expected `:`", "此处应为 :"),
+        ("expected `,` or `]`", "此处应为 , 或 ]"),
+        ("expected `,` or `}`", "此处应为 , 或 }"),
+        ("expected", "此处应为一个值"),
+        ("key must be a string", "名称须写在双引号内"),
+        ("control character", "引号内有控制字符"),
+        ("trailing comma", "最后一项之后不能有逗号"),
+        ("trailing characters", "文件已结束，其后还有内容"),
+        ("recursion limit", "嵌套过深"),
+        ("number", "数字超出范围"),
+        ("invalid number", "数字写法有误"),
+    ];
+    if let Some(key) = cause.strip_prefix(DUPLICATE) {
+        return format!("名称 {} 重复", key.trim_matches([' ', '`']));
+    }
+    let known = CAUSES.iter().find(|(start, _)| cause.starts_with(start));
+    known.map_or("写法有误", |(_, zh)| zh).to_owned()
+}
+
+const DUPLICATE: &str = "duplicate key";
 
 struct Strict(Value);
 

@@ -174,6 +174,12 @@ fn text_that_is_not_json_is_one_fault_with_its_place() {
         ("{\"budget\": 1,\n}", "malformed_json", "line 2"),
         ("", "malformed_json", "line 1"),
         ("{} {}", "malformed_json", "line 1"),
+        (
+            "{\"name\": \"成都\"，\"budget\": 1}",
+            "malformed_json",
+            "line 1, character 14, \"，\": expected `,` or `}`. Write the ASCII character ,",
+        ),
+        ("{\n\"成都\"：1}", "malformed_json", "line 2, character 5, \"：\": expected `:`."),
     ] {
         let faults = parse(text.as_bytes()).unwrap_err();
         assert_eq!(places(&faults), [("", code)], "{text}");

@@ -261,7 +261,10 @@ fn lists_let_in_and_keep_out_and_a_campaign_keeps_the_version_it_was_approved_wi
     let mut campaign = chengdu(&id, 10);
     campaign["eligibility"]["allow_list"] = json!("guests");
     campaign["eligibility"]["deny_list"] = json!("banned");
-    server.create_campaign(&campaign).ok();
+    let drafted = server.create_campaign(&campaign).ok();
+    let warned: Vec<&Value> =
+        drafted["warnings"].as_array().expect("warnings").iter().map(|one| &one["code"]).collect();
+    assert_eq!(warned, ["unknown_list", "unknown_list"], "{}", drafted.text());
     let missing = server.step(&id, "submit").refused(422, "campaign_invalid");
     assert_eq!(missing.faults(), ["/eligibility/allow_list unknown_list", "/eligibility/deny_list unknown_list"]);
     put_list(&server, "guests", &csv_of(&people[2..])).ok();

@@ -1,0 +1,76 @@
+//! Rules between rounds: what an officer may have copied and not moved. None is refused, for a city may mean it.
+
+use super::findings::Findings;
+use super::schema::*;
+use crate::domain::time::Ms;
+
+pub fn check_rounds(found: &mut Findings, campaign: &Campaign) {
+    for (i, round) in campaign.rounds.iter().enumerate() {
+        check_neighbour(found, campaign, i, round);
+        check_overlap(found, campaign, i, round);
+        check_pool_source(found, campaign, i, round);
+    }
+}
+
+/// From the opening to the last close; where nobody claims, the moment of crediting.
+fn window(round: &Round) -> Option<(Ms, Ms)> {
+    let opens = round.opens_at.or(round.credit_at)?;
+    let closes = round.waves.last().map(|wave| wave.closes_at).or(round.closes_at).or(round.credit_at)?;
+    Some((opens, closes))
+}
+
+fn opening(i: usize, round: &Round) -> String {
+    format!("/rounds/{i}/{}", if round.opens_at.is_some() { "opens_at" } else { "credit_at" })
+}
+
+fn check_neighbour(found: &mut Findings, campaign: &Campaign, i: usize, round: &Round) {
+    let Some(before) = i.checked_sub(1).and_then(|before| campaign.rounds.get(before)) else { return };
+    let (Some((opens, _)), Some((earlier, _))) = (window(round), window(before)) else { return };
+    if opens < earlier {
+        let (id, other) = (&round.round_id, &before.round_id);
+        found.warn(
+            opening(i, round),
+            "rounds_reversed",
+            format!("场次 {id} 排在 {other} 之后，却先于它开始，请核对日期。"),
+            format!("Round {id} stands after {other} and begins before it: check the dates."),
+        );
+    }
+}
+
+/// Rounds that give the same pack one after the other, as a series of weeks does, were meant not to overlap.
+fn check_overlap(found: &mut Findings, campaign: &Campaign, i: usize, round: &Round) {
+    let Some((opens, closes)) = window(round) else { return };
+    let alike = |other: &&Round| {
+        let shares = other.supply.pack_ids().any(|pack| round.supply.pack_ids().any(|own| own == pack));
+        let overlaps = window(other).is_some_and(|(begins, ends)| begins < closes && opens < ends);
+        other.mode == round.mode && other.round_id != round.round_id && shares && overlaps
+    };
+    if let Some(other) = campaign.rounds[..i].iter().find(alike) {
+        let (id, other) = (&round.round_id, &other.round_id);
+        found.warn(
+            opening(i, round),
+            "rounds_overlap",
+            format!("场次 {id} 与 {other} 发同样的券包，时段重叠，请核对日期。"),
+            format!("Rounds {id} and {other} give the same packs at the same time: check the dates."),
+        );
+    }
+}
+
+/// The pool is counted when the round is drawn or opens; until then some round must be over from which money could come.
+fn check_pool_source(found: &mut Findings, campaign: &Campaign, i: usize, round: &Round) {
+    let from_pool = matches!(round.supply, Supply::Money { amount: MoneyAmount::Pool, .. });
+    let counted = round.draw.as_ref().map(|draw| draw.at).or(round.opens_at).or(round.credit_at);
+    // The first round of a file is refused for it.
+    let (true, Some(counted), 1..) = (from_pool, counted, i) else { return };
+    let is_source =
+        |other: &Round| other.round_id != round.round_id && window(other).is_none_or(|(_, closes)| closes <= counted);
+    if !campaign.rounds.iter().any(is_source) {
+        let id = &round.round_id;
+        found.warn(
+            format!("/rounds/{i}/money/amount"),
+            "pool_before_source",
+            format!("场次 {id} 取用资金池时还没有场次结束，资金池是空的。"),
+            format!("When round {id} takes the pool no other round is over, so nothing has flowed into it."),
+        );
+    }
+}
