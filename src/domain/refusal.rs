@@ -354,7 +354,7 @@ mod tests {
     }
 
     /// Members and headers that a text may name beside those with an underscore.
-    const NAMES: &str = "JSON KiB Content Type application json errors If Match None Retry After current reasons days fields payable allowed \
+    const NAMES: &str = "HTTP JSON KiB Content Type application json errors If Match None Retry After current reasons days fields payable allowed \
         items serial line lines stores received detail until limit state by sku goods scene hours";
 
     #[test]
