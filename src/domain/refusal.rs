@@ -96,6 +96,13 @@ impl Refusal {
         self.cashier.as_deref().cloned().or_else(of_code)
     }
 
+    /// Something of the request is done and something is not: whoever is told of the failure must not believe that nothing changed, and
+    /// its repeat does the rest.
+    pub fn half_done(self) -> Refusal {
+        let code = if self.code.status() == 503 { Code::StoreTimeout } else { self.code };
+        Refusal { code, outcome: Outcome::Unknown, ..self }
+    }
+
     pub fn retry_after_ms(mut self, milliseconds: u64) -> Refusal {
         self.retry_after_ms = Some(milliseconds);
         self

@@ -95,8 +95,7 @@ impl Engine {
             let index = known.ok_or(Code::NotFound)?;
             self.require_another_person(key, &record.amendments[index].submitted_by)?;
             if record.amendments[index].applied.is_some() {
-                // Whoever approved may have died before every shard was told.
-                self.make_known(record).await?;
+                self.tell_shards(record).await?;
                 return Ok(Told { body: shown(record, &record.amendments[index]), replayed: true });
             }
             self.bring_into_force(record, index, key.holder())?;

@@ -13,7 +13,7 @@ use super::view::CampaignView;
 use super::{Engine, Failure, amendment};
 use crate::domain::campaign::{self, Fault, Parsed, effective};
 use crate::domain::ranking::Rule;
-use crate::domain::refusal::{Code, Outcome, Refusal};
+use crate::domain::refusal::{Code, Refusal};
 use crate::store::StoreError;
 use crate::store::campaign::{CampaignRecord, RoundRecord, Scope, State};
 use crate::store::config::Kind;
@@ -170,6 +170,12 @@ impl Engine {
     pub async fn publish_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<CampaignStatus, Refusal> {
         let now = self.now();
         let shards = u64::from(self.store.shards());
+        let held = self.own_campaign(key, campaign_id).await?.value;
+        if held.state == State::Published {
+            // Whoever published it may have stopped before every shard was told.
+            self.tell_shards(&held).await?;
+            return Err(refused_in(&held));
+        }
         self.change(key, campaign_id, |record| {
             require_state(record, State::Approved)?;
             let parsed = campaign::parse(record.file.as_bytes()).map_err(invalid)?;
@@ -309,19 +315,23 @@ impl Engine {
         Ok(version)
     }
 
-    /// Makes a record known that has just been written: whoever is told of a failure must not believe that nothing changed.
+    /// The record is what was asked for, by this call or by one that died before it told the shards; until they are told, they judge as before.
     pub(super) async fn tell_shards(&self, record: &CampaignRecord) -> Result<(), Refusal> {
-        self.make_known(record).await.map_err(|error| {
-            let mut refusal = Refusal::from(error);
-            refusal.outcome = Outcome::Unknown;
-            refusal
-        })
+        self.make_known(record).await.map_err(|error| Refusal::from(error).half_done())
     }
 
     /// Brings the view of a record that was just read or written to this node and to every shard.
-    pub(super) async fn make_known(&self, record: &CampaignRecord) -> Result<(), StoreError> {
-        self.refresh().await?;
-        if record.state == State::Published { self.push_view(record.number, record.rev).await } else { Ok(()) }
+    async fn make_known(&self, record: &CampaignRecord) -> Result<(), StoreError> {
+        let read = self.refresh().await;
+        if record.state != State::Published {
+            // No shard needs to know of it, and this node reads it again by itself.
+            if let Err(error) = read {
+                tracing::warn!(%error, "a change is read later");
+            }
+            return Ok(());
+        }
+        self.push_view(record.number, record.rev).await?;
+        read
     }
 
     /// One step of a background job on a campaign's record; a step that another node has taken already is not taken again.
@@ -335,8 +345,7 @@ impl Engine {
                 return Ok(());
             };
             if !step(&mut held.value) {
-                // Whoever took the step may have died before it told the shards.
-                return Ok(self.make_known(&held.value).await?);
+                return Ok(self.tell_shards(&held.value).await?);
             }
             held.value.rev += 1;
             match self.replace(campaign_id, held.version, &held.value).await {

@@ -44,7 +44,7 @@ impl Engine {
             return Err(Code::ListNotClosed.into());
         }
         if state.draw.is_some() {
-            return Ok(());
+            return Ok(self.tell_shards(&view.record).await?);
         }
         let waiting = view.rounds[index].waits_for();
         if !waiting.is_empty() {

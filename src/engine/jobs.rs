@@ -20,6 +20,7 @@ use super::view::{CampaignView, RoundView};
 use super::{Engine, Failure};
 use crate::domain::campaign::schema::{Mode, Unclaimed};
 use crate::domain::time::Ms;
+use crate::store::StoreError;
 use crate::store::campaign::ListState;
 use crate::store::health::Probe;
 use crate::store::probe::Durability;
@@ -191,15 +192,24 @@ impl Engine {
         let view = self.view();
         let own = view.by_id.iter().filter(|(_, view)| view.record.program == program);
         for (campaign_id, _) in own {
-            // One thing that was due may make the next one due: a closed list is drawn in the same step.
-            let all = async {
-                while self.step_campaign(campaign_id).await? {}
-                Ok(())
-            };
-            if let Err(failure) = all.await {
+            let mut done = self.step_all_of(campaign_id).await;
+            // A change of it stopped before every shard was told, and nobody may come by whose call would do that.
+            if let Err(Failure::Store(StoreError::Stale { campaign, held })) = done {
+                done = match self.reconcile(campaign, held).await {
+                    Ok(()) => self.step_all_of(campaign_id).await,
+                    Err(error) => Err(error.into()),
+                };
+            }
+            if let Err(failure) = done {
                 tell(campaign_id, &failure);
             }
         }
+    }
+
+    /// One thing that was due may make the next one due: a closed list is drawn in the same step.
+    async fn step_all_of(&self, campaign_id: &str) -> Result<(), Failure> {
+        while self.step_campaign(campaign_id).await? {}
+        Ok(())
     }
 
     /// Does one thing that is due in a campaign; false when nothing was.

@@ -66,9 +66,30 @@ impl Engine {
         if !matches!(state.list, ListState::Closing) {
             return Ok(());
         }
-        self.strike(&view, round, state.closing_at.unwrap_or(now)).await?;
-        let list = self.entries(&view, round).await?;
-        let root = root_of(&view, &list).await?;
+        // Nobody enters any more, and the list will be committed to by this node or another.
+        let closing_at = state.closing_at.unwrap_or(now);
+        let mut committed = self.commit_list(campaign_id, round_id, &view, closing_at).await;
+        if let Err(Failure::Store(StoreError::Stale { campaign, held })) = committed {
+            self.reconcile(campaign, held).await.map_err(|error| Refusal::from(error).half_done())?;
+            let (view, _) = self.round_of(campaign_id, round_id)?;
+            committed = self.commit_list(campaign_id, round_id, &view, closing_at).await;
+        }
+        committed.map_err(|failure| failure.into_refusal().half_done().into())
+    }
+
+    /// Takes off a closing list who may not be on it, reads it and publishes the commitment to it.
+    async fn commit_list(
+        &self,
+        campaign_id: &str,
+        round_id: &str,
+        view: &Arc<CampaignView>,
+        closing_at: Ms,
+    ) -> Result<(), Failure> {
+        let round = view.round(round_id).ok_or(Code::RoundNotFound)?.index;
+        let index = usize::from(round);
+        self.strike(view, round, closing_at).await?;
+        let list = self.entries(view, round).await?;
+        let root = root_of(view, &list).await?;
         let secret = self.keys.draw_secret(campaign_id, round_id);
         let closed_at = self.now();
         let closed = ClosedList {
@@ -211,7 +232,8 @@ impl Order {
     fn key(&self, entry: &ListEntry) -> (Pseudonym, usize, usize) {
         let channel = self.channels.get(usize::from(entry.channel)).copied().unwrap_or(usize::MAX);
         // An entry without a choice names no pack, and nothing sorts before everything.
-        let pack = if entry.choice == NO_CHOICE { 0 } else { self.packs[usize::from(entry.choice)] + 1 };
+        let rank = || self.packs.get(usize::from(entry.choice)).map_or(usize::MAX, |rank| rank + 1);
+        let pack = if entry.choice == NO_CHOICE { 0 } else { rank() };
         (entry.pseudonym, channel, pack)
     }
 }

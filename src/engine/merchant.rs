@@ -137,19 +137,46 @@ impl Engine {
     ) -> Result<Versioned<MerchantRecord>, Refusal> {
         for _ in 0..8 {
             let mut held = self.own_merchant(key, merchant_id).await?;
-            if step(&mut held.value)? {
-                held.value.rev += 1;
-                match self.store.put_record(Kind::Merchant, merchant_id, held.version, &held.value).await {
-                    Ok(version) => held.version = version,
-                    Err(PutError::Conflict(_)) => continue,
-                    Err(PutError::Store(error)) => return Err(error.into()),
-                }
-                self.merchants.forget(merchant_id);
+            if step(&mut held.value)? && !self.put_merchant(merchant_id, &mut held).await? {
+                continue;
             }
-            self.store.put_merchant_view(merchant_id, &held.value).await?;
+            self.tell_slot(merchant_id, &held.value).await?;
             return Ok(held);
         }
         Err(Code::PreconditionFailed.into())
+    }
+
+    /// Changes what a merchant's record says of its terminals, of which its slot knows nothing.
+    pub(super) async fn change_terminals(
+        &self,
+        key: &ApiKey,
+        merchant_id: &str,
+        step: impl Fn(&mut MerchantRecord) -> bool,
+    ) -> Result<Versioned<MerchantRecord>, Refusal> {
+        for _ in 0..8 {
+            let mut held = self.own_merchant(key, merchant_id).await?;
+            if !step(&mut held.value) || self.put_merchant(merchant_id, &mut held).await? {
+                return Ok(held);
+            }
+        }
+        Err(Code::PreconditionFailed.into())
+    }
+
+    /// Replaces the record as it was read; false when somebody else was quicker.
+    async fn put_merchant(&self, merchant_id: &str, held: &mut Versioned<MerchantRecord>) -> Result<bool, Refusal> {
+        held.value.rev += 1;
+        match self.store.put_record(Kind::Merchant, merchant_id, held.version, &held.value).await {
+            Ok(version) => held.version = version,
+            Err(PutError::Conflict(_)) => return Ok(false),
+            Err(PutError::Store(error)) => return Err(error.into()),
+        }
+        self.merchants.forget(merchant_id);
+        Ok(true)
+    }
+
+    /// The record is what the office asked for; until the slot has it too, orders are judged as before.
+    async fn tell_slot(&self, merchant_id: &str, record: &MerchantRecord) -> Result<(), Refusal> {
+        self.store.put_merchant_view(merchant_id, record).await.map_err(|error| Refusal::from(error).half_done())
     }
 
     /// One attempt to register; `None` when somebody else wrote in between. A code is claimed before its merchant is written, so that
@@ -189,7 +216,7 @@ impl Engine {
         if !was_written(self.store.put_record(Kind::Merchant, merchant_id, 0, &record).await)? {
             return Ok(None);
         }
-        self.store.put_merchant_view(merchant_id, &record).await?;
+        self.tell_slot(merchant_id, &record).await?;
         Ok(Some(status(Versioned { version: 1, value: record }, true)))
     }
 
@@ -218,7 +245,7 @@ impl Engine {
         if !fields.is_empty() {
             return Err(conflict(&fields).with("merchant_id", held.value.merchant.merchant_id.as_str()));
         }
-        self.store.put_merchant_view(&merchant.merchant_id, &held.value).await?;
+        self.tell_slot(&merchant.merchant_id, &held.value).await?;
         Ok(status(held, false))
     }
 }

@@ -277,6 +277,17 @@ impl Failure {
         }
     }
 
+    /// The step that counts was never sent: what was asked for has not happened, whatever became of what was to come before it.
+    fn not_begun(self) -> Failure {
+        match self {
+            Failure::Store(StoreError::Unknown(why)) => Failure::Store(StoreError::Unavailable(why)),
+            Failure::Refusal(refusal) if refusal.code == Code::StoreTimeout => {
+                Refusal::new(Code::StoreUnavailable).retry_after_ms(1_000).into()
+            }
+            failure => failure,
+        }
+    }
+
     /// What a caller is told.
     pub fn into_refusal(self) -> Refusal {
         match self {

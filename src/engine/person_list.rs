@@ -7,7 +7,7 @@ use super::access::{ApiKey, Role};
 use super::list_file::{ListRow, ListRows, Listed};
 use crate::clock::wall_ms;
 use crate::domain::person::Root;
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::time::{MINUTE, Ms};
 use crate::store::StoreError;
 use crate::store::config::{Kind, PutError};
@@ -161,22 +161,34 @@ impl ListUpload<'_> {
 
     /// Makes the version, or refuses the file; after a refusal nothing of it is left.
     pub async fn finish(mut self) -> Result<ListStatus, Refusal> {
-        match self.complete().await {
+        let version = match self.complete().await {
+            Ok(version) => version,
+            Err(refusal) => return Err(self.abandon(refusal).await),
+        };
+        match self.put_version(&version).await {
             Ok(status) => Ok(status),
-            Err(refusal) => Err(self.abandon(refusal).await),
+            Err(refusal) if refusal.outcome == Outcome::NotApplied => Err(self.abandon(refusal).await),
+            // The version may have come to be, and needs its members. If it has not, the next upload that finds this one dead removes them.
+            Err(refusal) => Err(refusal),
         }
     }
 
-    /// Removes what was written of a file that is refused.
+    /// Removes what was written of a file that is refused: no version names it, and none will.
     pub async fn abandon(self, refusal: Refusal) -> Refusal {
-        // What cannot be removed now is removed by the next upload of the list that finds it dead.
+        self.clear_away().await;
+        let unknown = refusal.code == Code::StoreTimeout;
+        let code = if unknown { Code::StoreUnavailable } else { refusal.code };
+        Refusal { code, outcome: Outcome::NotApplied, ..refusal }
+    }
+
+    /// What cannot be removed now is removed by the next upload of the list that finds it dead.
+    async fn clear_away(&self) {
         if let Err(error) = self.drop_upload().await {
             tracing::warn!(list.id = self.list_id, code = error.code.as_str(), "an upload was not cleared away yet");
         }
-        refusal
     }
 
-    async fn complete(&mut self) -> Result<ListStatus, Refusal> {
+    async fn complete(&mut self) -> Result<ListVersion, Refusal> {
         let rows = self.rows.finish()?;
         self.take(rows).await?;
         self.write().await?;
@@ -191,7 +203,7 @@ impl ListUpload<'_> {
             let (zh, en) = ("名单没有内容。", "The list has no rows.");
             return Err(Refusal::new(Code::InvalidRequest).field("/2", "empty", zh, en));
         };
-        let version = ListVersion {
+        Ok(ListVersion {
             kind,
             count: self.count,
             sha256: hex::encode(self.digest.clone().finalize()),
@@ -201,7 +213,10 @@ impl ListUpload<'_> {
             buckets: self.upload.buckets,
             channels: self.rows.channels.clone(),
             packs: self.rows.packs.clone(),
-        };
+        })
+    }
+
+    async fn put_version(&self, version: &ListVersion) -> Result<ListStatus, Refusal> {
         // The same file again, such as after a lost answer, is the version that is there.
         let is_newest = |record: &ListRecord| newest(record).is_some_and(|(_, held)| held.sha256 == version.sha256);
         let record = self
@@ -216,7 +231,7 @@ impl ListUpload<'_> {
         let (number, held) = newest(&record).ok_or(Code::Internal)?;
         let created = held.number == version.number;
         if !created {
-            self.drop_upload().await?;
+            self.clear_away().await;
         }
         tracing::info!(list.id = self.list_id, list.version = number, members = held.count, created, "list uploaded");
         Ok(status(&self.list_id, number, held, created))

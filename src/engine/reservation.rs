@@ -112,8 +112,10 @@ impl Engine {
             let view = self.published(campaign_id)?;
             let round = self.open_list(&view, wish.round_id.as_deref())?;
             let coming = if change { Coming::Change } else { Coming::Now };
+            // What the answer needs is read before there is anything to answer.
+            let entries = self.entries_of(&view, round, resident).await?;
             let entered = self.enter(&view, round, resident, wish, coming).await?;
-            Ok(self.reserved(&view, round, resident, &entered).await?)
+            Ok(self.reserved(&view, round, resident, &entered, entries))
         })
         .await
     }
@@ -171,7 +173,8 @@ impl Engine {
         let (round, entry) = self.own_entry(&view, resident, round_id).await?;
         let (channel, choice, at) = (entry.channel, entry.choice, entry.at);
         let held = Entered { channel, choice, at, replayed: true, replaced: false, instead_of: None };
-        Ok(self.reserved(&view, round, resident, &held).await?)
+        let entries = self.entries_of(&view, round, resident).await?;
+        Ok(self.reserved(&view, round, resident, &held, entries))
     }
 
     /// Takes the caller off the list while it is open and withdrawal is allowed.
@@ -266,13 +269,14 @@ impl Engine {
         }
     }
 
-    pub(super) async fn reserved(
+    fn reserved(
         &self,
         view: &CampaignView,
         round: &RoundView,
         resident: &Resident,
         held: &Entered,
-    ) -> Result<Reserved, StoreError> {
+        entries: u8,
+    ) -> Reserved {
         let person = self.person(view, resident);
         let pass = Pass {
             campaign: view.number,
@@ -280,7 +284,7 @@ impl Engine {
             shard: person.shard,
             channel: held.channel,
             choice: held.choice,
-            entries: self.entries_of(view, round, resident).await?,
+            entries,
             pseudonym: person.pseudonym,
             expires_at: round.last_close(),
         };
@@ -295,7 +299,7 @@ impl Engine {
             &person.pseudonym.0,
             &held.at.to_be_bytes(),
         ];
-        Ok(Reserved {
+        Reserved {
             pseudonym: person.pseudonym.hex(),
             round_id: round.round.round_id.clone(),
             channel: channel.to_owned(),
@@ -305,7 +309,7 @@ impl Engine {
             receipt: format!("qr1.{}", URL_SAFE_NO_PAD.encode(self.keys.receipt.mac(&proved))),
             pass: pass.encode(&self.keys.pass[0]),
             replayed: held.replayed,
-        })
+        }
     }
 }
 

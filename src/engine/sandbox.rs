@@ -75,7 +75,8 @@ impl Engine {
             match self.store.put_record(Kind::Clock, "sandbox", expected, &newer).await {
                 Ok(_) => {
                     self.clock().adopt(newer);
-                    return self.step().await.map_err(super::Failure::into_refusal);
+                    // The clock is where it was asked to be, whatever becomes of what is due.
+                    return self.step().await.map_err(|failure| failure.into_refusal().half_done());
                 }
                 Err(PutError::Conflict(_)) => continue,
                 Err(PutError::Store(error)) => return Err(error.into()),

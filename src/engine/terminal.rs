@@ -113,13 +113,13 @@ impl Engine {
         let key_id = self.new_till_key(&record).await?;
         let made = Terminal { key_id: key_id.clone(), version: 1, created_at: self.now(), revoked: false };
         let held = self
-            .change_merchant(key, merchant_id, |record| {
+            .change_terminals(key, merchant_id, |record| {
                 // Who was slower leaves a key behind that nobody has seen.
                 let first = live_terminal(record, terminal_id).is_none();
                 if first {
                     record.terminals.insert(terminal_id.to_owned(), made.clone());
                 }
-                Ok(first)
+                first
             })
             .await?;
         let terminal = terminal_of(&held.value, terminal_id)?;
@@ -220,7 +220,7 @@ impl Engine {
         Err(Code::PreconditionFailed.into())
     }
 
-    /// Copies a key's state to its merchant, for reading.
+    /// Copies a key's state to its merchant, for reading. The key has changed by then: a repeat copies what it has become.
     async fn note_terminal(
         &self,
         key: &ApiKey,
@@ -229,15 +229,16 @@ impl Engine {
         till: &TillKeyRecord,
     ) -> Result<Value, Refusal> {
         let held = self
-            .change_merchant(key, merchant_id, |record| {
+            .change_terminals(key, merchant_id, |record| {
                 // The terminal's id may have been given to a new key meanwhile.
                 let same = |terminal: &&mut Terminal| terminal.key_id == key_id;
-                let Some(terminal) = record.terminals.get_mut(terminal_id).filter(same) else { return Ok(false) };
+                let Some(terminal) = record.terminals.get_mut(terminal_id).filter(same) else { return false };
                 let changed = (terminal.version, terminal.revoked) != (till.version, till.revoked);
                 (terminal.version, terminal.revoked) = (till.version, till.revoked);
-                Ok(changed)
+                changed
             })
-            .await?;
+            .await
+            .map_err(Refusal::half_done)?;
         Ok(terminal_body(terminal_id, terminal_of(&held.value, terminal_id)?))
     }
 }

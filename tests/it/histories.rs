@@ -15,7 +15,7 @@ mod pieces;
 mod planted;
 mod play;
 mod quotas;
-mod town;
+pub mod town;
 
 use play::play;
 use town::Town;

@@ -10,6 +10,7 @@ mod harness;
 mod oracle;
 
 mod amendment;
+mod answers;
 mod area;
 mod audit;
 mod bad_input;

@@ -53,8 +53,11 @@ impl Engine {
                 buckets: view.record.buckets,
                 holder: [&claimer.field[..], &[b'c', round.index, channel, pack]].concat(),
             };
-            if self.store.enter_quota(&place, n.0, most).await? == Taken::Full {
+            let taken = self.store.enter_quota(&place, n.0, most).await;
+            if !matches!(taken, Ok(Taken::Holds(_))) {
                 self.uncount_claim(&places).await;
+            }
+            if taken? == Taken::Full {
                 return Ok(Counted::Instead(
                     self.claimed_before(view, round, person, (channel, pack), quota.number).await?,
                 ));

@@ -39,6 +39,8 @@ pub(in crate::engine) struct Cap {
 pub(super) struct Held {
     /// A copy of the attempt may have reached a store: from here on a refusal gives back what is held, so it closes the attempt first.
     pub sent: bool,
+    /// A copy of it may have reached the payer's shard, and have had its effect.
+    pub reached: bool,
     /// Of the merchant's caps.
     pub caps: Vec<(String, i64)>,
     pub quotas: Vec<Cap>,
@@ -46,7 +48,7 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn of(opened: &Opened) -> Held {
-        Held { sent: !opened.fresh, caps: opened.held.clone(), quotas: Vec::new() }
+        Held { sent: !opened.fresh, reached: !opened.fresh, caps: opened.held.clone(), quotas: Vec::new() }
     }
 
     /// Plans that follow one another hold the most that any of them has taken.

@@ -159,7 +159,7 @@ impl Engine {
     ) -> Result<Answer, Failure> {
         let Repeat { till, key, .. } = repeat;
         if opened.fresh {
-            return Err(refusal.into());
+            return Err(Failure::from(refusal).not_begun());
         }
         if let Some(stored) = self.close(till, key, opened.attempt, opened.shard).await? {
             return self.standing(repeat, opened.shard, stored).await;
@@ -168,9 +168,23 @@ impl Engine {
         Err(refusal.into())
     }
 
-    /// Plans and applies one attempt, first on what was read while the order was opened; what others take meanwhile makes it plan again.
-    async fn attempt(&self, call: &Call<'_>, opened: &Opened, mut first: Option<Seen>) -> Result<Step, Failure> {
+    /// One attempt. What fails before anything of it can have reached the payer's shard has not happened.
+    async fn attempt(&self, call: &Call<'_>, opened: &Opened, first: Option<Seen>) -> Result<Step, Failure> {
         let mut held = Held::of(opened);
+        match self.plan_and_apply(call, opened, first, &mut held).await {
+            Err(failure) if !held.reached => Err(failure.not_begun()),
+            step => step,
+        }
+    }
+
+    /// Plans first on what was read while the order was opened; what others take meanwhile makes it plan again.
+    async fn plan_and_apply(
+        &self,
+        call: &Call<'_>,
+        opened: &Opened,
+        mut first: Option<Seen>,
+        held: &mut Held,
+    ) -> Result<Step, Failure> {
         for _ in 0..PLANS {
             // An order that was there before may have had its effect.
             let seen = match first.take().filter(|seen| opened.fresh || !seen.records_only) {
@@ -185,23 +199,26 @@ impl Engine {
                 Some(stored) if stored.order.attempt >= opened.attempt => return Ok(Step::Next),
                 _ => {}
             }
-            let planned = match self.plan(call, opened, &held, seen).await {
+            let planned = match self.plan(call, opened, held, seen).await {
                 Ok(planned) => planned,
                 Err(_) if records_only => continue,
                 Err(refusal) => return self.refuse(call, opened, held.sent, refusal).await,
             };
-            let taken = self.take_before(call, opened.attempt, &planned, &mut held).await;
+            let taken = self.take_before(call, opened.attempt, &planned, held).await;
             match taken.inspect_err(|_| self.owed.wake())? {
                 Capped::Held => {}
                 Capped::Full => continue,
                 Capped::Void => return Ok(Step::Next),
             }
-            let applied = self.apply(call, opened.attempt, &planned).await.inspect_err(|_| self.owed.wake())?;
-            held.sent = true;
+            (held.sent, held.reached) = (true, true);
+            let applied = match self.apply(call, opened.attempt, &planned).await.inspect_err(|_| self.owed.wake()) {
+                Err(Failure::Refusal(refusal)) => return self.refuse(call, opened, held.sent, *refusal).await,
+                applied => applied?,
+            };
             match applied {
                 Applied::Order(order) => {
                     self.orders.put(call.key, Met::new(call.payer.shard, &order));
-                    self.settle_quotas(call, opened.attempt, &planned, &held).await;
+                    self.settle_quotas(call, opened.attempt, &planned, held).await;
                     return Ok(Step::Done(Box::new(self.answer(call, *order, false)?)));
                 }
                 Applied::Another(raw) if !raw.is_empty() => {
@@ -272,13 +289,15 @@ impl Engine {
             self.store
                 .directory_step(&script::ORDER_REPLAN, merchant_id, &call.key, false, move |args| fill(args).int(given))
         };
-        let mut reply = replan(0).await?;
+        // The attempt before is void, and the next one is not sent.
+        let not_begun = |error: StoreError| Failure::from(error).not_begun();
+        let mut reply = replan(0).await.map_err(not_begun)?;
         if reply.is("holding") {
             // The entry names the quotas until they are given back, so the next attempt waits; the void one has taken nothing.
             if !self.release_void_or_owe(merchant_id, &call.key, opened.attempt).await {
                 return Err(Refusal::new(Code::StoreUnavailable).retry_after_ms(1_000).into());
             }
-            reply = replan(1).await?;
+            reply = replan(1).await.map_err(not_begun)?;
         }
         if let Some(code) = reply.refused() {
             return Err(refused(code));

@@ -8,7 +8,7 @@ use super::{Answered, TRIES, Till, contended};
 use crate::domain::limit::Place;
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderState, Receipt, Reversal, Was, limit_entity, order_key};
-use crate::domain::refusal::{Outcome, Refusal};
+use crate::domain::refusal::Refusal;
 use crate::domain::voucher::UnitState;
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
@@ -45,20 +45,21 @@ pub(super) fn never_seen(reversal: Reversal) -> Order {
     }
 }
 
-/// The vouchers may have been given back already, so whatever stops us here, the till must repeat until it is answered.
-fn half_done(error: StoreError) -> Failure {
-    let mut refusal = Refusal::from(error);
-    refusal.outcome = Outcome::Unknown;
-    refusal.into()
-}
-
 impl Engine {
     pub async fn reverse(&self, till: &Till, order_id: &str) -> Result<Answered<ReversedView>, Refusal> {
         self.merchant_of(till).await?;
         let key = order_key(&till.merchant_id, order_id);
         self.with_view(|| async move {
+            // The vouchers may have been given back already, so whatever stops us then, the till must repeat until it is answered.
+            let mut undone = false;
+            let told = |undone: bool, failure: Failure| match failure {
+                Failure::Store(StoreError::Stale { .. }) => failure,
+                failure if undone => failure.into_refusal().half_done().into(),
+                failure => failure,
+            };
             for _ in 0..TRIES {
-                let entry = self.store.directory_entry(&till.merchant_id, &key).await?;
+                let entry = self.store.directory_entry(&till.merchant_id, &key).await;
+                let entry = entry.map_err(|error| told(undone, error.into()))?;
                 let reversal = entry.and_then(|entry| entry.reversed);
                 if let Some(reversal) = reversal.filter(|_| !entry.is_some_and(|entry| entry.quotas)) {
                     return Ok(self.reversed(order_id, reversal, true)?);
@@ -66,25 +67,28 @@ impl Engine {
                 let was = match reversal {
                     // Who reversed it may have stopped before its quotas were given back.
                     Some(reversal) => reversal.was.as_str(),
-                    None => match self.undo(till, order_id, &key, entry).await? {
-                        Some(was) => was,
-                        None => continue,
-                    },
+                    None => {
+                        match self.undo(till, order_id, &key, entry).await.map_err(|failure| told(undone, failure))? {
+                            Some(was) => was,
+                            None => continue,
+                        }
+                    }
                 };
+                undone |= entry.is_some();
                 // Only after this compare-and-set is it final: a newer attempt elsewhere would still stand.
                 let attempt = entry.map(|entry| entry.attempt).unwrap_or_default();
                 let fill = |args: Args| args.int(attempt).bytes(was);
                 let step = self.store.directory_step(&script::ORDER_REVERSE, &till.merchant_id, &key, true, fill);
-                let reply = step.await.map_err(half_done)?;
+                let reply = step.await.map_err(|error| told(undone, error.into()))?;
                 if !reply.is("changed") {
-                    self.give_quotas(&key, attempt, None, &named_quotas(&reply, 4), &[]).await.map_err(half_done)?;
+                    // It is final: what of its quotas is not taken back now is owed.
+                    let giving = self.give_quotas(&key, attempt, None, &named_quotas(&reply, 4), &[]).await;
+                    let _ = giving.inspect_err(|error| self.owed.note(error));
                     let was = Was::named(reply.text(3));
                     return Ok(self.reversed(order_id, Reversal { was, at: reply.int(2) }, reply.is("replay"))?);
                 }
             }
-            let mut refusal = contended();
-            refusal.outcome = Outcome::Unknown;
-            Err(refusal.into())
+            Err(contended().half_done().into())
         })
         .await
     }

@@ -140,7 +140,11 @@ impl Engine {
         for _ in 0..TRIES {
             let stored = match self.close(call.till, &holder.key, holder.attempt, holder.shard).await {
                 Ok(Some(stored)) => stored,
-                Ok(None) => return Ok(true),
+                Ok(None) => {
+                    // What it holds of the caps of its merchant, whoever that is, is given back.
+                    self.owed.wake();
+                    return Ok(true);
+                }
                 Err(Failure::Refusal(refusal)) if refusal.code == Code::OrderReversed => return Ok(true),
                 Err(failure) => return Err(failure),
             };

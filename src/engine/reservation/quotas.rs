@@ -63,8 +63,11 @@ impl Engine {
         }
         let met = met(view, round, field, &entry);
         for (counted, quota) in met.iter().enumerate() {
-            if self.store.enter_quota(&quota.place, 1, quota.most).await? == Taken::Full {
+            let taken = self.store.enter_quota(&quota.place, 1, quota.most).await;
+            if !matches!(taken, Ok(Taken::Holds(_))) {
                 self.leave(&met[..counted]).await;
+            }
+            if taken? == Taken::Full {
                 let record = self.person_record(&wanted.person).await?.unwrap_or_default();
                 let standing = identity::standing(view, round, reservation, &record, wanted)?;
                 let limit = serde_json::to_value(quota.limit).unwrap_or_default();

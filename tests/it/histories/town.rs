@@ -122,7 +122,10 @@ impl Town {
 }
 
 pub async fn node(redis: &OwnRedis, clock: &Clock, shards: u8) -> Arc<Engine> {
-    let options = Options { clock_guard: false, shards, ..Options::new(&redis.url) };
+    node_with(Options { clock_guard: false, shards, ..Options::new(&redis.url) }, clock).await
+}
+
+pub async fn node_with(options: Options, clock: &Clock) -> Arc<Engine> {
     let store = Store::open(options, clock.clone()).await.expect("a store");
     let settings = Settings {
         four_eyes: false,
