@@ -107,10 +107,14 @@ impl<'a> Planter<'a> {
     }
 
     fn pick_person(&mut self, fits: impl Fn(&Value) -> bool) -> Found {
+        self.pick_person_of(&HashSet::new(), fits)
+    }
+
+    /// A person whom no plant has touched yet and who is not among the others.
+    fn pick_person_of(&mut self, others: &HashSet<Vec<u8>>, fits: impl Fn(&Value) -> bool) -> Found {
         let mut candidates = self.records("{s000}:c*:p:*", stored::person).into_iter();
-        let taken = &self.persons;
-        let found =
-            candidates.find(|(_, field, record)| !taken.contains(field) && fits(record)).expect("a person to spoil");
+        let free = |field: &Vec<u8>| !self.persons.contains(field) && !others.contains(field);
+        let found = candidates.find(|(_, field, record)| free(field) && fits(record)).expect("a person to spoil");
         self.persons.insert(found.1.clone());
         found
     }
@@ -136,11 +140,8 @@ impl<'a> Planter<'a> {
 
     /// Gives the pack of a winner to a loser, in their records and in the line that credits it: ledger, counters and records agree.
     fn move_pack(&mut self) {
-        let untouched = |record: &Value| {
-            let whole = |pack: &Value| bytes(&pack.as_array().unwrap()[5]).is_empty();
-            has(record, PACKS) && !has(record, HOLDS) && list(record, PACKS).iter().all(whole)
-        };
-        let (of_winner, winner, mut from) = self.pick_person(untouched);
+        let shoppers = self.shoppers();
+        let (of_winner, winner, mut from) = self.pick_person_of(&shoppers, |record| has(record, PACKS));
         let (of_loser, loser, mut to) = self.pick_person(|record| has(record, ENTRIES) && !has(record, PACKS));
         std::mem::swap(part(&mut from, PACKS), part(&mut to, PACKS));
         self.connection.hset::<_, _, _, ()>(of_winner, &winner, stored::person_bytes(&from)).unwrap();
@@ -157,6 +158,15 @@ impl<'a> Planter<'a> {
                 .xadd::<_, _, _, _, ()>("{s000}:l", &entry.id, &[("t", at.as_bytes()), ("l", &lines)])
                 .unwrap();
         }
+    }
+
+    /// Persons of whom the ledger tells more than that they reserved and were credited, even if their vouchers are whole again.
+    fn shoppers(&mut self) -> HashSet<Vec<u8>> {
+        let entries: redis::streams::StreamRangeReply = self.connection.xrange_all("{s000}:l").unwrap();
+        let lines =
+            entries.ids.iter().flat_map(|entry| items(&mut unpacked(&entry.get::<Vec<u8>>("l").unwrap())).clone());
+        let told = lines.map(|line| stored::line(&line)).filter(|(kind, _)| !["R", "P"].contains(&kind.as_str()));
+        told.flat_map(|(_, persons)| persons).collect()
     }
 
     /// An order in the state, of persons that nothing else touches.
