@@ -5,7 +5,8 @@
 //   collect(sale.payable); show(sale.pos_message.zh);
 //
 // A refusal is thrown as `Refused`; show its `posMessage` as it is. `Reversed` says that no answer could be had and that the order was
-// undone for good: nothing was used. Every answer's signature is checked, and an answer without one counts as lost.
+// undone for good: nothing was used. Every answer's signature is checked, and an answer without one counts as lost. `NotAdmitted` says that
+// nobody but an operator can help: look at the key and its secret.
 
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { request as requestPlain } from "node:http";
@@ -81,6 +82,12 @@ export class Reversed extends Error {
 /** Nothing that can be believed came back; whether anything was applied is not known. */
 export class NoAnswer extends Error {}
 
+/**
+ * The call was answered by 401 and no signature, again and again: the service does not know this key by this secret, or somebody else
+ * answers in its place. Whether anything was applied is not known; what was open stays open until the key is right.
+ */
+export class NotAdmitted extends NoAnswer {}
+
 /** The signature of a request: five lines over the raw bytes. */
 export function sign(secret: string, method: string, target: string, timestamp: string, nonce: string, body: string): string {
   return mac(secret, [method, target, timestamp, nonce], Buffer.from(body));
@@ -144,7 +151,7 @@ export class Till {
     try {
       return await this.patiently("POST", "/v1/redemptions", { order_id: orderId, ...sale });
     } catch (error) {
-      if (error instanceof NoAnswer) throw new Reversed(orderId, await this.reverse(orderId, "no_answer"));
+      if (error instanceof NoAnswer && !(error instanceof NotAdmitted)) throw new Reversed(orderId, await this.reverse(orderId, "no_answer"));
       throw error;
     }
   }
@@ -188,7 +195,10 @@ export class Till {
     const received = await this.exchange(method, target, raw, authorization);
     const signed = (secret: string) =>
       equal(received.signature, signAnswer(secret, received.status, received.timestamp, nonce, received.body));
-    if (!this.secrets.some(signed)) throw new NoAnswer(`the answer ${received.status} is not signed by the service`);
+    if (!this.secrets.some(signed)) {
+      const unsigned = received.status === 401 ? NotAdmitted : NoAnswer;
+      throw new unsigned(`the answer ${received.status} is not signed by the service: ${received.body.subarray(0, 300)}`);
+    }
     let answer: Answer;
     try {
       answer = JSON.parse(received.body.toString());
@@ -253,15 +263,16 @@ export class Till {
     }
   }
 
-  /** Must not stay open: asked again until the service has said yes or no. */
+  /** Must not stay open: asked again until the service has said yes or no, or has not admitted us as often as a redemption is tried. */
   private async untilAnswered(orderId: string, verb: string, body: object): Promise<Answer> {
-    let wait = RETRY_AFTER[0];
+    let [wait, notAdmitted] = [RETRY_AFTER[0], 0];
     while (true) {
       let asked = 0;
       try {
         return await this.call("POST", `${pathOf(orderId)}/${verb}`, body);
       } catch (error) {
-        if (!isWorthRepeating(error)) throw error;
+        notAdmitted = error instanceof NotAdmitted ? notAdmitted + 1 : 0;
+        if (!isWorthRepeating(error) || notAdmitted > RETRY_AFTER.length) throw error;
         asked = askedBy(error);
       }
       await this.sleep(Math.max(wait, asked));

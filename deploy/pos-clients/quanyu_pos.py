@@ -5,7 +5,8 @@
     collect(sale["payable"]); show(sale["pos_message"]["zh"])
 
 A refusal is raised as `Refused`; show its `pos_message` as it is. `Reversed` says that no answer could be had and that the order was
-undone for good: nothing was used. Every answer's signature is checked, and an answer without one counts as lost.
+undone for good: nothing was used. Every answer's signature is checked, and an answer without one counts as lost. `NotAdmitted` says that
+nobody but an operator can help: look at the key and its secret.
 """
 
 import base64
@@ -54,6 +55,11 @@ class NoAnswer(Exception):
     """Nothing that can be believed came back; whether anything was applied is not known."""
 
 
+class NotAdmitted(NoAnswer):
+    """The call was answered by 401 and no signature, again and again: the service does not know this key by this secret, or somebody else
+    answers in its place. Whether anything was applied is not known; what was open stays open until the key is right."""
+
+
 def sign(secret, method, target, timestamp, nonce, body):
     """The signature of a request: five lines over the raw bytes."""
     return _mac(secret, (method, target, timestamp, nonce), body)
@@ -98,6 +104,8 @@ class Till:
         body = {"order_id": order_id, "amount": amount, "category": category, "capture": capture, **more}
         try:
             return self._patiently("POST", "/v1/redemptions", body)
+        except NotAdmitted:
+            raise
         except NoAnswer:
             raise Reversed(order_id, self.reverse(order_id, "no_answer")) from None
 
@@ -159,7 +167,8 @@ class Till:
         given = response.headers.get("Quanyu-Signature", "").encode()
         expected = [sign_answer(one, response.status, timestamp, nonce, body).encode() for one in self.secrets]
         if not any(hmac.compare_digest(given, one) for one in expected):
-            raise NoAnswer(f"the answer {response.status} is not signed by the service")
+            unsigned = NotAdmitted if response.status == 401 else NoAnswer
+            raise unsigned(f"the answer {response.status} is not signed by the service: {body[:300].decode(errors='replace')}")
         try:
             return response.status, json.loads(body)
         except ValueError as error:
@@ -185,18 +194,22 @@ class Till:
             self._sleep(waits.pop(0))
 
     def _until_answered(self, order_id, verb, body):
-        """Must not stay open: asked again until the service has said yes or no."""
-        wait = RETRY_AFTER[0]
+        """Must not stay open: asked again until the service has said yes or no, or has not admitted us as often as a redemption is tried."""
+        wait, not_admitted = RETRY_AFTER[0], 0
         while True:
             asked = 0.0
             try:
                 return self.call("POST", f"{_order(order_id)}/{verb}", body)
+            except NotAdmitted:
+                not_admitted += 1
+                if not_admitted > len(RETRY_AFTER):
+                    raise
             except NoAnswer:
-                pass
+                not_admitted = 0
             except Refused as refused:
                 if not _worth_repeating(refused):
                     raise
-                asked = refused.retry_after
+                asked, not_admitted = refused.retry_after, 0
             self._sleep(max(wait, asked))
             wait = min(wait * 2, LONGEST_WAIT)
 

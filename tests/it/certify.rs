@@ -49,7 +49,8 @@ fn tour(interpreter: &Path, script: &str) {
         "items": 2000, "get": "partially_refunded", "cancel": "cancelled", "error then ok": "redeemed", "answer lost": "redeemed",
         "reverse": "redeemed", "used": [409, "voucher_used", "not_applied", true],
         "busy": [429, "rate_limited", "not_applied", true], "unknown order": [404, "order_not_found", "not_applied", true],
-        "unsigned answer": "NoAnswer", "wrong secret": "NoAnswer",
+        "unsigned answer": "NotAdmitted", "wrong secret": "NotAdmitted",
+        "wrong secret at redeem": "NotAdmitted", "wrong secret at confirm": "NotAdmitted",
         "slow clock": "partially_refunded", "never answered": ["tour-8", "unknown"],
     });
     assert_eq!(told, expected);

@@ -66,6 +66,15 @@ def main():
         rotated.get("tour-1")
     except Exception as error:
         out["wrong secret"] = type(error).__name__
+    calls = {
+        "redeem": lambda: rotated.redeem("tour-9", amount=6000, pay_code=fine, **goods),
+        "confirm": lambda: rotated.confirm("tour-1", "h", 1),
+    }
+    for verb, call in calls.items():
+        try:
+            call()
+        except Exception as error:
+            out[f"wrong secret at {verb}"] = type(error).__name__
     slow = Till(url, key_id, secret, clock=lambda: 1_600_000_000, sleep=lambda seconds: None)
     out["slow clock"] = slow.get("tour-1")["state"]
     nobody = Till("http://127.0.0.1:9", key_id, secret, timeout=0.2, sleep=lambda seconds: None)

@@ -55,6 +55,8 @@ const stranger = new Till(url, keyId, "sk_test_of_somebody_else", { sleep });
 out["unsigned answer"] = await stranger.get("tour-1").catch((error) => error.constructor.name);
 const rotated = new Till(url, keyId, ["sk_test_of_somebody_else", secret], { sleep });
 out["wrong secret"] = await rotated.get("tour-1").catch((error) => error.constructor.name);
+out["wrong secret at redeem"] = await rotated.redeem("tour-9", { ...goods, pay_code: fine }).catch((error) => error.constructor.name);
+out["wrong secret at confirm"] = await rotated.confirm("tour-1", "h", 1).catch((error) => error.constructor.name);
 const slow = new Till(url, keyId, secret, { sleep, clock: () => 1_600_000_000_000 });
 out["slow clock"] = (await slow.get("tour-1")).state;
 const nobody = new Till("http://127.0.0.1:9", keyId, secret, { sleep, timeout: 200 });
