@@ -122,7 +122,7 @@ pub fn ignored(campaign: &Campaign) -> Vec<Fault> {
     found
 }
 
-/// A window alone may stand in a file whose rounds have no use for it (`check` warns); terms that narrow it down promise something.
+/// A window alone may stand in a file whose rounds have no use for it: it is neither warned of nor refused. Terms that narrow it down promise something.
 fn unused_terms(found: &mut Vec<Fault>, terms: &Reservation) {
     let rows = [
         ("one_per", terms.per_channel()),
