@@ -88,6 +88,7 @@ impl Node {
         let compacts_store = facts.auto_aof_rewrite_percentage == Some(0);
         let node = Node::open(settings, instance, redis_url, embedded, compacts_store).await?;
         node.engine.begin_clock(settings.clock).await?;
+        node.engine.store.begin_histories().await?;
         node.first_key().await?;
         Ok(node)
     }

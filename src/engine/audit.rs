@@ -4,7 +4,8 @@
 //! are read in batches, each with the ledger's end at the same instant; the fold moves on to exactly there and the batch is compared.
 //! Nothing is stopped and nothing is compared with another moment. Over all shards: supply, budget, one redemption per order.
 //! Causes and their consequences are told apart in `resolve`: one fault of the store is one finding. Nor do two persons hold a phone,
-//! device or account that refuses at once. Packs of drawn rounds are where the draw says (`winners`).
+//! device or account that refuses at once. Packs of drawn rounds are where the draw says (`winners`). Each person's history names the calls
+//! that the ledger has of the person, and no other.
 //!
 //! Not looked at: merchant slots (caps, directories), the index of identity keys, uploaded lists, pay codes, what was bought, limits used (`usage`), times inside records.
 
@@ -13,6 +14,7 @@ mod counters;
 mod facts;
 mod fold;
 mod held;
+mod history;
 mod money_lines;
 mod order;
 mod person;
@@ -111,7 +113,10 @@ async fn audit_shard(store: &Store, shard: u8, facts: &Facts) -> Result<(Walked,
             let range = first..campaign.buckets.min(first + snapshot::PERSON_BUCKETS);
             let (last_id, buckets) = store.snapshot_people(shard, c, range.clone()).await?;
             reader.each(last_id, |item| walk.ledger(item)).await?;
-            range.zip(&buckets).for_each(|(bucket, records)| walk.person_bucket(c, bucket, records));
+            for (bucket, (records, histories)) in range.zip(&buckets) {
+                walk.history_bucket(histories);
+                walk.person_bucket(c, bucket, records);
+            }
         }
     }
     for first in (0..facts.order_buckets).step_by(usize::from(snapshot::ORDER_BUCKETS)) {

@@ -98,7 +98,7 @@ pub struct Engine {
     codes: redemption::Codes,
     /// Where the orders are that this node has met.
     orders: recent::Recent<crate::domain::order::OrderKey, redemption::Met>,
-    /// What was read of the ledger for residents who have asked lately.
+    /// What was folded of an older ledger for residents who have asked lately.
     histories: wallet_history::Histories,
     /// Holds that may run out soon.
     lapsing: redemption::Lapsing,

@@ -1,6 +1,6 @@
-//! What happened to a resident's vouchers, as the ledger of the shard tells it. Nothing can have happened before the first pack came, and what
-//! was read for somebody need not be read again: a node remembers it with its place in the ledger and goes on from there. So a
-//! resident who asks a thousand times costs one walk and a thousand looks at the ledger's end.
+//! What happened to a resident's vouchers: lines of the shard's ledger. The person's history says where their own calls stand, so a page costs
+//! as much as it tells. Calls that are older than the index of histories have no place in it: up to its beginning the ledger is folded, from the
+//! person's first pack on, and a node remembers what it found.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,14 +11,18 @@ use super::resident::Resident;
 use super::settlement::Posted;
 use super::view::CampaignView;
 use crate::domain::money::Fen;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::domain::voucher::VoucherRef;
 use crate::store::StoreError;
-use crate::store::ledger::{Item, LedgerReader, Line};
+use crate::store::history::{Places, Whose};
+use crate::store::ledger::{Item, LedgerEntry, LedgerReader, Line};
 
 /// Residents of one generation, of which two are kept.
 const MOST: usize = 4_096;
+
+/// Events of a page, which ends with a call: those of one call stand together.
+const PAGE: usize = 100;
 
 /// What happened to one of the resident's vouchers.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,19 +36,28 @@ pub struct WalletTransaction {
     pub at: String,
 }
 
-/// By root pseudonym.
-pub type Histories = Recent<[u8; 32], Arc<History>, MOST>;
+#[derive(Clone, Debug)]
+pub struct WalletTransactionPage {
+    pub items: Vec<WalletTransaction>,
+    pub next_cursor: Option<String>,
+}
 
-/// What was read for one resident.
-pub struct History {
+/// By root pseudonym.
+pub type Histories = Recent<[u8; 32], Arc<Older>, MOST>;
+
+/// What was folded for one resident.
+pub struct Older {
     /// The campaigns that were known: lines of another one would have been passed over.
     campaigns: Vec<u16>,
-    next_seq: u64,
+    /// Up to where, not included.
+    end: u64,
     events: Vec<Event>,
 }
 
 #[derive(Clone)]
 struct Event {
+    /// Id of the ledger's entry: the call.
+    call: u64,
     kind: &'static str,
     voucher: VoucherRef,
     discount: i64,
@@ -52,60 +65,103 @@ struct Event {
     at: Ms,
 }
 
+/// A resident in the campaigns that count: fields of the records by number.
+struct Own<'a> {
+    resident: &'a Resident,
+    views: HashMap<u16, &'a Arc<CampaignView>>,
+    fields: HashMap<u16, [u8; 9]>,
+}
+
 impl Engine {
-    /// What happened to the person's vouchers, newest last.
-    pub async fn wallet_transactions(&self, resident: &Resident) -> Result<Vec<WalletTransaction>, Refusal> {
+    /// What happened to the person's vouchers, newest last, from behind the call that the cursor names.
+    pub async fn wallet_transactions(
+        &self,
+        resident: &Resident,
+        cursor: Option<&str>,
+    ) -> Result<WalletTransactionPage, Refusal> {
+        let behind = cursor.map_or(Some(0), |text| text.parse().ok()).ok_or_else(bad_cursor)?;
         let snapshot = self.view();
         let published = snapshot.by_number.values().filter(|view| view.is_published());
         let views: HashMap<u16, &Arc<CampaignView>> = published.map(|view| (view.number, view)).collect();
-        let history = self.history(resident, &views).await?;
-        let codec = self.voucher_ids();
-        let told = history.events.iter().filter_map(|event| {
-            let view = views.get(&event.voucher.c)?;
-            Some(WalletTransaction {
-                kind: event.kind,
-                transaction_id: event.transaction_id.clone(),
-                voucher_id: codec.id(&event.voucher),
-                campaign_id: view.id.clone(),
-                discount_amount: Fen(event.discount),
-                at: view.zone.rfc3339(event.at),
-            })
-        });
-        Ok(told.collect())
+        let field = |view: &Arc<CampaignView>| resident.root.in_campaign(&view.pseudonym_key).field();
+        let fields = views.iter().map(|(number, view)| (*number, field(view))).collect();
+        let own = Own { resident, views, fields };
+        let Some(first_pack_at) = self.first_pack_at(resident).await? else {
+            return Ok(WalletTransactionPage { items: Vec::new(), next_cursor: None });
+        };
+        let places = self.store.places(resident.shard, &own.whose()).await?;
+        let (events, next) = self.events(&own, behind, first_pack_at, places).await?;
+        let items = events.into_iter().filter_map(|event| self.told(&own, event)).collect();
+        Ok(WalletTransactionPage { items, next_cursor: next.map(|call| call.to_string()) })
     }
 
-    async fn history(
+    fn told(&self, own: &Own<'_>, event: Event) -> Option<WalletTransaction> {
+        let view = own.views.get(&event.voucher.c)?;
+        Some(WalletTransaction {
+            kind: event.kind,
+            transaction_id: event.transaction_id,
+            voucher_id: self.voucher_ids().id(&event.voucher),
+            campaign_id: view.id.clone(),
+            discount_amount: Fen(event.discount),
+            at: view.zone.rfc3339(event.at),
+        })
+    }
+
+    /// The events of a page, and the call behind which the next one begins.
+    async fn events(
         &self,
-        resident: &Resident,
-        views: &HashMap<u16, &Arc<CampaignView>>,
-    ) -> Result<Arc<History>, Refusal> {
-        let mut campaigns: Vec<u16> = views.keys().copied().collect();
-        campaigns.sort_unstable();
-        let remembered = self.histories.get(&resident.root.0).filter(|history| history.campaigns == campaigns);
-        let (begin, mut events) = match &remembered {
-            Some(history) => (Begin::Behind(history.next_seq), history.events.clone()),
-            None => match self.first_pack_at(resident).await? {
-                Some(at) => (Begin::At(at), Vec::new()),
-                None => return Ok(Arc::new(History { campaigns, next_seq: 0, events: Vec::new() })),
-            },
-        };
-        let mut reader = LedgerReader::for_a_person(&self.store, resident.shard).await?;
-        match begin {
-            Begin::Behind(next_seq) => reader.resume(next_seq),
-            Begin::At(at) => reader.seek(at).await?,
+        own: &Own<'_>,
+        behind: u64,
+        first_pack_at: Ms,
+        places: Places,
+    ) -> Result<(Vec<Event>, Option<u64>), Refusal> {
+        let mut events = Vec::new();
+        if behind + 1 < places.begin && places.begin > 1 {
+            let older = self.older(own, first_pack_at, places.begin).await?;
+            events.extend(older.events.iter().filter(|event| event.call > behind).cloned());
         }
-        let field = |view: &Arc<CampaignView>| resident.root.in_campaign(&view.pseudonym_key).field();
-        let own: HashMap<u16, [u8; 9]> = views.iter().map(|(number, view)| (*number, field(view))).collect();
+        let known: Vec<u64> = places.known.into_iter().filter(|call| *call > behind).collect();
+        let (wanted, later) = known.split_at(known.len().min(PAGE.saturating_sub(events.len())));
+        if !wanted.is_empty() {
+            let mut reader = LedgerReader::for_a_person(&self.store, own.resident.shard).await?;
+            let found = reader.entries(wanted).await?;
+            events.extend(found.into_iter().filter_map(|entry| own.event(&entry)));
+        }
+        let last = events.get(PAGE - 1).map(|event| event.call);
+        let end = last.map_or(events.len(), |last| events.partition_point(|event| event.call <= last));
+        let next = match last {
+            Some(last) => (end < events.len() || !later.is_empty()).then_some(last),
+            // Lines that are gone from the ledger leave a page short and do not end the list.
+            None => wanted.last().copied().filter(|_| !later.is_empty()),
+        };
+        events.truncate(end);
+        Ok((events, next))
+    }
+
+    /// What happened before the index of histories began.
+    async fn older(&self, own: &Own<'_>, first_pack_at: Ms, end: u64) -> Result<Arc<Older>, Refusal> {
+        let mut campaigns: Vec<u16> = own.views.keys().copied().collect();
+        campaigns.sort_unstable();
+        let root = own.resident.root.0;
+        let fits = |older: &Arc<Older>| older.campaigns == campaigns && older.end == end;
+        if let Some(older) = self.histories.get(&root).filter(fits) {
+            return Ok(older);
+        }
+        let mut reader = LedgerReader::for_a_person(&self.store, own.resident.shard).await?;
+        reader.seek(first_pack_at).await?;
+        let mut events = Vec::new();
         let each = |item: Item| {
             let Item::Entry(entry) = item else { return };
-            let event = event(&entry.line, entry.at, resident.shard);
-            events.extend(event.filter(|event| own.get(&event.voucher.c) == Some(&event.voucher.f)));
+            events.extend(own.event(&entry));
         };
-        let read = reader.each(u64::MAX, each).await;
+        let read = reader.each(end - 1, each).await;
         read.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let history = Arc::new(History { campaigns, next_seq: reader.next_seq(), events });
-        self.histories.put(resident.root.0, history.clone());
-        Ok(history)
+        let older = Arc::new(Older { campaigns, end, events });
+        // Where no index has begun there is always more to come.
+        if end < u64::MAX {
+            self.histories.put(root, older.clone());
+        }
+        Ok(older)
     }
 
     /// When the first pack came that the person has; `None` when there is none, and so nothing can have happened.
@@ -115,23 +171,43 @@ impl Engine {
     }
 }
 
-/// Where a reader begins.
-enum Begin {
-    Behind(u64),
-    At(Ms),
-}
+impl Own<'_> {
+    fn whose(&self) -> Vec<Whose> {
+        let whose = self.views.values().map(|view| {
+            let pseudonym = self.resident.root.in_campaign(&view.pseudonym_key);
+            let bucket = pseudonym.bucket(view.record.buckets);
+            Whose { campaign: view.number, bucket, field: pseudonym.field() }
+        });
+        whose.collect()
+    }
 
-fn event(line: &Line, at: Ms, shard: u8) -> Option<Event> {
-    let event = |kind, (c, f, p, u), discount, transaction_id| {
-        Some(Event { kind, voucher: VoucherRef { c, shard, f, p, u }, discount, transaction_id, at })
-    };
-    match line {
-        Line::Held { c, f, p, u, discount, .. } => event("hold", (*c, f.0, *p, *u), *discount, None),
-        Line::Released { c, f, p, u, discount, .. } => event("release", (*c, f.0, *p, *u), *discount, None),
-        _ => {
-            let posted = Posted::of(line)?;
-            let place = (posted.c, posted.f.0, posted.p, posted.u);
-            event(posted.kind.word(), place, posted.subsidy.0.abs(), posted.transaction_id())
+    /// What a line of the ledger says of the person's own vouchers.
+    fn event(&self, entry: &LedgerEntry) -> Option<Event> {
+        let (c, f) = entry.line.moves_voucher_of()?;
+        if self.fields.get(&c) != Some(&f.0) {
+            return None;
+        }
+        let shard = self.resident.shard;
+        let event = |kind, voucher, discount, transaction_id| {
+            Some(Event { call: entry.first_seq, kind, voucher, discount, transaction_id, at: entry.at })
+        };
+        let voucher = |p: u8, u: u8| VoucherRef { c, shard, f: f.0, p, u };
+        match &entry.line {
+            Line::Held { p, u, discount, .. } => event("hold", voucher(*p, *u), *discount, None),
+            Line::Released { p, u, discount, .. } => event("release", voucher(*p, *u), *discount, None),
+            line => {
+                let posted = Posted::of(line)?;
+                event(posted.kind.word(), posted.voucher(shard), posted.subsidy.0.abs(), posted.transaction_id())
+            }
         }
     }
+}
+
+fn bad_cursor() -> Refusal {
+    Refusal::new(Code::InvalidRequest).field(
+        "/cursor",
+        "invalid_cursor",
+        "cursor 无效。",
+        "Use next_cursor as it was given.",
+    )
 }

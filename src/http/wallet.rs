@@ -31,6 +31,14 @@ pub struct WalletQuery {
     state: Option<String>,
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct WalletTransactionsQuery {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
 #[derive(Serialize, ToSchema)]
 pub struct WalletBody {
     vouchers: Vec<WalletVoucherBody>,
@@ -153,14 +161,18 @@ pub async fn wallet(state: Data<State>, token: TokenHolder, query: Params<Wallet
     Ok(Answer::ok(&body).etag(etag))
 }
 
-/// What happened to the caller's vouchers.
-#[utoipa::path(tag = "resident", responses((status = 200, body = WalletTransactionsBody)))]
+/// What happened to the caller's vouchers, newest last; a page ends with a call.
+#[utoipa::path(tag = "resident", params(WalletTransactionsQuery), responses((status = 200, body = WalletTransactionsBody)))]
 #[get("/v1/wallet/transactions")]
-pub async fn wallet_transactions(state: Data<State>, token: TokenHolder) -> answer::Result {
+pub async fn wallet_transactions(
+    state: Data<State>,
+    token: TokenHolder,
+    query: Params<WalletTransactionsQuery>,
+) -> answer::Result {
     let resident = state.engine.resident(&token.0.identity())?;
-    let transactions = state.engine.wallet_transactions(&resident).await?;
-    let items = transactions.into_iter().map(WalletTransactionBody::from).collect();
-    Ok(Answer::ok(&WalletTransactionsBody { items, next_cursor: None }))
+    let page = state.engine.wallet_transactions(&resident, query.cursor.as_deref()).await?;
+    let items = page.items.into_iter().map(WalletTransactionBody::from).collect();
+    Ok(Answer::ok(&WalletTransactionsBody { items, next_cursor: page.next_cursor }))
 }
 
 /// A code to show at a till for the next minute.

@@ -51,6 +51,8 @@ enum Between {
     /// The end of a hold that begins with the call.
     End = 2,
     EndAsText = 3,
+    /// Nothing: the field is a history, to which the script adds the place of the call in the ledger.
+    Happened = 4,
 }
 
 /// Where a voucher's money is.
@@ -126,6 +128,11 @@ impl Change {
     /// A person's record, of a campaign that is as this node knows it.
     pub fn person(&mut self, bucket: &str, field: &PersonField, seen: &[u8], becomes: &PersonRecord) {
         self.field(bucket.to_owned(), field, Some(seen), becomes.pieces(), Between::End);
+    }
+
+    /// Lines of the change are about a person.
+    pub fn happens_to(&mut self, campaign: u16, bucket: u32, field: &PersonField) {
+        self.field(keys::history_bucket(self.shard, campaign, bucket), field, None, Vec::new(), Between::Happened);
     }
 
     pub fn view(&mut self, campaign: u16, rev: u64) {

@@ -2,10 +2,11 @@
 //!
 //! | key | type | what | lifetime |
 //! |---|---|---|---|
-//! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` allowances, `cur:…` cursors, `lap:…` what holds left that ran out | installation |
+//! | `{s000}:h` | hash | header of a shard: `epoch`, `seq`, `v:<c>` views, `n:…` counters, `no:<c>`, `w:…` allowances, `cur:…` cursors, `hist` first seq that histories know of, `lap:…` what holds left that ran out | installation |
 //! | `{s000}:l` | stream | the shard's ledger, id = first seq | until archived |
 //! | `{s000}:c<c>:p:<bucket>` | hash | person records of a campaign, field = 9 bytes of the pseudonym | campaign + retention |
 //! | `{s000}:c<c>:v:<bucket>` | hash | void intents of persons who withdrew or whose identity key was taken over, field as above | campaign + retention |
+//! | `{s000}:c<c>:t:<bucket>` | hash | where in the ledger the calls stand that moved a person's vouchers, field as above and u16 numbers behind it | campaign + retention |
 //! | `{s000}:o:<bucket>` | hash | orders, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; void ones stay |
 //! | `{s000}:b:<bucket>` | hash | what was bought with the orders that were sent with items, field as above | as their orders |
 //! | `{s000}:x` | hash | lapsing holds, field = order key, value = until | while held |
@@ -111,6 +112,14 @@ pub fn person_bucket(shard: u8, campaign: u16, bucket: u32) -> String {
 pub fn void_bucket(shard: u8, campaign: u16, bucket: u32) -> String {
     format!("{{s{shard:03}}}:c{campaign}:v:{bucket}")
 }
+
+/// Where in the ledger the calls of the persons of a bucket stand.
+pub fn history_bucket(shard: u8, campaign: u16, bucket: u32) -> String {
+    format!("{{s{shard:03}}}:c{campaign}:t:{bucket}")
+}
+
+/// Header field that holds the first seq from which on histories know of every call.
+pub const HISTORY_BEGIN: &str = "hist";
 
 /// The number of an identity key's slot, of as many as there are shards.
 pub fn identity_slot(digest: u64, slots: u8) -> u8 {
@@ -287,6 +296,7 @@ mod tests {
         assert_eq!((cap_campaign("u:7:2:01ff:18000:m1"), cap_campaign("m:7")), (Some(7), None));
         assert_eq!(person_bucket(0, 7, 12), "{s000}:c7:p:12");
         assert_eq!(void_bucket(0, 7, 12), "{s000}:c7:v:12");
+        assert_eq!(history_bucket(0, 7, 12), "{s000}:c7:t:12");
         assert_eq!(Slot::Identity(17).header(), "{i017}:h");
         assert_eq!(identity_bucket(0x0000_0105_0000_0123, 4, 7, 2, 256), "{i001}:c7:r2:35");
         let serial = [0, 0, 1, 5, 0, 0, 1, 0x23, 9, 9, 9, 9, 9, 9, 9, 9];

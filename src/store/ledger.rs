@@ -118,6 +118,21 @@ lines! {
     Carried "M" { c: u16, round: u8, channel: u8, pack: u8, from: To, amount: i64 }
 }
 
+impl Line {
+    /// Whose voucher it moves: campaign and field of the person.
+    pub fn moves_voucher_of(&self) -> Option<(u16, PersonField)> {
+        match self {
+            Line::Held { c, f, .. }
+            | Line::Confirmed { c, f, .. }
+            | Line::Redeemed { c, f, .. }
+            | Line::Released { c, f, .. }
+            | Line::Reversed { c, f, .. }
+            | Line::Refunded { c, f, .. } => Some((*c, *f)),
+            _ => None,
+        }
+    }
+}
+
 /// One line with its place in the shard's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LedgerEntry {

@@ -9,6 +9,7 @@ pub mod config;
 pub mod embedded;
 mod error;
 pub mod health;
+pub mod history;
 pub mod identity;
 pub mod installation;
 pub mod keys;

@@ -35,15 +35,17 @@ impl Store {
         Ok(Header { epoch, seq, last_id: ledger::seq_of_id(&last_id).unwrap_or_default(), fields })
     }
 
-    /// Buckets of persons, and the id of the ledger's last entry at the same instant.
+    /// Buckets of persons and of their histories, and the id of the ledger's last entry at the same instant.
     pub async fn snapshot_people(
         &self,
         shard: u8,
         campaign: u16,
         range: std::ops::Range<u32>,
-    ) -> Result<(u64, Vec<Bucket>), StoreError> {
-        self.buckets(&Slot::Shard(shard), range.map(|bucket| keys::person_bucket(shard, campaign, bucket)).collect())
-            .await
+    ) -> Result<(u64, Vec<(Bucket, Bucket)>), StoreError> {
+        let both = |bucket| [keys::person_bucket, keys::history_bucket].map(|key| key(shard, campaign, bucket));
+        let (last_id, buckets) = self.buckets(&Slot::Shard(shard), range.flat_map(both).collect()).await?;
+        let mut buckets = buckets.into_iter();
+        Ok((last_id, std::iter::from_fn(|| buckets.next().zip(buckets.next())).collect()))
     }
 
     /// Buckets of orders, and the id of the ledger's last entry at the same instant.

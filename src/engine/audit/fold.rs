@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::counters::{Cell, Counters, What};
 use super::facts::Facts;
 use super::order::{self, Order, RedeemedOrder, Unit};
-use super::person::{self, AVAILABLE, Entry, HELD, Mark, Pack, Person, PersonKey, USED};
+use super::person::{self, AVAILABLE, Entry, HELD, Pack, Person, PersonKey, USED};
 use super::posting::{carry, posting, reservation};
 use crate::domain::time::{Ms, SECOND};
-use crate::store::ledger::{Gap, Item, LedgerEntry, Line, OrderKey, PersonField, To};
+use crate::store::ledger::{Gap, Item, LedgerEntry, Line, OrderKey, PersonField};
 
 /// A line that contradicts the lines before it. It was not folded.
 #[derive(Clone, Debug)]
@@ -89,6 +89,11 @@ impl<'a> Fold<'a> {
         self.persons.remove(key).unwrap_or_default()
     }
 
+    /// The calls that moved the person's vouchers.
+    pub fn calls_of(&self, key: &PersonKey) -> &[u64] {
+        self.persons.get(key).map(|person| person.calls.as_slice()).unwrap_or_default()
+    }
+
     pub fn take_order(&mut self, key: &OrderKey) -> Option<Order> {
         self.orders.remove(key)
     }
@@ -141,6 +146,11 @@ impl<'a> Fold<'a> {
     }
 
     fn voucher_line(&mut self, entry: &LedgerEntry) {
+        if let Some(person) = entry.line.moves_voucher_of().and_then(|key| self.person(key))
+            && person.calls.last() != Some(&entry.first_seq)
+        {
+            person.calls.push(entry.first_seq);
+        }
         let go = |c: &u16, f: &PersonField, p: &u8, u: &u8, discount: &i64, ok| Move {
             entry,
             person: (*c, *f),
@@ -326,7 +336,7 @@ impl<'a> Fold<'a> {
         }
         self.counters.plus(&delta);
         if let Some(person) = self.persons.get_mut(&go.person) {
-            mark_unit(person, &go, byte);
+            person.mark(&entry.line, (go.p, go.u), go.ok, byte);
         }
         self.move_order(&go, Some((cell, discount)));
     }
@@ -373,26 +383,4 @@ impl<'a> Fold<'a> {
 /// A record keeps when its pack was credited in whole seconds, and a unit's end follows from that.
 fn whole_seconds(at: Ms) -> Ms {
     at - at.rem_euclid(SECOND)
-}
-
-/// The unit's byte and the person's holds after a legal line.
-fn mark_unit(person: &mut Person, go: &Move<'_>, byte: u8) {
-    let (p, u) = (go.p, go.u);
-    person.marks.retain(|mark| !matches!(mark, Mark::Held { p: q, u: v, .. } if (*q, *v) == (p, u)));
-    let restores = byte & !3;
-    let (byte, mark) = match &go.entry.line {
-        Line::Held { .. } => (restores | HELD, Some(Mark::Held { p, u, ok: go.ok })),
-        Line::Confirmed { .. } | Line::Redeemed { .. } => (restores | USED, None),
-        Line::Released { .. } => (restores | AVAILABLE, None),
-        Line::Reversed { to: To::Outstanding, .. } => (restores | AVAILABLE, None),
-        Line::Refunded { to: To::Outstanding, .. } => ((restores + 4) | AVAILABLE, None),
-        Line::Reversed { to, .. } | Line::Refunded { to, .. } => {
-            (byte, Some(Mark::Settled { p, u, expired: *to == To::Expired }))
-        }
-        _ => (byte, None),
-    };
-    person.marks.extend(mark);
-    if let Some(pack) = person.packs.get_mut(usize::from(p)) {
-        pack.set_unit(u, byte);
-    }
 }

@@ -3,7 +3,7 @@
 use super::counters::{Cell, Counters, What};
 use super::facts::Facts;
 use crate::domain::time::Ms;
-use crate::store::ledger::{OrderKey, PersonField};
+use crate::store::ledger::{Line, OrderKey, PersonField, To};
 use crate::store::record::PersonRecord;
 
 /// Campaign and field of the record.
@@ -19,6 +19,8 @@ pub struct Person {
     pub entries: Vec<Entry>,
     pub packs: Vec<Pack>,
     pub marks: Vec<Mark>,
+    /// Ids of the ledger's entries that moved a voucher, whether or not the move was legal.
+    pub calls: Vec<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,11 +98,32 @@ impl Person {
             let ok = hold.order.as_slice().try_into().unwrap_or_default();
             Mark::Held { p: hold.pack, u: hold.unit, ok: crate::store::ledger::Bytes(ok) }
         });
-        Person { entries: entries.collect(), packs: packs.collect(), marks: holds.collect() }
+        Person { entries: entries.collect(), packs: packs.collect(), marks: holds.collect(), calls: Vec::new() }
     }
 
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.packs.is_empty()
+    }
+
+    /// The unit's byte and the person's holds after a legal line.
+    pub fn mark(&mut self, line: &Line, (p, u): (u8, u8), ok: OrderKey, byte: u8) {
+        self.marks.retain(|mark| !matches!(mark, Mark::Held { p: q, u: v, .. } if (*q, *v) == (p, u)));
+        let restores = byte & !3;
+        let (byte, mark) = match line {
+            Line::Held { .. } => (restores | HELD, Some(Mark::Held { p, u, ok })),
+            Line::Confirmed { .. } | Line::Redeemed { .. } => (restores | USED, None),
+            Line::Released { .. } => (restores | AVAILABLE, None),
+            Line::Reversed { to: To::Outstanding, .. } => (restores | AVAILABLE, None),
+            Line::Refunded { to: To::Outstanding, .. } => ((restores + 4) | AVAILABLE, None),
+            Line::Reversed { to, .. } | Line::Refunded { to, .. } => {
+                (byte, Some(Mark::Settled { p, u, expired: *to == To::Expired }))
+            }
+            _ => (byte, None),
+        };
+        self.marks.extend(mark);
+        if let Some(pack) = self.packs.get_mut(usize::from(p)) {
+            pack.set_unit(u, byte);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::counters::Counters;
 use super::facts::Facts;
 use super::fold::Fold;
 use super::held::{Held, held};
+use super::history::{Found, Known};
 use super::order::{Order, RedeemedOrder};
 use super::person::{self, Difference, Person, PersonKey};
 use super::resolve::{Symptoms, resolve};
@@ -24,6 +25,8 @@ pub struct ShardWalk<'a> {
     counted: Option<u64>,
     redeemed: Vec<RedeemedOrder>,
     keys: Vec<Held>,
+    known: Known,
+    histories: Found,
 }
 
 /// What a shard's audit hands on.
@@ -42,7 +45,9 @@ impl<'a> ShardWalk<'a> {
     pub fn new(shard: u8, facts: &'a Facts, seq: u64) -> ShardWalk<'a> {
         let symptoms = Symptoms { shard, ..Symptoms::default() };
         let (strays, redeemed, keys) = (BTreeMap::new(), Vec::new(), Vec::new());
-        ShardWalk { facts, fold: Fold::new(facts), symptoms, strays, counted: Some(seq), redeemed, keys }
+        let (known, histories) = (Known::default(), Found::default());
+        let fold = Fold::new(facts);
+        ShardWalk { facts, fold, symptoms, strays, counted: Some(seq), redeemed, keys, known, histories }
     }
 
     pub fn ledger(&mut self, item: Item) {
@@ -62,11 +67,38 @@ impl<'a> ShardWalk<'a> {
         self.counted = None;
         self.symptoms.beyond = (end > header.seq).then_some((header.seq, end));
         self.fold.gaps.extend(tail);
+        self.known = Known::of(header);
         self.redeemed = self.fold.redeemed_orders();
+    }
+
+    /// The histories of a bucket of persons, which come before the records of the same instant.
+    pub fn history_bucket(&mut self, histories: &Bucket) {
+        self.histories = Found::of(histories);
+    }
+
+    /// Compares the history of somebody who is still folded.
+    fn history(&mut self, (c, f): PersonKey, found: Vec<u64>) {
+        let subject = format!("history of person {f} of campaign {c}, shard {}", self.symptoms.shard);
+        let finding = self.known.compare(&subject, &self.fold.gaps, self.fold.calls_of(&(c, f)), found);
+        self.symptoms.unreadable.extend(finding);
     }
 
     /// A bucket of persons, after the ledger up to the same instant was folded.
     pub fn person_bucket(&mut self, c: u16, bucket: u32, records: &Bucket) {
+        for field in self.histories.unreadable() {
+            let whose = hex::encode(field);
+            self.unreadable(
+                format!("history {whose} of campaign {c}, shard {}", self.symptoms.shard),
+                "places of calls",
+            );
+        }
+        for f in records.iter().filter_map(|(field, _)| <[u8; 9]>::try_from(field.as_slice()).ok()).map(Bytes) {
+            let found = self.histories.take(&f);
+            self.history((c, f), found);
+        }
+        for (f, found) in self.histories.left_over() {
+            self.history((c, f), found);
+        }
         for (field, value) in records {
             let subject = format!("person {} of campaign {c}, shard {}", hex::encode(field), self.symptoms.shard);
             let Ok(f) = <[u8; 9]>::try_from(field.as_slice()).map(Bytes) else {

@@ -9,6 +9,7 @@ use crate::domain::campaign::terms::HOLD_SECONDS;
 use crate::domain::limit::{Keeper, LimitFact, Place, facts_of_voucher, facts_on, period_number};
 use crate::domain::money::Fen;
 use crate::domain::order::{LATE_CONFIRM, Order, OrderKey, OrderUnit};
+use crate::domain::person::bucket_of;
 use crate::domain::refund::{Terms, is_of_voucher};
 use crate::domain::time::{Ms, SECOND};
 use crate::domain::voucher::{UnitByte, UnitState};
@@ -302,6 +303,12 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Whether a line is about the person.
+    fn tells_of(&self, person: &Person) -> bool {
+        let whose = (person.at.view.number, Bytes(person.at.field));
+        self.lines.iter().any(|line| line.moves_voucher_of() == Some(whose))
+    }
+
     /// The change of an order that was read as `seen`.
     pub(super) fn change(self, shard: u8, key: &OrderKey, seen: &[u8], order: &Order) -> Change {
         let mut change = Change::new(shard, key, seen, order);
@@ -311,6 +318,10 @@ impl<'a> Draft<'a> {
                 change.person(&person.at.bucket_key, &person.at.field, &person.stored.bytes, becomes);
                 change.view(person.at.view.number, person.at.view.rev);
             }
+        }
+        for PersonAt { view, field, .. } in self.people.iter().filter(|person| self.tells_of(person)).map(|one| one.at)
+        {
+            change.happens_to(view.number, bucket_of(field, view.record.buckets), field);
         }
         for moved in &self.money {
             let (accounts, tallies) = (&moved.accounts[..], &moved.tallies[..]);

@@ -1,8 +1,8 @@
-//! Where in a shard's ledger a reader begins.
+//! Where in a shard's ledger a reader begins, and entries whose places are known.
 
 use redis::Value;
 
-use super::{LedgerReader, bytes, entry_parts};
+use super::{LedgerEntry, LedgerReader, bytes, decode_fields, entry_parts};
 use crate::domain::time::Ms;
 use crate::store::StoreError;
 
@@ -58,5 +58,28 @@ impl LedgerReader {
         let Some((id, fields)) = entries.first().map(entry_parts).transpose()? else { return Ok(None) };
         let written = fields.get(1).map(bytes).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
         Ok(written.map(|written| (id, written)))
+    }
+
+    /// The lines of single entries, by their ids; one that is gone or cannot be read is passed over, as a walk does.
+    pub async fn entries(&mut self, ids: &[u64]) -> Result<Vec<LedgerEntry>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = redis::pipe();
+        for id in ids.iter().map(|id| format!("{id}-0")) {
+            pipeline.cmd("XRANGE").arg(&self.key).arg(&id).arg(&id);
+        }
+        let replies: Vec<Value> =
+            pipeline.query_async(&mut self.connection).await.map_err(|error| StoreError::from_client(&error))?;
+        let mut found = Vec::new();
+        for reply in &replies {
+            let Value::Array(entries) = reply else { continue };
+            for entry in entries {
+                let (first_seq, fields) = entry_parts(entry)?;
+                let Ok((at, lines)) = decode_fields(fields) else { continue };
+                found.extend((first_seq..).zip(lines).map(|(seq, line)| LedgerEntry { seq, first_seq, at, line }));
+            }
+        }
+        Ok(found)
     }
 }

@@ -1,10 +1,11 @@
 -- Changes an order and with it what its payer has: the one step in which vouchers are held, redeemed, given back or refunded. The node has
 -- judged the change on what it has read and says what becomes of that; when anything has moved since, nothing happens and it judges again.
--- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, then whatever else changes: person buckets, pay code, lapsing holds (hashes)
+-- KEYS 1 header hash, 2 ledger stream, 3.. order bucket, then whatever else changes: person buckets and their histories, pay code,
+--   lapsing holds (hashes)
 -- ARGV member flat: the instants from which and until which the change holds, and the one from which its order counts time, as doubles of ms;
 --   seconds of a hold that begins u16; then
 --   n fields, one for each key, the order first: n, and of each u8 and name, whether it is compared 0|1, u32 and bytes as they were read
---     ('' = absent), what stands between its pieces (BETWEEN), number of pieces (0 = the field goes), and of each u32 and bytes
+--     ('' = absent), what stands between its pieces (BETWEEN, or HAPPENED), number of pieces (0 = the field goes), and of each u32 and bytes
 --   n counters that must not be lower: n, and of each u8 and name, double
 --   n ledger lines: n, and of each u16 and bytes
 -- Shared, one for each movement of money: {{counter, n, ...}, field of what has lapsed or '', fen, length of a stretch in ms}
@@ -18,6 +19,24 @@ local BETWEEN = {
   function(_, ends) return cmsgpack.pack(ends) end,
   function(_, ends) return format('%.0f', ends) end,
 }
+
+-- A field of a person's history: where this call stands in the ledger comes behind what is there. `store/history.rs` says its bytes.
+local HAPPENED = 4
+local LONGEST, MOST = 57, 65535
+
+local function happened(key, field)
+  local place = struct.pack('>I5', counter('seq') + 1)
+  local places = get(key, field) or '\0\0'
+  if #places > 2 and sub(places, -5) == place then return end
+  local full = struct.unpack('>I2', places)
+  if #places >= LONGEST and full < MOST then
+    local apart = field .. sub(places, 1, 2)
+    get(key, apart)
+    put(key, apart, sub(places, 3))
+    places = struct.pack('>I2', full + 1)
+  end
+  put(key, field, places .. place)
+end
 
 local function pieces_at(member, place, count, between)
   if count == 0 then return false, place end
@@ -42,7 +61,11 @@ local function fields_at(member, place, base, ends)
       return nil, i == 1 and { 'changed', is } or { 'refused', 'plan_stale' }
     end
     local becomes
-    becomes, place = pieces_at(member, place, count, BETWEEN[between](base, ends))
+    if between == HAPPENED then
+      becomes = HAPPENED
+    else
+      becomes, place = pieces_at(member, place, count, BETWEEN[between](base, ends))
+    end
     fields[i] = { key, name, becomes }
   end
   return fields, place
@@ -92,7 +115,9 @@ local function judge(member)
   if not fields then return behind end
   local lines = now >= from and now < till and counters_suffice(member, behind)
   if not lines then return { 'refused', 'plan_stale' } end
-  for _, field in ipairs(fields) do put(field[1], field[2], field[3]) end
+  for _, field in ipairs(fields) do
+    if field[3] == HAPPENED then happened(field[1], field[2]) else put(field[1], field[2], field[3]) end
+  end
   for i = 3 + keys, 2 + keys + moves do move(shared[byte(member, i)]) end
   append_lines(member, lines)
   return now

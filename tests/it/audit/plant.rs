@@ -69,6 +69,8 @@ pub const PLANTS: &[Plant] = &[
             items(part(order, 11)).push(Value::Array(vec!["R9".into(), 100.into(), 100.into(), 1.into()]));
         })
     }),
+    ("a call is missing from its person's history", |plant| plant.change_history(|ids| ids.truncate(ids.len() - 5))),
+    ("a history names somebody else's call", |plant| plant.change_history(|ids| ids.extend([0, 0, 0, 0, 1]))),
 ];
 
 const ENTRIES: usize = 1;
@@ -123,6 +125,21 @@ impl<'a> Planter<'a> {
         let (key, field, mut record) = self.pick_person(fits);
         change(&mut record);
         self.connection.hset::<_, _, _, ()>(key, field, stored::person_bytes(&record)).unwrap();
+    }
+
+    /// Changes the places of calls in a person's history.
+    fn change_history(&mut self, change: impl Fn(&mut Vec<u8>)) {
+        for key in self.keys("{s000}:c*:t:*") {
+            let mut histories: Vec<(Vec<u8>, Vec<u8>)> = self.connection.hgetall(&key).unwrap();
+            histories.sort_unstable();
+            let free = |(field, _): &(Vec<u8>, Vec<u8>)| !self.persons.contains(field);
+            if let Some((field, mut places)) = histories.into_iter().find(free) {
+                change(&mut places);
+                self.persons.insert(field.clone());
+                return self.connection.hset(key, field, places).unwrap();
+            }
+        }
+        panic!("no history to spoil");
     }
 
     /// Gives the first unit of a person's first pack another state.
