@@ -16,7 +16,7 @@ use crate::domain::ranking::Rule;
 use crate::domain::refusal::{Code, Refusal};
 use crate::store::StoreError;
 use crate::store::campaign::{CampaignRecord, RoundRecord, Scope, State};
-use crate::store::config::Kind;
+use crate::store::config::{Kind, Purpose};
 
 /// What a writer expects to replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +214,7 @@ impl Engine {
         scopes: &[Scope],
         reason: &str,
     ) -> Result<CampaignStatus, Refusal> {
-        self.change(key, campaign_id, |record| {
+        self.change_for(Purpose::Stops, key, campaign_id, |record| {
             require_state(record, State::Published)?;
             for scope in scopes {
                 if !record.paused.contains(scope) {
@@ -251,7 +251,7 @@ impl Engine {
         campaign_id: &str,
         reason: &str,
     ) -> Result<CampaignStatus, Refusal> {
-        self.change(key, campaign_id, |record| {
+        self.change_for(Purpose::Stops, key, campaign_id, |record| {
             require_state(record, State::Published)?;
             record.stopped = true;
             record.pause_reason = Some(reason.to_owned());
@@ -286,12 +286,22 @@ impl Engine {
         campaign_id: &str,
         step: impl Fn(&mut CampaignRecord) -> Result<(), Refusal>,
     ) -> Result<CampaignStatus, Refusal> {
+        self.change_for(Purpose::Any, key, campaign_id, step).await
+    }
+
+    async fn change_for(
+        &self,
+        purpose: Purpose,
+        key: &ApiKey,
+        campaign_id: &str,
+        step: impl Fn(&mut CampaignRecord) -> Result<(), Refusal>,
+    ) -> Result<CampaignStatus, Refusal> {
         for _ in 0..8 {
             let mut held = self.own_campaign(key, campaign_id).await?;
             step(&mut held.value)?;
             held.value.rev += 1;
             let parsed = campaign::parse(held.value.file.as_bytes()).map_err(invalid)?;
-            match self.keep(campaign_id, &mut held).await {
+            match self.keep(purpose, campaign_id, &mut held).await {
                 Err(refusal) if refusal.code == Code::PreconditionFailed => continue,
                 Err(refusal) => return Err(refusal),
                 Ok(version) => {
@@ -310,7 +320,18 @@ impl Engine {
         expected: u64,
         record: &CampaignRecord,
     ) -> Result<u64, Refusal> {
-        let version = written(self.store.put_record(Kind::Campaign, campaign_id, expected, record).await)?;
+        self.replace_for(Purpose::Any, campaign_id, expected, record).await
+    }
+
+    pub(super) async fn replace_for(
+        &self,
+        purpose: Purpose,
+        campaign_id: &str,
+        expected: u64,
+        record: &CampaignRecord,
+    ) -> Result<u64, Refusal> {
+        let put = self.store.put_record_for(purpose, Kind::Campaign, campaign_id, expected, record).await;
+        let version = written(put)?;
         self.tell_shards(record).await?;
         Ok(version)
     }

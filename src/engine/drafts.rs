@@ -9,7 +9,7 @@ use super::{Engine, Refusal};
 use crate::domain::refusal::Code;
 use crate::store::StoreError;
 use crate::store::campaign::{CampaignRecord, State};
-use crate::store::config::{Kind, PutError};
+use crate::store::config::{Kind, Purpose, PutError};
 
 /// A campaign's record as it was read, to be replaced by compare-and-set.
 #[derive(Clone, Debug)]
@@ -78,9 +78,9 @@ impl Engine {
     }
 
     /// Writes what was made of a record, where it was read.
-    pub(super) async fn keep(&self, campaign_id: &str, held: &mut Held) -> Result<u64, Refusal> {
+    pub(super) async fn keep(&self, purpose: Purpose, campaign_id: &str, held: &mut Held) -> Result<u64, Refusal> {
         if !held.is_draft {
-            return self.replace(campaign_id, held.version, &held.value).await;
+            return self.replace_for(purpose, campaign_id, held.version, &held.value).await;
         }
         if held.value.state == State::Published {
             return self.publish_draft(campaign_id, held).await;

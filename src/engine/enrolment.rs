@@ -12,6 +12,7 @@ use crate::domain::campaign::schema::MerchantEnrolment;
 use crate::domain::merchant::{EnrolState, Merchant, enrolment_is_open};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
+use crate::store::config::Purpose;
 use crate::store::merchant::{EnrolStep, Enrolment, MerchantRecord};
 
 impl Engine {
@@ -26,7 +27,7 @@ impl Engine {
         let now = self.now();
         let listed = self.is_listed(key, &view, merchant_id).await?;
         let held = self
-            .change_merchant(key, merchant_id, |record| {
+            .change_merchant(Purpose::Any, key, merchant_id, |record| {
                 let state = record.enrolments.get(campaign_id).map(|enrolment| enrolment.state);
                 if matches!(state, Some(EnrolState::Applied | EnrolState::Approved)) {
                     return Ok(false);
@@ -52,9 +53,11 @@ impl Engine {
         reason: Option<String>,
     ) -> Result<Value, Refusal> {
         let view = self.enrolling_campaign(key, campaign_id).await?;
+        let stops = matches!(to, EnrolState::Suspended | EnrolState::Left);
+        let purpose = if stops { Purpose::Stops } else { Purpose::Any };
         let now = self.now();
         let held = self
-            .change_merchant(key, merchant_id, |record| {
+            .change_merchant(purpose, key, merchant_id, |record| {
                 let enrolment = record.enrolments.get(campaign_id).ok_or_else(|| Refusal::new(Code::NotFound))?;
                 if enrolment.state == to {
                     return Ok(false);

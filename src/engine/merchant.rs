@@ -16,7 +16,7 @@ use crate::domain::merchant::{Draft, EnrolState, Merchant, Store};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
 use crate::store::StoreError;
-use crate::store::config::{Kind, PutError, Versioned};
+use crate::store::config::{Kind, Purpose, PutError, Versioned};
 use crate::store::merchant::{CodeClaim, FreezeRecord, MerchantRecord};
 
 /// Who may do what with merchants.
@@ -52,19 +52,31 @@ pub struct MerchantStatus {
 }
 
 impl Engine {
-    /// A merchant of any program, for tills: at most one poll behind the store.
+    /// A merchant of any program, for tills that begin something: at most one poll behind the store, and as its slot knows it.
     pub async fn merchant(&self, merchant_id: &str) -> Result<Arc<MerchantView>, Refusal> {
+        let (view, told) = self.merchant_as_recorded(merchant_id).await?;
+        told?;
+        Ok(view)
+    }
+
+    /// The same, and whether its slot was told: what ends or reads an order does not wait for that.
+    pub(super) async fn merchant_as_recorded(
+        &self,
+        merchant_id: &str,
+    ) -> Result<(Arc<MerchantView>, Result<(), StoreError>), Refusal> {
         let revision = self.view().revision;
         if let Some(view) = self.merchants.get(merchant_id, revision) {
-            return Ok(view);
+            return Ok((view, Ok(())));
         }
         let held = self.look_for_merchant(merchant_id).await?;
         let record = held.ok_or_else(|| Refusal::new(Code::NotFound))?.value;
         // A change whose second half was lost is finished here.
-        self.store.put_merchant_view(merchant_id, &record).await?;
+        let told = self.store.put_merchant_view(merchant_id, &record).await;
         let view = Arc::new(MerchantView::new(record));
-        self.merchants.put(merchant_id, revision, view.clone());
-        Ok(view)
+        if told.is_ok() {
+            self.merchants.put(merchant_id, revision, view.clone());
+        }
+        Ok((view, told))
     }
 
     pub(super) async fn look_for_merchant(
@@ -103,8 +115,9 @@ impl Engine {
         reason: Option<String>,
     ) -> Result<MerchantStatus, Refusal> {
         let at = self.now();
+        let purpose = if frozen { Purpose::Stops } else { Purpose::Any };
         let held = self
-            .change_merchant(key, merchant_id, |record| {
+            .change_merchant(purpose, key, merchant_id, |record| {
                 if record.frozen == frozen {
                     return Ok(false);
                 }
@@ -131,13 +144,14 @@ impl Engine {
     /// finishes what stopped halfway.
     pub(super) async fn change_merchant(
         &self,
+        purpose: Purpose,
         key: &ApiKey,
         merchant_id: &str,
         step: impl Fn(&mut MerchantRecord) -> Result<bool, Refusal>,
     ) -> Result<Versioned<MerchantRecord>, Refusal> {
         for _ in 0..8 {
             let mut held = self.own_merchant(key, merchant_id).await?;
-            if step(&mut held.value)? && !self.put_merchant(merchant_id, &mut held).await? {
+            if step(&mut held.value)? && !self.put_merchant(purpose, merchant_id, &mut held).await? {
                 continue;
             }
             self.tell_slot(merchant_id, &held.value).await?;
@@ -149,13 +163,14 @@ impl Engine {
     /// Changes what a merchant's record says of its terminals, of which its slot knows nothing.
     pub(super) async fn change_terminals(
         &self,
+        purpose: Purpose,
         key: &ApiKey,
         merchant_id: &str,
         step: impl Fn(&mut MerchantRecord) -> bool,
     ) -> Result<Versioned<MerchantRecord>, Refusal> {
         for _ in 0..8 {
             let mut held = self.own_merchant(key, merchant_id).await?;
-            if !step(&mut held.value) || self.put_merchant(merchant_id, &mut held).await? {
+            if !step(&mut held.value) || self.put_merchant(purpose, merchant_id, &mut held).await? {
                 return Ok(held);
             }
         }
@@ -163,9 +178,14 @@ impl Engine {
     }
 
     /// Replaces the record as it was read; false when somebody else was quicker.
-    async fn put_merchant(&self, merchant_id: &str, held: &mut Versioned<MerchantRecord>) -> Result<bool, Refusal> {
+    async fn put_merchant(
+        &self,
+        purpose: Purpose,
+        merchant_id: &str,
+        held: &mut Versioned<MerchantRecord>,
+    ) -> Result<bool, Refusal> {
         held.value.rev += 1;
-        match self.store.put_record(Kind::Merchant, merchant_id, held.version, &held.value).await {
+        match self.store.put_record_for(purpose, Kind::Merchant, merchant_id, held.version, &held.value).await {
             Ok(version) => held.version = version,
             Err(PutError::Conflict(_)) => return Ok(false),
             Err(PutError::Store(error)) => return Err(error.into()),

@@ -302,9 +302,16 @@ impl Engine {
 
     /// The till's merchant, who belongs to the key's program; anybody else's does not exist.
     async fn merchant_of(&self, till: &Till) -> Result<Arc<MerchantView>, Refusal> {
-        let merchant = self.merchant(&till.merchant_id).await?;
+        let (merchant, told) = self.known_merchant_of(till).await?;
+        told?;
+        Ok(merchant)
+    }
+
+    /// For steps of an order that has begun: a merchant's slot that takes nothing now must not keep a voucher held or money away.
+    async fn known_merchant_of(&self, till: &Till) -> Result<(Arc<MerchantView>, Result<(), StoreError>), Refusal> {
+        let (merchant, told) = self.merchant_as_recorded(&till.merchant_id).await?;
         if merchant.program == till.program {
-            return Ok(merchant);
+            return Ok((merchant, told));
         }
         // One that nobody has is looked for in the store each time.
         self.look_for_merchant(&till.merchant_id).await?;
@@ -313,7 +320,7 @@ impl Engine {
 
     /// Where an order stands, with its history; an order that has had no effect so far is not found.
     pub async fn get_order(&self, till: &Till, order_id: &str) -> Result<OrderView, Refusal> {
-        self.merchant_of(till).await?;
+        let _ = self.known_merchant_of(till).await?;
         let key = order_key(&till.merchant_id, order_id);
         let entry = self.store.directory_entry(&till.merchant_id, &key).await?.ok_or(Code::OrderNotFound)?;
         let (stored, bought) =

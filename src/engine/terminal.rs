@@ -12,7 +12,7 @@ use super::cache::Recalled;
 use super::merchant::was_written;
 use crate::domain::ids;
 use crate::domain::refusal::{Code, Refusal};
-use crate::store::config::Kind;
+use crate::store::config::{Kind, Purpose};
 use crate::store::merchant::{MerchantRecord, Terminal, TillKeyRecord, TillKind};
 
 /// Terminals of one merchant; its record has to stay small enough to be replaced as a whole.
@@ -113,7 +113,7 @@ impl Engine {
         let key_id = self.new_till_key(&record).await?;
         let made = Terminal { key_id: key_id.clone(), version: 1, created_at: self.now(), revoked: false };
         let held = self
-            .change_terminals(key, merchant_id, |record| {
+            .change_terminals(Purpose::Any, key, merchant_id, |record| {
                 // Who was slower leaves a key behind that nobody has seen.
                 let first = live_terminal(record, terminal_id).is_none();
                 if first {
@@ -211,7 +211,8 @@ impl Engine {
             if changed == held.value {
                 return Ok(changed);
             }
-            let put = self.store.put_record(Kind::TillKey, key_id, held.version, &changed).await;
+            // A secret that ends, ends on a full store too.
+            let put = self.store.put_record_for(Purpose::Stops, Kind::TillKey, key_id, held.version, &changed).await;
             self.tills.forget(key_id);
             if was_written(put)? {
                 return Ok(changed);
@@ -229,7 +230,7 @@ impl Engine {
         till: &TillKeyRecord,
     ) -> Result<Value, Refusal> {
         let held = self
-            .change_terminals(key, merchant_id, |record| {
+            .change_terminals(Purpose::Stops, key, merchant_id, |record| {
                 // The terminal's id may have been given to a new key meanwhile.
                 let same = |terminal: &&mut Terminal| terminal.key_id == key_id;
                 let Some(terminal) = record.terminals.get_mut(terminal_id).filter(same) else { return false };

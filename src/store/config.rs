@@ -69,6 +69,14 @@ pub struct Versioned<T> {
     pub value: T,
 }
 
+/// What a change of a record is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Any,
+    /// It only takes away: a pause, a freeze, a key that ends. A store that is full, where new money has stopped, still takes it.
+    Stops,
+}
+
 /// Why a replacement was not made.
 #[derive(Debug)]
 pub enum PutError {
@@ -146,11 +154,24 @@ impl Store {
         expected: u64,
         value: &T,
     ) -> Result<u64, PutError> {
+        self.put_record_for(Purpose::Any, kind, id, expected, value).await
+    }
+
+    /// The same, which a full store takes where it stops something.
+    pub async fn put_record_for<T: Serialize>(
+        &self,
+        purpose: Purpose,
+        kind: Kind,
+        id: &str,
+        expected: u64,
+        value: &T,
+    ) -> Result<u64, PutError> {
         let json = serde_json::to_string(value).map_err(|error| StoreError::Broken(error.to_string()))?;
         let member = Member::new(
             keys::config(kind.name()).to_vec(),
             vec![text(id), int(expected as i64), text(json), text(kind.note(id))],
         );
+        let member = member.going_on(purpose == Purpose::Stops);
         let reply = self.call(&script::CONFIG_PUT, &Slot::Config, member).await?;
         match reply.refused() {
             Some(_) => Err(PutError::Conflict(reply.int(1) as u64)),

@@ -38,9 +38,11 @@ impl Script {
         ![&MERCHANT_VIEW, &WALLET_READ].iter().any(|script| std::ptr::eq::<Script>(*script, self))
     }
 
-    /// Whether it only ever ends or gives back what was begun, which goes on when the store is full.
+    /// Whether it only ever ends or gives back what was begun, or brings what the configuration holds to where it is judged: both go on
+    /// when the store is full.
     fn ends(&self) -> bool {
-        const ENDING: [&Script; 5] = [&ORDER_CLOSE, &ORDER_RELEASE, &ORDER_REVERSE, &QUOTA_GIVE, &QUOTA_LEAVE];
+        const ENDING: [&Script; 7] =
+            [&ORDER_CLOSE, &ORDER_RELEASE, &ORDER_REVERSE, &QUOTA_GIVE, &QUOTA_LEAVE, &MERCHANT_VIEW, &VIEW_PUT];
         ENDING.iter().any(|script| std::ptr::eq(*script, self))
     }
 }

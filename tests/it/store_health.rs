@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::fixture::{EVE, Market, Round, chengdu, new_campaign_id};
+use crate::harness::fixture::{self, EVE, Market, Round, chengdu, new_campaign_id, new_merchant_id, new_order, sale};
 use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
+use crate::harness::till::Till;
 use crate::harness::{Options, Server, poll, wait_until};
 
 fn on(redis: &OwnRedis) -> Server {
@@ -103,6 +104,91 @@ fn a_full_store_takes_no_new_money_and_what_was_begun_goes_on() {
     redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     wait_green(server);
     assert_eq!(server.redeem(&till, &late).ok().str("state"), "redeemed");
+    server.assert_audit_clean();
+}
+
+/// Verbs that only take away, and the bodies that they are sent with.
+fn stops(paused: &str, stopped: &str, ids: &[&str], keys: &[String]) -> Vec<(String, Value)> {
+    let (why, end) = (|| json!({"reason": "fraud"}), || json!({"keep_previous": false}));
+    let enrolled = |merchant: &str, verb: &str| format!("/v1/campaigns/{paused}/merchants/{merchant}/{verb}");
+    let terminal = |merchant: &str, verb: &str| format!("/v1/merchants/{merchant}/terminals/t1/{verb}");
+    vec![
+        (format!("/v1/campaigns/{paused}/pause"), json!({"scope": ["claim"], "reason": "fraud"})),
+        (format!("/v1/campaigns/{stopped}/stop"), why()),
+        (format!("/v1/merchants/{}/freeze", ids[1]), why()),
+        (enrolled(ids[2], "suspend"), why()),
+        (enrolled(ids[3], "leave"), why()),
+        (terminal(ids[4], "rotate"), end()),
+        (terminal(ids[5], "revoke"), why()),
+        (format!("/v1/till-keys/{}/rotate", keys[0]), end()),
+        (format!("/v1/till-keys/{}/revoke", keys[1]), why()),
+    ]
+}
+
+/// Verbs that give.
+fn starts(paused: &str, ids: &[&str], platform: Value) -> Vec<(&'static str, String, Value)> {
+    let enrolled = |merchant: &str| format!("/v1/campaigns/{paused}/merchants/{merchant}");
+    vec![
+        ("POST", format!("/v1/campaigns/{paused}/resume"), json!({})),
+        ("POST", format!("/v1/merchants/{}/unfreeze", ids[1]), json!({})),
+        ("POST", format!("{}/approve", enrolled(ids[2])), json!({})),
+        ("PUT", enrolled(ids[3]), json!({})),
+        ("POST", format!("/v1/merchants/{}/terminals", ids[0]), json!({"terminal_id": "t2"})),
+        ("POST", "/v1/till-keys".to_string(), platform),
+        ("POST", "/v1/merchants".to_string(), fixture::merchant(&new_merchant_id())),
+    ]
+}
+
+/// What only takes away goes on where there is no room left, on the node that is asked and on the others; what gives waits for room.
+#[test]
+fn on_a_full_store_the_office_stops_what_it_wants_and_starts_nothing() {
+    let redis = OwnRedis::start();
+    let (paused, stopped) = (new_campaign_id("full"), new_campaign_id("full"));
+    let first = on(&redis);
+    first.create_campaign(&chengdu(&stopped, 6)).ok();
+    first.publish(&stopped);
+    let market = Market::open_on(first, chengdu(&paused, 6), 2);
+    let server = market.server();
+    let second = redis.node("2020-07-25T12:00:00+08:00", 1, Some(server));
+    let tills: Vec<Till> = (0..6).map(|_| market.till()).collect();
+    let ids: Vec<&str> = tills.iter().map(|till| till.merchant_id.as_str()).collect();
+    let platform = json!({"kind": "platform", "channels": ["wechat"]});
+    let keys: Vec<String> = (0..2)
+        .map(|_| server.office("POST", "/v1/till-keys", Some(platform.clone())).ok().str("key_id").to_string())
+        .collect();
+    let sold = server.redeem(&tills[0], &sale(&new_order(), &server.pay_code(&market.shopper()), 7_000, true)).ok();
+    let code = server.pay_code(&market.shopper());
+    redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    wait_red(server, "store_writes", "maxmemory");
+    for (path, body) in stops(&paused, &stopped, &ids, &keys) {
+        let reply = server.office("POST", &path, Some(body));
+        assert!(reply.is_success(), "{path}: {}", reply.text());
+    }
+    // What was begun goes on after the configuration has changed, too.
+    assert_eq!(server.reverse(&tills[0], sold.str("order_id")).ok().str("state"), "reversed");
+    for server in [server, &second] {
+        for (till, code) in [(&tills[4], "signature_invalid"), (&tills[5], "key_revoked")] {
+            let told = || server.send(&till.request("GET", "/v1/redemptions/none", "").0).code() == code;
+            wait_until(&format!("a till is told {code}"), || told().then_some(()));
+        }
+    }
+    let starts = starts(&paused, &ids, platform);
+    for (method, path, body) in &starts {
+        let refused = server.office(method, path, Some(body.clone())).refused(503, "store_unavailable");
+        assert_eq!(refused.str("outcome"), "not_applied", "{path}");
+    }
+
+    redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    wait_green(server);
+    for (till, told) in [(1, "merchant_frozen"), (2, "merchant_not_enrolled"), (3, "merchant_not_enrolled")] {
+        for server in [server, &second] {
+            server.redeem(&tills[till], &sale(&new_order(), &code, 7_000, true)).refused_with(told);
+        }
+    }
+    for (method, path, body) in &starts {
+        let reply = server.office(method, path, Some(body.clone()));
+        assert!(reply.is_success(), "{method} {path}: {}", reply.text());
+    }
     server.assert_audit_clean();
 }
 

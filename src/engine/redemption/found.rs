@@ -58,7 +58,7 @@ impl Found {
 impl Engine {
     /// The order behind a till's id, for the steps that follow a redemption.
     pub(super) async fn found(&self, till: &Till, key: &OrderKey) -> Result<Found, Failure> {
-        self.merchant_of(till).await?;
+        let _ = self.known_merchant_of(till).await?;
         let found = match self.found_again(key).await? {
             Some(found) => found,
             None => {

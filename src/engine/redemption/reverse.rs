@@ -47,7 +47,7 @@ pub(super) fn never_seen(reversal: Reversal) -> Order {
 
 impl Engine {
     pub async fn reverse(&self, till: &Till, order_id: &str) -> Result<Answered<ReversedView>, Refusal> {
-        self.merchant_of(till).await?;
+        let _ = self.known_merchant_of(till).await?;
         let key = order_key(&till.merchant_id, order_id);
         self.with_view(|| async move {
             // The vouchers may have been given back already, so whatever stops us then, the till must repeat until it is answered.

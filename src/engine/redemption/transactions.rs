@@ -45,7 +45,7 @@ impl Engine {
         to: Ms,
         cursor: Option<&str>,
     ) -> Result<TransactionPage, Refusal> {
-        self.merchant_of(till).await?;
+        let _ = self.known_merchant_of(till).await?;
         let (first_shard, first_seq) = match cursor {
             None => (0, 0),
             Some(text) => {
