@@ -32,7 +32,7 @@ impl Engine {
                         tracing::error!(campaign.id = campaign_id, shard, %error, "a record is passed over");
                     };
                     let readable =
-                        people.iter().filter_map(|read| read.as_ref().inspect_err(|error| unreadable(error)).ok());
+                        people.iter().filter_map(|(_, read)| read.as_ref().inspect_err(|error| unreadable(error)).ok());
                     let members = readable.flat_map(|(pseudonym, record)| {
                         let chances = chances.get(&pseudonym.field()).copied().unwrap_or(1);
                         self.owed(&view, round, shard, *pseudonym, record, chances)

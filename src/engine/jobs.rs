@@ -218,29 +218,46 @@ impl Engine {
         if !view.is_published() {
             return Ok(false);
         }
+        let mut stands_still = None;
         for round in view.rounds.iter().filter(|_| !view.record.stopped) {
-            let round_id = round.round.round_id.as_str();
-            if list_is_due(&view, round, now) {
-                self.close_list(campaign_id, round_id).await?;
-            } else if self.settle_supply(&view, round, now).await? {
-                // Done.
-            } else if draw_is_due(round, now) {
-                self.draw_round(campaign_id, round_id).await?;
-            } else if let Some(step) = round.wave_due(now) {
-                self.take_wave_step(campaign_id, round_id, step).await?;
-            } else if crediting_is_due(round, now) {
-                self.credit_round(campaign_id, round_id).await?;
-            } else if round.grant_is_uncounted(&view) {
-                self.count_grant(&view, round).await?;
-            } else if round.grant_is_due(now) {
-                self.credit_grant(&view, round).await?;
-            } else {
-                continue;
+            match self.step_round(&view, round, now).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(failure) if failure.is_of_the_store() => return Err(failure),
+                Err(failure @ Failure::Store(StoreError::Stale { .. })) => return Err(failure),
+                // What one round cannot go on without keeps neither the others nor the money waiting.
+                Err(failure) => stands_still = stands_still.or(Some(failure)),
             }
-            return Ok(true);
         }
         self.move_money(&view, now, false).await?;
-        self.end_orders(&view, now).await
+        let ended = self.end_orders(&view, now).await?;
+        match stands_still {
+            Some(failure) if !ended => Err(failure),
+            _ => Ok(ended),
+        }
+    }
+
+    /// Does one thing that is due in a round; false when nothing was.
+    async fn step_round(&self, view: &Arc<CampaignView>, round: &RoundView, now: Ms) -> Result<bool, Failure> {
+        let (campaign_id, round_id) = (view.id.as_str(), round.round.round_id.as_str());
+        if list_is_due(view, round, now) {
+            self.close_list(campaign_id, round_id).await?;
+        } else if self.settle_supply(view, round, now).await? {
+            // Done.
+        } else if draw_is_due(round, now) {
+            self.draw_round(campaign_id, round_id).await?;
+        } else if let Some(step) = round.wave_due(now) {
+            self.take_wave_step(campaign_id, round_id, step).await?;
+        } else if crediting_is_due(round, now) {
+            self.credit_round(campaign_id, round_id).await?;
+        } else if round.grant_is_uncounted(view) {
+            self.count_grant(view, round).await?;
+        } else if round.grant_is_due(now) {
+            self.credit_grant(view, round).await?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
     }
 }
 

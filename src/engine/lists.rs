@@ -112,7 +112,8 @@ impl Engine {
         .await
     }
 
-    /// The list of a round in its canonical order, without the entries that were struck off when it closed.
+    /// The list of a round in its canonical order, without the entries that were struck off when it closed. One record that cannot be read
+    /// stops it: a list is committed to for good, and without that person's entry it would be another list and cost somebody the draw.
     pub async fn entries(&self, view: &Arc<CampaignView>, round: u8) -> Result<List, Failure> {
         let mut held = self.lists.lock().await;
         if let Some((campaign, of_round, list)) = held.as_ref()
@@ -127,7 +128,8 @@ impl Engine {
             let chances = self.chances(view, round, shard).await?;
             for buckets in read::steps(view.record.buckets) {
                 let done = buckets.len() as u64;
-                for (pseudonym, record) in self.store.people(shard, view.number, buckets).await? {
+                let people = self.store.people(shard, view.number, buckets).await;
+                for (pseudonym, record) in progress.heeding(people)? {
                     let chances = chances.get(&pseudonym.field()).copied().unwrap_or(1);
                     let own = record.entries.iter().filter(|own| own.round == round && own.mark != Mark::Struck);
                     for own in own {
@@ -138,6 +140,7 @@ impl Engine {
                 progress.add(done);
             }
         }
+        progress.came_through();
         let sorted_by = view.clone();
         let list = blocking(move || {
             sort(&sorted_by, &mut list);

@@ -1,11 +1,18 @@
-//! How far the long steps of a round are that this node runs: reading a list, drawing, crediting, a wave.
+//! How far the long steps of a round are that this node runs: reading a list, drawing, crediting, a wave; and which of them stands still
+//! because of a record that cannot be read.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use crate::store::StoreError;
+
 /// Running steps by campaign and round.
 #[derive(Default)]
-pub struct Board(Mutex<HashMap<(u16, u8), Progress>>);
+pub struct Board {
+    running: Mutex<HashMap<(u16, u8), Progress>>,
+    /// What a step has met that it cannot go on without, until one has come through.
+    unreadable: Mutex<HashMap<(u16, u8), String>>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Progress {
@@ -30,23 +37,42 @@ impl Board {
     }
 
     pub fn of(&self, campaign: u16, round: u8) -> Option<Progress> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(campaign, round)).copied()
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&(campaign, round)).copied()
+    }
+
+    /// What the steps of a round have met last and could not read.
+    pub fn unreadable(&self, campaign: u16, round: u8) -> Option<String> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).get(&(campaign, round)).cloned()
     }
 }
 
 impl Running<'_> {
+    /// Hands on what was read; a record that cannot be read is noted, for an operator has to mend it before the step can go on.
+    pub fn heeding<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::Broken(what)) = &read {
+            let mut unreadable = self.board.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+            unreadable.insert(self.key, what.clone());
+        }
+        read
+    }
+
+    /// Everything could be read.
+    pub fn came_through(self) {
+        self.board.unreadable.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+
     pub fn add(&self, done: u64) {
         self.change(|progress| progress.done += done);
     }
 
     fn change(&self, change: impl FnOnce(&mut Progress)) {
-        let mut board = self.board.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut board = self.board.running.lock().unwrap_or_else(PoisonError::into_inner);
         change(board.entry(self.key).or_insert(Progress { step: "", done: 0, total: 0 }));
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.board.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.board.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }

@@ -142,6 +142,13 @@ impl Engine {
                 if due && round.draw.is_none() {
                     warnings.push(format!("{} {}: the draw is due and not held", view.id, round.round.round_id));
                 }
+                if let Some(what) = self.progress.unreadable(view.number, round.index) {
+                    let round_id = &round.round.round_id;
+                    warnings.push(format!(
+                        "{} {round_id}: stands still, because the record of {what} cannot be read; `quanyu audit` says what the ledger knows",
+                        view.id
+                    ));
+                }
                 if let Some(warning) = round.grant_warning() {
                     warnings.push(format!("{} {}: {warning}", view.id, round.round.round_id));
                 }

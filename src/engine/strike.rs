@@ -39,7 +39,9 @@ impl Engine {
             }
             for buckets in read::steps(view.record.buckets) {
                 let (done, mut struck) = (buckets.len() as u64, Vec::new());
-                for (pseudonym, record) in self.store.people(shard, view.number, buckets).await? {
+                // Whoever is passed over here would stay on the list for good, with a phone that is another's or as a second winner.
+                let people = self.store.people(shard, view.number, buckets).await;
+                for (pseudonym, record) in progress.heeding(people)? {
                     let has_won = excluded.iter().zip(&chances).any(|(excluded, chances)| {
                         let chances = chances.get(&pseudonym.field()).copied().unwrap_or(1);
                         won_before(view, excluded, pseudonym, &record, chances, closing_at)
@@ -55,6 +57,7 @@ impl Engine {
                 progress.add(done);
             }
         }
+        progress.came_through();
         let late = blocking(move || arrivals.late()).await?;
         self.mark_struck(view, index, late).await
     }

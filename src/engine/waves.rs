@@ -128,7 +128,9 @@ impl Engine {
             for buckets in read::steps(view.record.buckets) {
                 let done = buckets.len() as u64;
                 let mut members = Vec::new();
-                for (pseudonym, record) in self.store.people(shard, view.number, buckets).await? {
+                // The pack of a winner who is passed over here goes to somebody else, and the list cannot be read without the record either.
+                let people = self.store.people(shard, view.number, buckets).await;
+                for (pseudonym, record) in progress.heeding(people)? {
                     let of_round = record.entries.iter().filter(|entry| entry.round == round.index);
                     let present = of_round.filter(|entry| entry.mark == Mark::Present).map(|entry| entry.channel);
                     let present: Vec<u8> = present.collect();
@@ -144,6 +146,7 @@ impl Engine {
                 progress.add(done);
             }
         }
+        progress.came_through();
         Ok(())
     }
 

@@ -10,6 +10,9 @@ use crate::domain::person::Pseudonym;
 /// Buckets read per round trip: some 4,000 persons.
 const STEP: u32 = 256;
 
+/// A record with the field under which it stands.
+pub type PersonRead = (Vec<u8>, Result<(Pseudonym, PersonRecord), StoreError>);
+
 /// The steps of a walk over a campaign's buckets.
 pub fn steps(buckets: u32) -> impl Iterator<Item = Range<u32>> {
     (0..buckets).step_by(STEP as usize).map(move |first| first..(first + STEP).min(buckets))
@@ -45,16 +48,20 @@ impl Store {
         campaign: u16,
         buckets: Range<u32>,
     ) -> Result<Vec<(Pseudonym, PersonRecord)>, StoreError> {
-        self.people_each(shard, campaign, buckets).await?.into_iter().collect()
+        let all = self.people_each(shard, campaign, buckets).await?;
+        let of_all = all.into_iter().map(|(field, read)| {
+            read.map_err(|_| StoreError::Broken(format!("person {} on shard {shard}", hex::encode(field))))
+        });
+        of_all.collect()
     }
 
-    /// The same for whoever can go on without some of them.
+    /// The same for whoever can go on without some of them: each with the field under which it stands.
     pub async fn people_each(
         &self,
         shard: u8,
         campaign: u16,
         buckets: Range<u32>,
-    ) -> Result<Vec<Result<(Pseudonym, PersonRecord), StoreError>>, StoreError> {
+    ) -> Result<Vec<PersonRead>, StoreError> {
         let mut pipeline = redis::pipe();
         for bucket in buckets {
             pipeline.hgetall(keys::person_bucket(shard, campaign, bucket));
@@ -62,10 +69,14 @@ impl Store {
         let mut connection = self.admin().await?;
         let answered: Vec<Vec<(Vec<u8>, Vec<u8>)>> =
             pipeline.query_async(&mut connection).await.map_err(|error| StoreError::from_client(&error))?;
-        let person = |(field, value): (Vec<u8>, Vec<u8>)| {
-            let record = PersonRecord::decode(&value)?;
-            let pseudonym = Pseudonym::from_parts(&field, &record.tail);
+        let read = |field: &[u8], value: &[u8]| {
+            let record = PersonRecord::decode(value)?;
+            let pseudonym = Pseudonym::from_parts(field, &record.tail);
             Ok((pseudonym.ok_or_else(|| StoreError::Broken("person record".into()))?, record))
+        };
+        let person = |(field, value): (Vec<u8>, Vec<u8>)| {
+            let read = read(&field, &value);
+            (field, read)
         };
         Ok(answered.into_iter().flatten().map(person).collect())
     }

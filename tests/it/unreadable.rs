@@ -1,12 +1,14 @@
-//! A campaign's record that cannot be read: its own campaign stands still and says so, the others go on.
+//! A record that cannot be read, of a campaign, a merchant or a person: what cannot go on without it stands still and says so, the rest goes on.
 
 use serde_json::json;
 
-use crate::harness::client::Reply;
-use crate::harness::fixture::{EVE, Market, at, chengdu, new_campaign_id, new_order, sale};
+use crate::harness::client::{Reply, Request};
+use crate::harness::fixture::{self, EVE, Market, at, chengdu, new_campaign_id, new_merchant_id, new_order, sale};
 use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
 use crate::harness::{Options, Server, wait_until};
+use crate::issuance::first_come::{Rush, hangzhou};
+use crate::list::{csv_of, put_list};
 
 fn on(redis: &OwnRedis) -> Server {
     Server::start(Options { redis_url: Some(redis.url.clone()), ..Options::at(EVE) })
@@ -137,5 +139,135 @@ fn money_of_a_campaign_that_cannot_be_read_is_neither_moved_nor_left_out_nor_cal
     assert_eq!(server.order(&till, &redeemed).ok().json, order.json);
     assert_eq!(server.settlement(&date, &till.merchant_id).ok().json, statement);
     server.reverse(&till, &redeemed).ok();
+    server.assert_audit_clean();
+}
+
+/// Puts other bytes in place of the record of somebody of a campaign; where it stands, the field in hex, and what it was.
+fn spoil_a_person(redis: &OwnRedis) -> (String, String, String) {
+    let script = "for _, key in ipairs(redis.call('KEYS', '{s000}:c*:p:*')) do local found = redis.call('HGETALL', key) \
+        local hex = function(text) return (text:gsub('.', function(c) return string.format('%02x', c:byte()) end)) end \
+        redis.call('HSET', key, found[1], 'no record') return key .. ' ' .. hex(found[1]) .. ' ' .. hex(found[2]) end";
+    let told = redis.ask(&["EVAL", script, "0"]);
+    let mut words = told.split(' ').map(str::to_owned);
+    let mut word = || words.next().expect("a person");
+    (word(), word(), word())
+}
+
+fn mend(redis: &OwnRedis, (key, field, record): &(String, String, String)) {
+    let script = "local raw = function(hex) return (hex:gsub('..', function(c) return string.char(tonumber(c, 16)) end)) end \
+        return redis.call('HSET', KEYS[1], raw(ARGV[1]), raw(ARGV[2]))";
+    redis.ask(&["EVAL", script, "1", key, field, record]);
+}
+
+#[track_caller]
+fn audit_says(server: &Server, words: &str) {
+    let audit = server.command(&["audit"]);
+    let said = String::from_utf8_lossy(&audit.stdout).to_string();
+    assert!(audit.status.code() == Some(1) && said.contains(words), "{said}");
+}
+
+#[test]
+fn a_list_waits_for_a_persons_record_that_cannot_be_read_and_says_whose_and_other_rounds_go_on() {
+    let redis = OwnRedis::start();
+    let server = on(&redis);
+    let people = Resident::many(3);
+    let id = new_campaign_id("person");
+    let mut file = chengdu(&id, 10);
+    file["budget"] = json!(20 * 8_000);
+    let grant = json!({"round_id": "later", "mode": "grant", "entries_list": "nurses", "packs": {"standard": 10},
+        "reservation": null, "credit_at": "2020-07-21T12:00:00+08:00"});
+    file["rounds"].as_array_mut().expect("rounds").push(grant);
+    let granted = Resident::many(4);
+    put_list(&server, "nurses", &csv_of(&granted)).ok();
+    server.create_campaign(&file).ok();
+    server.publish(&id);
+    server.set_clock(at("2020-07-14T09:00:00"));
+    people.iter().for_each(|person| drop(server.reserve(&id, person).ok()));
+    let spoilt = spoil_a_person(&redis);
+
+    server.set_clock(at("2020-07-22T10:00:00"));
+    let named = format!("{id} rain: stands still, because the record of person {}", spoilt.1);
+    wait_until("readyz names the record", || readyz(&server).text().contains(&named).then_some(()));
+    wait_until("the other round is credited", || (server.stats(&id)["issued"] == 4).then_some(()));
+    assert_eq!(server.stats(&id)["rounds"][0]["list"], "closing");
+    audit_says(&server, "unreadable_record");
+
+    mend(&redis, &spoilt);
+    wait_until("the list is closed and drawn", || (server.stats(&id)["rounds"][0]["winners"] == 3).then_some(()));
+    assert!(!readyz(&server).text().contains("stands still"));
+    server.assert_audit_clean();
+}
+
+#[test]
+fn who_has_a_pack_of_a_round_that_is_out_is_known_though_a_record_cannot_be_read() {
+    let redis = OwnRedis::start();
+    let people = Resident::many(4);
+    let server =
+        Server::start(Options { redis_url: Some(redis.url.clone()), ..Options::at("2020-03-20T12:00:00+08:00") });
+    let rush = Rush::open_on(server, &hangzhou("holders", [2, 2, 2]));
+    let passes: Vec<String> = people.iter().map(|person| rush.pass("i", person)).collect();
+    let won = rush.tap_on("i", &passes[0]).ok();
+    let spoilt = spoil_a_person(&redis);
+    assert_eq!(rush.tap_on("i", &passes[1]).ok().str("outcome"), "won");
+    // Whoever taps now asks for the holders to be read, and later ones are answered from memory.
+    let sold_out = || rush.tap_on("i", &passes[2]).ok().str("outcome") == "sold_out";
+    wait_until("it is sold out", || sold_out().then_some(()));
+    wait_until("the holders are known", || {
+        let heard = redis.hears(|| assert!(sold_out()));
+        // No script looks at anybody's record.
+        let people = spoilt.0.rsplit_once(':').expect("a bucket").0;
+        heard.iter().all(|line| !(line.contains("EVALSHA") && line.contains(people))).then_some(())
+    });
+    let path = format!("/v1/campaigns/{}/rounds/i/claims", rush.campaign);
+    let tapped = rush.server.client.send(&Request::new("POST", &path).bearer(&passes[0])).expect("an answer");
+    assert!(tapped.status >= 500, "nobody is told of a loss that is none: {}", tapped.text());
+    mend(&redis, &spoilt);
+    let again = rush.tap_on("i", &passes[0]).ok();
+    assert_eq!((again.str("outcome"), &again["pack"]), ("won", &won["pack"]));
+    rush.server.assert_audit_clean();
+}
+
+#[test]
+fn a_merchants_state_on_its_slot_that_cannot_be_read_keeps_no_order_that_has_begun() {
+    let redis = OwnRedis::start();
+    let market = Market::open_on(on(&redis), chengdu(&new_campaign_id("slot"), 10), 6);
+    let (server, till) = (market.server(), market.till());
+    let begin = |capture: bool| {
+        let code = server.pay_code(&market.shopper());
+        server.redeem(&till, &sale(&new_order(), &code, 7_000, capture)).ok()
+    };
+    let (held, left, sold, wrong) = (begin(false), begin(false), begin(true), begin(true));
+    let new = sale(&new_order(), &server.pay_code(&market.shopper()), 7_000, true);
+    let field = format!("m:{}", till.merchant_id);
+    redis.ask(&[
+        "EVAL",
+        "redis.call('HSET', KEYS[1], 'kept', redis.call('HGET', KEYS[1], ARGV[1])) \
+        return redis.call('HSET', KEYS[1], ARGV[1], 'x')",
+        "1",
+        "{m000}:h",
+        &field,
+    ]);
+    // A change of the configuration, after which a node looks at its merchants again.
+    server.create_merchant(&fixture::merchant(&new_merchant_id())).ok();
+
+    let order = |reply: &Reply| reply.str("order_id").to_string();
+    let (request, _) = till.request("POST", "/v1/redemptions", &new.to_string());
+    let begun = server.client.send(&request).expect("an answer");
+    assert!(begun.status >= 500, "nothing begins where it is not known whether it may: {}", begun.text());
+    assert_eq!(server.order(&till, &order(&held)).ok().str("state"), "held");
+    server.confirm(&till, &order(&held), held.str("hold_id"), held.int("payable")).ok();
+    server.cancel(&till, &order(&left)).ok();
+    server.refund(&till, &order(&sold), "R1", 7_000 - 2_000).ok();
+    server.reverse(&till, &order(&wrong)).ok();
+
+    redis.ask(&[
+        "EVAL",
+        "redis.call('HSET', KEYS[1], ARGV[1], redis.call('HGET', KEYS[1], 'kept')) \
+        return redis.call('HDEL', KEYS[1], 'kept')",
+        "1",
+        "{m000}:h",
+        &field,
+    ]);
+    server.redeem(&till, &new).ok();
     server.assert_audit_clean();
 }

@@ -70,7 +70,8 @@ impl Engine {
         }
         for buckets in read::steps(view.record.buckets) {
             // What cannot be read is in a finding of the shard's walk.
-            let people = self.store.people_each(shard, view.number, buckets).await?.into_iter().flatten();
+            let people =
+                self.store.people_each(shard, view.number, buckets).await?.into_iter().flat_map(|(_, read)| read);
             for (pseudonym, record) in people {
                 let own = |(round, all): (&u8, &HashMap<[u8; 9], u8>)| Some((*round, *all.get(&pseudonym.field())?));
                 let chances = several.iter().filter_map(own).collect();

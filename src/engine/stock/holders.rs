@@ -19,24 +19,34 @@ const MOST: usize = 20_000_000;
 const LATE_CALLS: Ms = 5 * SECOND;
 
 /// Eight bytes for each pack, sorted. Two persons with the same eight only cost a question to the store.
-pub struct Holders(Vec<u64>);
+pub struct Holders {
+    packs: Vec<u64>,
+    /// Persons whose record cannot be read, sorted: the store is asked about them, and nobody else waits for its mending.
+    unread: Vec<u64>,
+}
 
 impl Holders {
-    fn new(mut marks: Vec<u64>) -> Holders {
-        marks.sort_unstable();
-        marks.shrink_to_fit();
-        Holders(marks)
+    fn new(mut packs: Vec<u64>, mut unread: Vec<u64>) -> Holders {
+        packs.sort_unstable();
+        packs.shrink_to_fit();
+        unread.sort_unstable();
+        Holders { packs, unread }
     }
 
     /// False only for who has no such pack.
     pub fn may_have(&self, pseudonym: &Pseudonym, channel: u8, pack: u8) -> bool {
-        self.0.binary_search(&mark(pseudonym, channel, pack)).is_ok()
+        let has = self.packs.binary_search(&mark(pseudonym, channel, pack)).is_ok();
+        has || head(&pseudonym.0).is_some_and(|head| self.unread.binary_search(&head).is_ok())
     }
 }
 
 pub(super) fn mark(pseudonym: &Pseudonym, channel: u8, pack: u8) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = pseudonym.0;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ (u64::from(channel) << 8 | u64::from(pack))
+    head(&pseudonym.0).unwrap_or_default() ^ (u64::from(channel) << 8 | u64::from(pack))
+}
+
+/// The first eight bytes of a pseudonym, which the field of its record begins with too.
+fn head(pseudonym: &[u8]) -> Option<u64> {
+    pseudonym.first_chunk().map(|head| u64::from_be_bytes(*head))
 }
 
 impl Cell {
@@ -70,8 +80,9 @@ impl Engine {
                 self.stocks.forget(&id);
                 continue;
             }
-            room = room
-                .saturating_sub(cell.holders.read().map(|held| held.as_ref().map_or(0, |h| h.0.len())).unwrap_or(0));
+            room = room.saturating_sub(
+                cell.holders.read().map(|held| held.as_ref().map_or(0, |h| h.packs.len())).unwrap_or(0),
+            );
             let current = view.is_some_and(|view| view.rev == cell.rev);
             // A call judged in time may still be on its way just after the close.
             let is_final = cell.is_sold_out() || now >= round.last_close() + LATE_CALLS;
@@ -86,8 +97,14 @@ impl Engine {
                 continue;
             }
             let holders = Arc::new(self.read_holders(view, round).await?);
-            room -= holders.0.len();
-            tracing::info!(campaign.id = view.id, round, holders = holders.0.len(), "holders of a round are known");
+            room -= holders.packs.len();
+            tracing::info!(
+                campaign.id = view.id,
+                round,
+                holders = holders.packs.len(),
+                unread = holders.unread.len(),
+                "holders of a round are known"
+            );
             for cell in cells {
                 *cell.holders.write().unwrap_or_else(PoisonError::into_inner) = Some(holders.clone());
             }
@@ -96,16 +113,20 @@ impl Engine {
     }
 
     async fn read_holders(&self, view: &CampaignView, round: u8) -> Result<Holders, Failure> {
-        let mut marks = Vec::new();
+        let (mut packs, mut unread) = (Vec::new(), Vec::new());
         for shard in 0..self.store.shards() {
             for buckets in read::steps(view.record.buckets) {
-                for (pseudonym, record) in self.store.people(shard, view.number, buckets).await? {
+                for (field, read) in self.store.people_each(shard, view.number, buckets).await? {
+                    let Ok((pseudonym, record)) = read else {
+                        unread.extend(head(&field));
+                        continue;
+                    };
                     let own = record.packs.iter().filter(|pack| pack.round == round);
-                    marks.extend(own.map(|pack| mark(&pseudonym, pack.channel, pack.pack)));
+                    packs.extend(own.map(|pack| mark(&pseudonym, pack.channel, pack.pack)));
                 }
             }
         }
-        Ok(Holders::new(marks))
+        Ok(Holders::new(packs, unread))
     }
 }
 
@@ -116,7 +137,9 @@ mod tests {
     #[test]
     fn holders_are_told_from_others_by_person_channel_and_pack() {
         let person = |n: u8| Pseudonym([n; 32]);
-        let holders = Holders::new((1..100).map(|n| mark(&person(n), 1, 2)).collect());
+        let holders =
+            Holders::new((1..100).map(|n| mark(&person(n), 1, 2)).collect(), head(&[200; 9]).into_iter().collect());
+        assert!(holders.may_have(&person(200), 0, 7), "nobody knows what stands in a record that cannot be read");
         assert!((1..100).all(|n| holders.may_have(&person(n), 1, 2)));
         assert!(!holders.may_have(&person(100), 1, 2));
         assert!(!holders.may_have(&person(5), 0, 2) && !holders.may_have(&person(5), 1, 0));
