@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::could_not;
 use crate::app::Node;
 use crate::config::Settings;
-use crate::domain::holder::written;
+use crate::domain::holder::{written_id, written_name};
 use crate::domain::ids::caller_id;
 use crate::engine::access::{ApiKey, Role, put_api_key};
 use crate::instance::new_api_key;
@@ -33,13 +33,14 @@ enum Command {
         /// The city or department whose campaigns and merchants the key reaches.
         #[arg(long)]
         program: String,
-        /// Who holds it, 1 to 64 characters that can be seen. Four-eyes compares names, whatever their case, width and spaces.
+        /// Who holds it, 1 to 64 letters of one script (Latin ones may stand beside Chinese), digits, punctuation and spaces. Four-eyes
+        /// compares names, whatever their case, width, spaces and punctuation, and takes letters that look alike for the same.
         /// Default: the role and a part of the key, which tells nobody who holds two keys.
-        #[arg(long, value_parser = written)]
+        #[arg(long, value_parser = written_name)]
         name: Option<String>,
-        /// Names the person, such as a staff number, the same in each of the person's keys: where both keys have one, four-eyes goes by it
-        /// and not by names.
-        #[arg(long, value_parser = written)]
+        /// Names the person, such as a staff number, of letters a to z, digits, _ . and -, the same in each of the person's keys: where both keys
+        /// have one, four-eyes goes by it and not by names.
+        #[arg(long, value_parser = written_id)]
         person_id: Option<String>,
     },
 }

@@ -1,10 +1,8 @@
 //! A person's account with a channel, as a platform names it inside a payment. It is kept as a keyed digest only.
 
+use crate::domain::ids::{is_channel, opaque};
 use crate::domain::person::MacKey;
 use crate::domain::refusal::{Code, Refusal};
-
-/// Longer names of channels and accounts are not taken.
-const LONGEST: usize = 128;
 
 /// An account as a request names it; it never prints itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,11 +17,11 @@ pub struct AccountDigest(pub [u8; 16]);
 
 impl Account {
     pub fn parse(channel: String, id: String) -> Result<Account, Refusal> {
-        let fits = |text: &str| (1..=LONGEST).contains(&text.len());
-        if fits(&channel) && fits(&id) {
+        if is_channel(&channel) && opaque(&id).is_some() {
             return Ok(Account { channel, id });
         }
-        let (zh, en) = ("channel 与 id 须为 1 至 128 字节。", "channel and id have 1 to 128 bytes.");
+        let zh = "channel 须为 1 至 40 个字母、数字或 _ . -；id 须为 1 至 128 个可见的 ASCII 字符。";
+        let en = "channel is 1 to 40 of letters, digits, _ . and -; id is 1 to 128 visible ASCII characters.";
         Err(Refusal::new(Code::InvalidRequest).field("/account", "invalid_account", zh, en))
     }
 
@@ -69,7 +67,9 @@ mod tests {
     #[test]
     fn an_account_is_not_printed_and_not_of_any_length() {
         assert!(!format!("{:?}", account("wechat", "o-secret")).contains("secret"));
-        for (channel, id) in [("", "o"), ("wechat", ""), ("wechat", &"x".repeat(129))] {
+        for (channel, id) in
+            [("", "o"), ("wechat", ""), ("wechat", &"x".repeat(129)), ("wechat", "o 1"), ("we chat", "o")]
+        {
             assert!(Account::parse(channel.into(), id.into()).is_err(), "{channel} {id}");
         }
     }

@@ -1,7 +1,9 @@
 //! Phone, device and account as identity keys: only a short keyed digest is kept, so that two entries with one phone can be told.
 
 use super::campaign::terms::IdentityKey;
+use super::ids::opaque;
 use super::person::MacKey;
+use super::typed::typed;
 
 /// What is known of how a person is reached; vouched for by the token, or told with the request.
 #[derive(Clone, Default, PartialEq)]
@@ -31,9 +33,10 @@ impl Contacts {
         for key in keys.iter().copied().filter(|key| *key != IdentityKey::Person) {
             let (name, text) = match key {
                 IdentityKey::Phone => ("phone", self.phone.as_deref().map(phone)),
-                IdentityKey::Device => ("device", self.device.as_deref().map(token)),
+                IdentityKey::Device => ("device", self.device.as_deref().map(|text| opaque(text.trim()))),
                 _ => {
-                    ("account", self.account.as_deref().map(|text| token(text).map(|text| format!("{channel}/{text}"))))
+                    let account = |text: &str| opaque(text.trim()).map(|text| format!("{channel}/{text}"));
+                    ("account", self.account.as_deref().map(account))
                 }
             };
             match text {
@@ -48,18 +51,35 @@ impl Contacts {
     }
 }
 
-/// A phone number in one spelling: digits without the country code of China; `None` when it is none.
+/// A phone number in one spelling; `None` when nobody could be called by it. One of China is its digits without the country code and
+/// without the 0 that is dialled at home; another is `+` and its digits, for without the country code it would be somebody else's here.
 fn phone(text: &str) -> Option<String> {
-    let kept: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')')).collect();
-    let digits = kept.strip_prefix("+86").or(kept.strip_prefix("0086")).unwrap_or(&kept);
-    let digits = digits.strip_prefix('+').unwrap_or(digits);
-    let right = (5..=20).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    right.then(|| digits.to_owned())
+    let dialled = typed(text);
+    let abroad = dialled.strip_prefix('+').or(dialled.strip_prefix("00"));
+    if !abroad.unwrap_or(&dialled).bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    match abroad {
+        Some(digits) => match digits.strip_prefix("86") {
+            Some(at_home) => of_china(at_home),
+            None => (!digits.starts_with('0') && (7..=15).contains(&digits.len())).then(|| format!("+{digits}")),
+        },
+        // The 0 is what tells a number with its area from a short one.
+        None if dialled.starts_with('0') || is_mobile(&dialled) => of_china(&dialled),
+        None => dialled.strip_prefix("86").filter(|at_home| is_mobile(at_home)).map(str::to_owned),
+    }
 }
 
-fn token(text: &str) -> Option<String> {
-    let text = text.trim();
-    (1..=128).contains(&text.len()).then(|| text.to_owned())
+/// A mobile number, or one with its area.
+fn of_china(digits: &str) -> Option<String> {
+    let digits = digits.strip_prefix('0').unwrap_or(digits);
+    let with_area = !digits.starts_with(['0', '1']) && (9..=11).contains(&digits.len());
+    let of_beijing = digits.starts_with("10") && digits.len() == 10;
+    (is_mobile(digits) || with_area || of_beijing).then(|| digits.to_owned())
+}
+
+fn is_mobile(digits: &str) -> bool {
+    digits.len() == 11 && digits.starts_with('1') && matches!(digits.as_bytes()[1], b'3'..=b'9')
 }
 
 #[cfg(test)]
@@ -79,6 +99,9 @@ mod tests {
         for spelling in ["+86 138-0013-8000", "0086 13800138000", " 138 0013 8000 "] {
             assert_eq!(digests(spelling), digests("13800138000"), "{spelling}");
         }
+        assert_eq!(digests("010 1234 5678"), digests("+86 10 12345678"));
+        assert_eq!(digests("0851-8123456"), digests("+86 (0)851 8123456"));
+        assert_ne!(digests("+1 380 013 8000"), digests("13800138000"));
         assert_ne!(digests("13800138001")[8..16], digests("13800138000")[8..16]);
         let elsewhere = contacts("13800138000").digests(&KEYS, &MacKey::new(&[7; 32]), "alipay").unwrap();
         assert_ne!(elsewhere[..8], digests("13800138000")[..8], "accounts of two providers are two");

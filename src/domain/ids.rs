@@ -29,6 +29,18 @@ pub fn caller_id(pointer: &str, text: &str) -> Result<String, Refusal> {
     ))
 }
 
+/// What another system calls a person or a device, compared as it stands: 1 to 128 visible ASCII characters.
+pub fn opaque(text: &str) -> Option<String> {
+    let fits = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned())
+}
+
+/// A channel's name, as a campaign file may have it.
+pub fn is_channel(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=40).contains(&text.len()) && text.bytes().all(allowed)
+}
+
 /// A campaign's id: `[a-z0-9-]{2,40}`.
 pub fn is_campaign_id(text: &str) -> bool {
     (2..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

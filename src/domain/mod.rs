@@ -37,4 +37,5 @@ pub mod rules;
 pub mod settlement;
 pub mod stagger;
 pub mod time;
+pub mod typed;
 pub mod voucher;

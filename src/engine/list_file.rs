@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use super::csv_rows::{self, Cells, CsvRows};
-use crate::domain::document::document;
+use crate::domain::document::{NamesNobody, Naming};
 use crate::domain::ids;
 use crate::domain::person::{MacKey, Root};
 use crate::domain::refusal::{Code, FieldError, Refusal};
@@ -137,8 +137,9 @@ impl ListRows {
         let (entries, channel, pack) = (cell("entries"), cell("channel"), cell("pack_id"));
         let (entries, channel, pack) =
             (entries.map(str::to_owned), channel.map(str::to_owned), pack.map(str::to_owned));
-        let root = root(&self.identity_key, self.today, document_type, number, digest);
-        let root = root.map_err(|(column, code, zh, en)| self.fault(row.line, column, code, zh, en)).ok();
+        let naming = Naming { document_type: document_type.unwrap_or_default(), number, digest };
+        let root = naming.person(&self.identity_key, self.today).map(|(root, _)| root);
+        let root = root.map_err(|NamesNobody { field, code, zh, en }| self.fault(row.line, field, code, &zh, &en)).ok();
         let entries = self.entries(row.line, entries.as_deref());
         let channel = self.name(row.line, "channel", channel);
         let pack = self.name(row.line, "pack_id", pack);
@@ -191,40 +192,6 @@ fn header(fields: &[String]) -> Result<Vec<&'static str>, Refusal> {
     })
 }
 
-type RowFault = (&'static str, &'static str, &'static str, &'static str);
-
-fn root(
-    identity_key: &MacKey,
-    today: Date,
-    document_type: Option<&str>,
-    number: Option<&str>,
-    digest: Option<&str>,
-) -> Result<Root, RowFault> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let document_type = document_type.filter(|text| text.len() <= 40 && text.chars().all(allowed)).ok_or((
-        "document_type",
-        "invalid_value",
-        "证件类型有误，如 cn_id。",
-        "Not a document type such as cn_id.",
-    ))?;
-    match (number, digest) {
-        (Some(number), None) => {
-            let document = document(document_type, number, today).map_err(|fault| {
-                let (zh, en) = fault.text();
-                ("document_number", "document_invalid", zh, en)
-            })?;
-            Ok(Root::of_document(identity_key, document_type, &document.number))
-        }
-        (None, Some(digest)) if digest.len() <= 128 => Ok(Root::of_digest(identity_key, document_type, digest)),
-        _ => Err((
-            "document_number",
-            "exactly_one_of",
-            "须且只须填 document_number 与 person_digest 之一。",
-            "Needs exactly one of document_number and person_digest.",
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,7 +236,7 @@ mod tests {
             ("merchant_id\na b\n", &[("/2/merchant_id", "invalid_id")]),
             (
                 "document_type,document_number\ncn_id,110105194912310021\nCN,1\n",
-                &[("/2/document_number", "document_invalid"), ("/3/document_type", "invalid_value")],
+                &[("/2/document_number", "document_invalid"), ("/3/document_type", "unknown_value")],
             ),
             (
                 "document_type,document_number,person_digest\ncn_id,11010519491231002X,d\ncn_id,,\n",
@@ -277,7 +244,7 @@ mod tests {
             ),
             (
                 "document_type,person_digest,entries,channel\ncn_id,d,65,a b\n",
-                &[("/2/entries", "out_of_range"), ("/2/channel", "invalid_id")],
+                &[("/2/person_digest", "bad_digest"), ("/2/entries", "out_of_range"), ("/2/channel", "invalid_id")],
             ),
             ("document_type,person_digest\ncn_id,d,1\n", &[("/2", "too_many_cells")]),
         ];

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::Engine;
 use super::view::CampaignView;
 use crate::domain::contact::Contacts;
-use crate::domain::document::document;
+use crate::domain::document::Naming;
 use crate::domain::eligibility::{Facts, HealthCode};
 use crate::domain::person::{Pseudonym, Root};
 use crate::domain::refusal::{Code, Refusal};
@@ -61,23 +61,13 @@ impl Person {
 impl Engine {
     /// Makes the pseudonym; a wrong document number is refused without being repeated anywhere.
     pub fn resident(&self, identity: &Identity) -> Result<Resident, Refusal> {
-        let mut birth_date = identity.birth_date.and_then(|text| text.parse::<Date>().ok());
+        let Identity { document_type, document_number: number, person_digest: digest, .. } = *identity;
+        let naming = Naming { document_type, number, digest };
+        let (root, born) = naming.person(&self.keys.identity, self.today()).map_err(|fault| {
+            Refusal::new(Code::DocumentInvalid).field(format!("/{}", fault.field), fault.code, fault.zh, fault.en)
+        })?;
+        let birth_date = identity.birth_date.and_then(|text| text.parse::<Date>().ok()).or(born);
         let residence = identity.residence.map(str::to_owned);
-        let root = match (identity.document_number, identity.person_digest) {
-            (Some(number), _) => {
-                let document = document(identity.document_type, number, self.today()).map_err(|fault| {
-                    let (zh, en) = fault.text();
-                    Refusal::new(Code::DocumentInvalid).field("/document_number", "document_invalid", zh, en)
-                })?;
-                birth_date = birth_date.or(document.birth_date);
-                Root::of_document(&self.keys.identity, identity.document_type, &document.number)
-            }
-            (None, Some(digest)) => Root::of_digest(&self.keys.identity, identity.document_type, digest),
-            (None, None) => {
-                return Err(Refusal::new(Code::TokenInvalid)
-                    .detail("The token names neither document_number nor person_digest."));
-            }
-        };
         let health_code = match identity.health_pass {
             Some("green") => HealthCode::Green,
             Some("yellow") => HealthCode::Yellow,

@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::Officer;
+use super::auth::{Officer, roles};
 use super::body::{Body, NoBody};
 use super::shapes::office::{AmendmentList, AmendmentShown};
 use crate::domain::amendment::Change;
@@ -37,11 +37,11 @@ pub struct AmendmentRequest {
 #[post("/v1/campaigns/{campaign_id}/amendments")]
 pub async fn propose_amendment(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::WRITE) }>,
     campaign_id: Path<String>,
     body: Body<AmendmentRequest>,
 ) -> answer::Result {
-    let key = officer.require(may::WRITE)?;
+    let key = officer.key();
     let AmendmentRequest { amendment_id, reason, changes } = body.0;
     let proposal = Proposal { amendment_id, reason, changes };
     let told = state.engine.propose_amendment(key, &campaign_id, &proposal).await?;
@@ -55,11 +55,11 @@ pub async fn propose_amendment(
 #[post("/v1/campaigns/{campaign_id}/amendments/{amendment_id}/approve")]
 pub async fn approve_amendment(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::APPROVE) }>,
     path: Path<(String, String)>,
     _: NoBody,
 ) -> answer::Result {
-    let key = officer.require(may::APPROVE)?;
+    let key = officer.key();
     let (campaign_id, amendment_id) = path.into_inner();
     let told = state.engine.approve_amendment(key, &campaign_id, &amendment_id).await?;
     Ok(Answer::ok(&told.body).effect(&state.engine.settings.durability, told.replayed))
@@ -68,8 +68,12 @@ pub async fn approve_amendment(
 /// All amendments of a campaign, in the order in which they were proposed; there are at most 64.
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200, body = AmendmentList)))]
 #[get("/v1/campaigns/{campaign_id}/amendments")]
-pub async fn list_amendments(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
-    let key = officer.require(may::READ)?;
+pub async fn list_amendments(
+    state: Data<State>,
+    officer: Officer<{ roles(may::READ) }>,
+    campaign_id: Path<String>,
+) -> answer::Result {
+    let key = officer.key();
     let items = state.engine.amendments(key, &campaign_id).await?;
     Ok(Answer::ok(&json!({"items": items, "next_cursor": null})))
 }

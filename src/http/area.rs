@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::Officer;
+use super::auth::{Officer, roles};
 use super::body::StrictBody;
 use super::shapes::area::{AreaForm, AreaSent};
 use crate::domain::area::Location;
@@ -56,8 +56,13 @@ impl LocationBody {
 #[utoipa::path(tag = "office", params(("area_id" = String, Path)), request_body = AreaSent,
     responses((status = 201, body = AreaAnswer), (status = 200, body = AreaAnswer)))]
 #[put("/v1/areas/{area_id}")]
-pub async fn put_area(state: Data<State>, officer: Officer, area_id: Path<String>, body: StrictBody) -> answer::Result {
-    let status = state.engine.put_area(officer.require(may::WRITE)?, &area_id, &body.0).await?;
+pub async fn put_area(
+    state: Data<State>,
+    officer: Officer<{ roles(may::WRITE) }>,
+    area_id: Path<String>,
+    body: StrictBody,
+) -> answer::Result {
+    let status = state.engine.put_area(officer.key(), &area_id, &body.0).await?;
     let created = status.created;
     let body = body_of(status);
     let answer = if created { Answer::created(&body) } else { Answer::ok(&body) };
@@ -67,8 +72,12 @@ pub async fn put_area(state: Data<State>, officer: Officer, area_id: Path<String
 /// The newest version of an area.
 #[utoipa::path(tag = "office", params(("area_id" = String, Path)), responses((status = 200, body = AreaAnswer)))]
 #[get("/v1/areas/{area_id}")]
-pub async fn get_area(state: Data<State>, officer: Officer, area_id: Path<String>) -> answer::Result {
-    Ok(Answer::ok(&body_of(state.engine.area_status(officer.require(may::READ)?, &area_id).await?)))
+pub async fn get_area(
+    state: Data<State>,
+    officer: Officer<{ roles(may::READ) }>,
+    area_id: Path<String>,
+) -> answer::Result {
+    Ok(Answer::ok(&body_of(state.engine.area_status(officer.key(), &area_id).await?)))
 }
 
 fn body_of(status: AreaStatus) -> AreaAnswer {

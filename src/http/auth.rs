@@ -115,33 +115,50 @@ impl Gate {
     }
 }
 
-/// A member of the program office.
-#[derive(Clone, Debug)]
-pub struct Officer(ApiKey);
-
-impl Officer {
-    /// The key, if it has one of the roles; 403 otherwise.
-    pub fn require(&self, roles: &[Role]) -> Result<&ApiKey, Refusal> {
-        if self.0.roles.iter().any(|role| roles.contains(role)) {
-            return Ok(&self.0);
-        }
-        let names = roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>();
-        Err(Refusal::new(Code::Forbidden).with("roles", names))
+/// Roles as bits, so that a route can name those that it is open to in the type of its caller.
+pub const fn roles(allowed: &[Role]) -> u8 {
+    let (mut bits, mut index) = (0, 0);
+    while index < allowed.len() {
+        bits |= 1 << allowed[index] as u8;
+        index += 1;
     }
+    bits
+}
 
-    /// The key, whatever its role.
+/// Any key of the office, a platform's too.
+pub const ANY_ROLE: u8 = u8::MAX;
+
+/// A member of the program office with one of the roles `MAY`; whoever has none is refused before the body is read.
+#[derive(Clone, Debug)]
+pub struct Officer<const MAY: u8>(ApiKey);
+
+impl<const MAY: u8> Officer<MAY> {
     pub fn key(&self) -> &ApiKey {
         &self.0
     }
+
+    /// The key, if it has one of these roles too, where it depends on the body what a route does.
+    pub fn require(&self, allowed: &[Role]) -> Result<&ApiKey, Refusal> {
+        require(&self.0, roles(allowed)).map(|()| &self.0)
+    }
+}
+
+fn require(key: &ApiKey, may: u8) -> Result<(), Refusal> {
+    if roles(&key.roles) & may != 0 {
+        return Ok(());
+    }
+    let all = Role::ALL.iter().chain(&[Role::Platform]);
+    let names = all.filter(|role| roles(&[**role]) & may != 0).map(|role| format!("{role:?}").to_lowercase());
+    Err(Refusal::new(Code::Forbidden).with("roles", names.collect::<Vec<_>>()))
 }
 
 /// The judgement of an officer while the key is looked up, kept with the request.
 #[derive(Clone)]
-struct Judging(Shared<LocalBoxFuture<'static, Result<Officer, Refusal>>>);
+struct Judging(Shared<LocalBoxFuture<'static, Result<ApiKey, Refusal>>>);
 
-impl FromRequest for Officer {
+impl<const MAY: u8> FromRequest for Officer<MAY> {
     type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Officer, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         let gate = Gate::of(request);
@@ -150,15 +167,16 @@ impl FromRequest for Officer {
         // The request is not held here: it holds the judgement, and neither would ever be freed after a hang-up.
         let judged = async move {
             let gate = gate?;
-            officer(&gate, text, address).await
+            let key = officer(&gate, text, address).await?;
+            require(&key, MAY).map(|()| key)
         };
         let judging = Judging(judged.boxed_local().shared());
         request.extensions_mut().insert(judging.clone());
-        Box::pin(async move { judging.0.await.map_err(Problem::from) })
+        Box::pin(async move { judging.0.await.map(Officer).map_err(Problem::from) })
     }
 }
 
-async fn officer(gate: &Gate, text: Result<String, Refusal>, address: Option<IpAddr>) -> Result<Officer, Refusal> {
+async fn officer(gate: &Gate, text: Result<String, Refusal>, address: Option<IpAddr>) -> Result<ApiKey, Refusal> {
     let key = match text {
         Ok(text) if text.starts_with("qk_") => gate.find(address, &gate.api_keys, text).await?,
         Ok(_) => None,
@@ -166,7 +184,7 @@ async fn officer(gate: &Gate, text: Result<String, Refusal>, address: Option<IpA
     };
     let Some(key) = key else { return gate.admit_address(address).and(Err(Code::Unauthenticated.into())) };
     gate.admit(Class::Office, (&key.program, &key.name))?;
-    Ok(Officer(key))
+    Ok(key)
 }
 
 /// Whether a route of the office has admitted its caller, however long the key is looked up; `None` on the routes of others.
@@ -241,10 +259,10 @@ mod tests {
 
     #[test]
     fn a_role_opens_what_names_it() {
-        let officer = Officer(ApiKey::new("li", &[Role::Officer, Role::Finance], "p"));
-        assert!(officer.require(&[Role::Approver, Role::Finance]).is_ok());
-        let refusal = officer.require(&[Role::Approver]).unwrap_err();
+        let key = ApiKey::new("li", &[Role::Officer, Role::Finance], "p");
+        assert!(require(&key, roles(&[Role::Approver, Role::Finance])).is_ok());
+        let refusal = require(&key, roles(&[Role::Approver, Role::Platform])).unwrap_err();
         assert_eq!(refusal.code, Code::Forbidden);
-        assert_eq!(refusal.extra["roles"], serde_json::json!(["approver"]));
+        assert_eq!(refusal.extra["roles"], serde_json::json!(["approver", "platform"]));
     }
 }

@@ -1,7 +1,8 @@
 //! Residents: a token of the identity provider, or a pass that was given out after eligibility had been judged. No body carries an
 //! identity. What the token says about a person is never printed.
 
-use std::collections::BTreeMap;
+mod claims;
+
 use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, dev};
@@ -9,17 +10,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::auth::{Gate, bearer};
 use super::error::Problem;
 use super::limit::Class;
 use crate::clock::wall_ms;
-use crate::domain::contact::Contacts;
 use crate::domain::pass::{Pass, Unbound};
 use crate::domain::refusal::{Code, Refusal};
-use crate::engine::resident::Identity;
+
+pub use claims::ResidentClaims;
 
 const ISSUER: &str = "quanyu-sandbox";
 const AUDIENCE: &str = "quanyu";
@@ -29,112 +30,6 @@ const DEFAULT_LIFE_SECONDS: i64 = 12 * 3600;
 const LEEWAY_SECONDS: f64 = 60.0;
 /// A token is small; what is longer is not read.
 const TOKEN_LIMIT: usize = 4_096;
-
-/// What the identity provider vouches for; what is missing is unknown.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct ResidentClaims {
-    pub iss: String,
-    pub sub: String,
-    #[serde(deserialize_with = "numeric_date")]
-    pub exp: i64,
-    #[serde(default, skip_serializing)]
-    pub(super) nbf: Option<f64>,
-    #[serde(default, skip_serializing)]
-    pub(super) iat: Option<f64>,
-    pub channel: String,
-    pub document_type: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub document_number: Option<String>,
-    /// Made by the provider, when it does not tell the number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub person_digest: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub health_pass: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub birth_date: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub residence: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub phone: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub device: Option<String>,
-    #[serde(default, deserialize_with = "known_attributes", skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, String>,
-}
-
-/// Seconds since the epoch; RFC 7519 allows a fraction, and JSON an exponent.
-fn numeric_date<'de, D: Deserializer<'de>>(number: D) -> Result<i64, D::Error> {
-    Ok(f64::deserialize(number)?.floor() as i64)
-}
-
-/// What is null is not known, as if it were absent.
-fn known_attributes<'de, D: Deserializer<'de>>(attributes: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let attributes = Option::<BTreeMap<String, Option<String>>>::deserialize(attributes)?.unwrap_or_default();
-    Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
-}
-
-impl std::fmt::Debug for ResidentClaims {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("ResidentClaims")
-            .field("channel", &self.channel)
-            .field("exp", &self.exp)
-            .finish_non_exhaustive()
-    }
-}
-
-impl ResidentClaims {
-    /// The form in which the engine takes an identity.
-    pub fn identity(&self) -> Identity<'_> {
-        Identity {
-            document_type: &self.document_type,
-            document_number: self.document_number.as_deref(),
-            person_digest: self.person_digest.as_deref(),
-            channel: &self.channel,
-            health_pass: self.health_pass.as_deref(),
-            birth_date: self.birth_date.as_deref(),
-            residence: self.residence.as_deref(),
-            attributes: self.attributes.clone(),
-            contacts: Contacts {
-                phone: self.phone.clone(),
-                device: self.device.clone(),
-                account: Some(self.sub.clone()),
-            },
-        }
-    }
-
-    /// One person is one caller, whatever the token.
-    fn caller(&self) -> (&str, Option<&str>, Option<&str>) {
-        (&self.document_type, self.document_number.as_deref(), self.person_digest.as_deref())
-    }
-
-    /// Refuses a token that is not valid yet, or was made later than now.
-    fn judge_beginning(&self, now: f64) -> Result<(), Refusal> {
-        let later = [("nbf", self.nbf), ("iat", self.iat)]
-            .into_iter()
-            .find(|(_, begins)| begins.is_some_and(|begins| begins > now + LEEWAY_SECONDS));
-        later.map_or(Ok(()), |(claim, _)| {
-            Err(Refusal::new(Code::TokenInvalid).detail(format!("{claim} is in the future.")))
-        })
-    }
-
-    pub(super) fn judge(&self) -> Result<(), Refusal> {
-        let wrong = |detail: &str| Err(Refusal::new(Code::TokenInvalid).detail(detail));
-        let texts = [&self.document_number, &self.person_digest].into_iter().flatten();
-        if texts.clone().count() != 1 {
-            return wrong("The token needs exactly one of document_number and person_digest.");
-        }
-        if texts.chain([&self.channel, &self.document_type]).any(|text| text.is_empty() || text.len() > 128) {
-            return wrong("channel, document_type and the document have 1 to 128 characters.");
-        }
-        if self.birth_date.as_deref().is_some_and(|date| date.parse::<jiff::civil::Date>().is_err()) {
-            return wrong("birth_date must be a date such as 1990-01-31.");
-        }
-        if self.health_pass.as_deref().is_some_and(|colour| !["green", "yellow", "red", "unknown"].contains(&colour)) {
-            return wrong("health_pass must be green, yellow, red or unknown.");
-        }
-        Ok(())
-    }
-}
 
 /// Checks tokens of the sandbox's issuer: HS256 and nothing else, issuer, audience, and expiry by the wall clock.
 pub struct Verifier {
@@ -270,6 +165,8 @@ fn tapper(request: &HttpRequest) -> Result<Tapper, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const KEY: [u8; 32] = [7; 32];
@@ -319,7 +216,8 @@ mod tests {
         changed(json!({"exp": "9999999999"}), Code::TokenInvalid, "wrong type");
         changed(json!({"channel": null}), Code::TokenInvalid, "channel");
         changed(json!({"document_number": null}), Code::TokenInvalid, "person_digest");
-        changed(json!({"person_digest": "d"}), Code::TokenInvalid, "exactly one");
+        changed(json!({"person_digest": "d"}), Code::TokenInvalid, "Exactly one");
+        changed(json!({"channel": "we chat", "sub": ""}), Code::TokenInvalid, "sub");
         changed(json!({"document_number": 11010519491231002i64}), Code::TokenInvalid, "wrong type");
         changed(json!({"birth_date": "31.1.1990"}), Code::TokenInvalid, "birth_date");
         check(&encode(Algorithm::HS256, &with(json!({})), &[8; 32]), Code::TokenInvalid, "signature");

@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::{Anyone, Officer};
+use super::auth::{Anyone, Officer, roles};
 use super::body::{Body, MaybeBody, NoBody, Params, RawBody};
 use super::error::Problem;
 use super::shapes::campaign_file::CampaignFile;
@@ -81,13 +81,13 @@ pub struct Resume {
 #[put("/v1/campaigns/{campaign_id}")]
 pub async fn put_campaign(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::WRITE) }>,
     campaign_id: Path<String>,
     query: Params<PutQuery>,
     request: HttpRequest,
     file: RawBody,
 ) -> answer::Result {
-    let key = officer.require(may::WRITE)?;
+    let key = officer.key();
     let expect = expectation(&request)?;
     let status = state.engine.put_campaign(key, &campaign_id, expect, &file.0, query.validate_only).await?;
     Ok(written(&state, status))
@@ -98,11 +98,11 @@ pub async fn put_campaign(
 #[get("/v1/campaigns/{campaign_id}")]
 pub async fn get_campaign(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::READ) }>,
     campaign_id: Path<String>,
     query: Params<GetQuery>,
 ) -> answer::Result {
-    let key = officer.require(may::READ)?;
+    let key = officer.key();
     let effective = match query.view.as_deref() {
         None => false,
         Some("effective") => true,
@@ -124,11 +124,11 @@ macro_rules! step {
         #[post($path)]
         pub async fn $name(
             state: Data<State>,
-            officer: Officer,
+            officer: Officer<{ roles(may::$may) }>,
             campaign_id: Path<String>,
             _: NoBody,
         ) -> answer::Result {
-            let key = officer.require(may::$may)?;
+            let key = officer.key();
             Ok(written(&state, state.engine.$method(key, &campaign_id).await?))
         }
     };
@@ -156,11 +156,11 @@ step! {
 #[post("/v1/campaigns/{campaign_id}/resume")]
 pub async fn resume_campaign(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::OPERATE) }>,
     campaign_id: Path<String>,
     body: MaybeBody<Resume>,
 ) -> answer::Result {
-    let key = officer.require(may::OPERATE)?;
+    let key = officer.key();
     let scope = body.0.and_then(|body| body.scope);
     Ok(written(&state, state.engine.resume_campaign(key, &campaign_id, scope.as_deref()).await?))
 }
@@ -171,11 +171,11 @@ pub async fn resume_campaign(
 #[post("/v1/campaigns/{campaign_id}/pause")]
 pub async fn pause_campaign(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::OPERATE) }>,
     campaign_id: Path<String>,
     body: Body<Pause>,
 ) -> answer::Result {
-    let key = officer.require(may::OPERATE)?;
+    let key = officer.key();
     let status = state.engine.pause_campaign(key, &campaign_id, &body.0.scope, &body.0.reason).await?;
     Ok(written(&state, status))
 }
@@ -186,19 +186,23 @@ pub async fn pause_campaign(
 #[post("/v1/campaigns/{campaign_id}/stop")]
 pub async fn stop_campaign(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::OPERATE) }>,
     campaign_id: Path<String>,
     body: Body<Reason>,
 ) -> answer::Result {
-    let key = officer.require(may::OPERATE)?;
+    let key = officer.key();
     Ok(written(&state, state.engine.stop_campaign(key, &campaign_id, &body.0.reason).await?))
 }
 
 /// Reserved, issued, redeemed, and each round's issued against released.
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200, body = CampaignStats)))]
 #[get("/v1/campaigns/{campaign_id}/stats")]
-pub async fn campaign_stats(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
-    let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id).await?;
+pub async fn campaign_stats(
+    state: Data<State>,
+    officer: Officer<{ roles(may::READ) }>,
+    campaign_id: Path<String>,
+) -> answer::Result {
+    let view = state.engine.own_view(officer.key(), &campaign_id).await?;
     let stats = state.engine.stats(&view.id).await.map_err(Failure::into_refusal)?;
     Ok(Answer::ok(&stats))
 }
@@ -206,8 +210,12 @@ pub async fn campaign_stats(state: Data<State>, officer: Officer, campaign_id: P
 /// The accounts of the budget: in total, and by round, channel, pack and pool.
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200, body = LedgerView)))]
 #[get("/v1/campaigns/{campaign_id}/ledger")]
-pub async fn campaign_ledger(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {
-    let view = state.engine.own_view(officer.require(may::READ)?, &campaign_id).await?;
+pub async fn campaign_ledger(
+    state: Data<State>,
+    officer: Officer<{ roles(may::READ) }>,
+    campaign_id: Path<String>,
+) -> answer::Result {
+    let view = state.engine.own_view(officer.key(), &campaign_id).await?;
     let ledger = state.engine.ledger(&view.id).await.map_err(Failure::into_refusal)?;
     Ok(Answer::ok(&ledger))
 }

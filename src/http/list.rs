@@ -12,7 +12,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::{Gate, Officer};
+use super::auth::{Gate, Officer, roles};
 use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::person_list::{ListStatus, ListUpload, may};
@@ -52,12 +52,12 @@ impl From<ListStatus> for ListAnswer {
 #[put("/v1/lists/{list_id}")]
 pub async fn put_list(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::WRITE) }>,
     list_id: Path<String>,
     request: HttpRequest,
     mut payload: Payload,
 ) -> answer::Result {
-    let key = officer.require(may::WRITE)?;
+    let key = officer.key();
     if !HttpMessage::content_type(&request).eq_ignore_ascii_case("text/csv") {
         return Err(Refusal::new(Code::UnsupportedMediaType).detail("Send the file as Content-Type: text/csv.").into());
     }
@@ -77,8 +77,12 @@ pub async fn put_list(
 /// The newest version of a list.
 #[utoipa::path(tag = "office", params(("list_id" = String, Path)), responses((status = 200, body = ListAnswer)))]
 #[get("/v1/lists/{list_id}")]
-pub async fn get_list(state: Data<State>, officer: Officer, list_id: Path<String>) -> answer::Result {
-    let status = state.engine.list_status(officer.require(may::READ)?, &list_id).await?;
+pub async fn get_list(
+    state: Data<State>,
+    officer: Officer<{ roles(may::READ) }>,
+    list_id: Path<String>,
+) -> answer::Result {
+    let status = state.engine.list_status(officer.key(), &list_id).await?;
     Ok(Answer::ok(&ListAnswer::from(status)))
 }
 

@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::Officer;
+use super::auth::{Officer, roles};
 use super::body::{Body, MaybeBody};
 use super::shapes::office::{EnrolmentShown, MerchantShown, TerminalKey};
 use crate::domain::merchant::{Draft, DraftStore, EnrolState, Name};
@@ -122,8 +122,12 @@ pub fn configure(config: &mut ServiceConfig) {
 #[utoipa::path(tag = "office", request_body = MerchantBody, 
     responses((status = 201, body = MerchantShown), (status = 200, description = "Registered before.", body = MerchantShown)))]
 #[post("/v1/merchants")]
-pub async fn create_merchant(state: Data<State>, officer: Officer, body: Body<MerchantBody>) -> answer::Result {
-    let key = officer.require(may::WRITE)?;
+pub async fn create_merchant(
+    state: Data<State>,
+    officer: Officer<{ roles(may::WRITE) }>,
+    body: Body<MerchantBody>,
+) -> answer::Result {
+    let key = officer.key();
     let status = state.engine.create_merchant(key, body.0.into()).await?;
     let path = format!("/v1/merchants/{}", status.merchant_id);
     let answer = if status.created { Answer::created(&status.body) } else { Answer::ok(&status.body) };
@@ -134,8 +138,12 @@ pub async fn create_merchant(state: Data<State>, officer: Officer, body: Body<Me
 /// A merchant with its enrolments and terminals.
 #[utoipa::path(tag = "office", params(("merchant_id" = String, Path)), responses((status = 200, body = MerchantShown)))]
 #[get("/v1/merchants/{merchant_id}")]
-pub async fn get_merchant(state: Data<State>, officer: Officer, merchant_id: Path<String>) -> answer::Result {
-    let status = state.engine.get_merchant(officer.require(may::READ)?, &merchant_id).await?;
+pub async fn get_merchant(
+    state: Data<State>,
+    officer: Officer<{ roles(may::READ) }>,
+    merchant_id: Path<String>,
+) -> answer::Result {
+    let status = state.engine.get_merchant(officer.key(), &merchant_id).await?;
     Ok(Answer::ok(&status.body).etag(status.version))
 }
 
@@ -145,11 +153,11 @@ pub async fn get_merchant(state: Data<State>, officer: Officer, merchant_id: Pat
 #[post("/v1/merchants/{merchant_id}/freeze")]
 pub async fn freeze_merchant(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::STOP) }>,
     merchant_id: Path<String>,
     body: MaybeBody<WhyBody>,
 ) -> answer::Result {
-    let key = officer.require(may::STOP)?;
+    let key = officer.key();
     Ok(shown(&state, state.engine.freeze_merchant(key, &merchant_id, true, why(body)?).await?))
 }
 
@@ -159,11 +167,11 @@ pub async fn freeze_merchant(
 #[post("/v1/merchants/{merchant_id}/unfreeze")]
 pub async fn unfreeze_merchant(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::APPROVE) }>,
     merchant_id: Path<String>,
     body: MaybeBody<WhyBody>,
 ) -> answer::Result {
-    let key = officer.require(may::APPROVE)?;
+    let key = officer.key();
     Ok(shown(&state, state.engine.freeze_merchant(key, &merchant_id, false, why(body)?).await?))
 }
 
@@ -173,11 +181,11 @@ pub async fn unfreeze_merchant(
 #[post("/v1/merchants/{merchant_id}/terminals")]
 pub async fn create_terminal(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::WRITE) }>,
     merchant_id: Path<String>,
     body: Body<TerminalBody>,
 ) -> answer::Result {
-    let key = officer.require(may::WRITE)?;
+    let key = officer.key();
     let status = state.engine.create_terminal(key, &merchant_id, &body.terminal_id).await?;
     let answer = if status.created { Answer::created(&status.body) } else { Answer::ok(&status.body) };
     Ok(answer.effect(&state.engine.settings.durability, !status.created))
@@ -189,11 +197,11 @@ pub async fn create_terminal(
 #[post("/v1/merchants/{merchant_id}/terminals/{terminal_id}/rotate")]
 pub async fn rotate_terminal(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::WRITE) }>,
     path: Path<(String, String)>,
     body: MaybeBody<RotationBody>,
 ) -> answer::Result {
-    let key = officer.require(may::WRITE)?;
+    let key = officer.key();
     let (merchant_id, terminal_id) = path.into_inner();
     let rotation = RotationBody::rotation(body.0);
     let body = state.engine.rotate_terminal(key, &merchant_id, &terminal_id, rotation).await?;
@@ -206,11 +214,11 @@ pub async fn rotate_terminal(
 #[post("/v1/merchants/{merchant_id}/terminals/{terminal_id}/revoke")]
 pub async fn revoke_terminal(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::STOP) }>,
     path: Path<(String, String)>,
     body: MaybeBody<WhyBody>,
 ) -> answer::Result {
-    let key = officer.require(may::STOP)?;
+    let key = officer.key();
     let (merchant_id, terminal_id) = path.into_inner();
     let body = state.engine.revoke_terminal(key, &merchant_id, &terminal_id, why(body)?).await?;
     Ok(effect(&state, &body))
@@ -222,11 +230,11 @@ pub async fn revoke_terminal(
 #[put("/v1/campaigns/{campaign_id}/merchants/{merchant_id}")]
 pub async fn apply_to_campaign(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::WRITE) }>,
     path: Path<(String, String)>,
     _body: MaybeBody<EmptyBody>,
 ) -> answer::Result {
-    let key = officer.require(may::WRITE)?;
+    let key = officer.key();
     Ok(effect(&state, &state.engine.apply_to_campaign(key, &path.0, &path.1).await?))
 }
 
@@ -234,8 +242,12 @@ pub async fn apply_to_campaign(
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path), ("merchant_id" = String, Path)),
     responses((status = 200, body = EnrolmentShown)))]
 #[get("/v1/campaigns/{campaign_id}/merchants/{merchant_id}")]
-pub async fn get_enrolment(state: Data<State>, officer: Officer, path: Path<(String, String)>) -> answer::Result {
-    let key = officer.require(may::READ)?;
+pub async fn get_enrolment(
+    state: Data<State>,
+    officer: Officer<{ roles(may::READ) }>,
+    path: Path<(String, String)>,
+) -> answer::Result {
+    let key = officer.key();
     Ok(Answer::ok(&state.engine.get_enrolment(key, &path.0, &path.1).await?))
 }
 
@@ -247,11 +259,11 @@ macro_rules! enrolment_step {
         #[post($path)]
         pub async fn $name(
             state: Data<State>,
-            officer: Officer,
+            officer: Officer<{ roles(may::$may) }>,
             path: Path<(String, String)>,
             body: MaybeBody<WhyBody>,
         ) -> answer::Result {
-            let key = officer.require(may::$may)?;
+            let key = officer.key();
             let moved = state.engine.move_enrolment(key, &path.0, &path.1, EnrolState::$state, why(body)?).await?;
             Ok(effect(&state, &moved))
         }

@@ -40,8 +40,8 @@ async fn redeem(till: Till, order: Body<Order>) -> Answered {
 
 #[utoipa::path(tag = "office", responses((status = 200)))]
 #[get("/v1/office/{id}")]
-async fn office(officer: Officer) -> Answered {
-    Ok(Answer::ok(&officer.require(&[Role::Officer])?.name))
+async fn office(officer: Officer<{ crate::http::auth::roles(&[Role::Officer]) }>) -> Answered {
+    Ok(Answer::ok(&officer.key().name))
 }
 
 #[utoipa::path(tag = "claim", responses((status = 200)))]

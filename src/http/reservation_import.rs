@@ -16,7 +16,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::State;
 use super::answer::{self, Answer};
 use super::area::LocationBody;
-use super::auth::{Gate, Officer};
+use super::auth::{Gate, Officer, roles};
 use super::auth_resident::ResidentClaims;
 use super::body;
 use super::row_report::{RowReport, Told};
@@ -85,12 +85,12 @@ pub struct ImportAnswer {
 #[post("/v1/campaigns/{campaign_id}/reservations/import")]
 pub async fn import_reservations(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::IMPORT) }>,
     campaign_id: Path<String>,
     request: HttpRequest,
     mut payload: Payload,
 ) -> answer::Result {
-    let key = officer.require(may::IMPORT)?;
+    let key = officer.key();
     state.engine.import_target(key, &campaign_id).await?;
     let media_type = HttpMessage::content_type(&request).to_ascii_lowercase();
     if !["application/json", "application/x-ndjson", "application/ndjson"].contains(&media_type.as_str()) {
@@ -154,7 +154,10 @@ async fn bring(state: &State, key: &ApiKey, campaign_id: &str, row: &[u8]) -> Re
         attributes: row.attributes,
     };
     // The row stands for a token, but it is not one: what is wrong with it is wrong with the request.
-    claims.judge().map_err(|refusal| Refusal { code: Code::InvalidRequest, ..refusal })?;
+    let errors = claims.faults();
+    if !errors.is_empty() {
+        return Err(Refusal { errors, ..Refusal::new(Code::InvalidRequest) });
+    }
     let mut identity = claims.identity();
     identity.contacts.account = account;
     let resident = state.engine.resident(&identity)?;

@@ -16,7 +16,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::{Anyone, Gate, Officer};
+use super::auth::{Anyone, Gate, Officer, roles};
 use super::body::{MaybeBody, NoBody};
 use super::error::Problem;
 use super::published::{self, Item};
@@ -45,12 +45,12 @@ pub fn configure(config: &mut ServiceConfig) {
 #[post("/v1/campaigns/{campaign_id}/rounds/{round_id}/close-list")]
 pub async fn close_list(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::OPERATE) }>,
     path: Path<(String, String)>,
     _: NoBody,
 ) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
-    let view = state.engine.own_view(officer.require(may::OPERATE)?, &campaign_id).await?;
+    let view = state.engine.own_view(officer.key(), &campaign_id).await?;
     let round = view.round(&round_id).ok_or(Code::RoundNotFound)?;
     let ends = round.reservation.as_ref().map(|reservation| reservation.closes_at).unwrap_or_default();
     if state.engine.now() < ends {
@@ -77,7 +77,7 @@ pub struct DrawRequest {
 #[post("/v1/campaigns/{campaign_id}/rounds/{round_id}/draw")]
 pub async fn draw_round(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::OPERATE) | roles(may::APPROVE) }>,
     path: Path<(String, String)>,
     body: MaybeBody<DrawRequest>,
 ) -> answer::Result {

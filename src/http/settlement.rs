@@ -7,7 +7,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::Officer;
+use super::auth::{Officer, roles};
 use super::error::Problem;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::settlement::{Statement, Summary};
@@ -27,11 +27,11 @@ const MAY: &[Role] = &[Role::Finance, Role::Auditor];
 #[get("/v1/settlements/{date}")]
 pub async fn day_summary(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(MAY) }>,
     date: Path<String>,
     request: HttpRequest,
 ) -> answer::Result {
-    let key = officer.require(MAY)?;
+    let key = officer.key();
     let summary = state.engine.settlement_day(key, &date, None).await?.summary();
     if !wants_csv(&request)? {
         return Ok(Answer::ok(&summary));
@@ -51,11 +51,11 @@ pub async fn day_summary(
 #[get("/v1/settlements/{date}/{merchant_id}")]
 pub async fn merchant_statement(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(MAY) }>,
     path: Path<(String, String)>,
     request: HttpRequest,
 ) -> answer::Result {
-    let key = officer.require(MAY)?;
+    let key = officer.key();
     let (date, merchant_id) = path.into_inner();
     let statement = state.engine.settlement_day(key, &date, Some(&merchant_id)).await?.statement(&merchant_id);
     if !wants_csv(&request)? {

@@ -8,7 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::Officer;
+use super::auth::{Officer, roles};
 use super::body::{Body, MaybeBody, Params};
 use super::merchant::{RotationBody, WhyBody, why};
 use super::shapes::office::{TillKeyList, TillKeyShown};
@@ -64,8 +64,12 @@ impl TillKeyRequest {
 /// Make a key for a merchant or a platform. The secret is shown here and never again.
 #[utoipa::path(tag = "office", request_body = TillKeyRequest, responses((status = 201, body = TillKeyShown)))]
 #[post("/v1/till-keys")]
-pub async fn create_till_key(state: Data<State>, officer: Officer, body: Body<TillKeyRequest>) -> answer::Result {
-    let key = officer.require(may::WRITE)?;
+pub async fn create_till_key(
+    state: Data<State>,
+    officer: Officer<{ roles(may::WRITE) }>,
+    body: Body<TillKeyRequest>,
+) -> answer::Result {
+    let key = officer.key();
     let body = state.engine.create_till_key(key, body.0.scope()?).await?;
     Ok(Answer::created(&body).effect(&state.engine.settings.durability, false))
 }
@@ -81,16 +85,24 @@ pub struct ListQuery {
 /// The program's keys of merchants and platforms, without their secrets.
 #[utoipa::path(tag = "office", params(ListQuery), responses((status = 200, body = TillKeyList)))]
 #[get("/v1/till-keys")]
-pub async fn list_till_keys(state: Data<State>, officer: Officer, query: Params<ListQuery>) -> answer::Result {
-    let key = officer.require(may::READ)?;
+pub async fn list_till_keys(
+    state: Data<State>,
+    officer: Officer<{ roles(may::READ) }>,
+    query: Params<ListQuery>,
+) -> answer::Result {
+    let key = officer.key();
     Ok(Answer::ok(&state.engine.list_till_keys(key, query.0.cursor.as_deref()).await?))
 }
 
 /// A key of a merchant or platform, without its secret.
 #[utoipa::path(tag = "office", params(("key_id" = String, Path)), responses((status = 200, body = TillKeyShown)))]
 #[get("/v1/till-keys/{key_id}")]
-pub async fn get_till_key(state: Data<State>, officer: Officer, key_id: Path<String>) -> answer::Result {
-    Ok(Answer::ok(&state.engine.get_till_key(officer.require(may::READ)?, &key_id).await?))
+pub async fn get_till_key(
+    state: Data<State>,
+    officer: Officer<{ roles(may::READ) }>,
+    key_id: Path<String>,
+) -> answer::Result {
+    Ok(Answer::ok(&state.engine.get_till_key(officer.key(), &key_id).await?))
 }
 
 /// A new secret; the old one stays good until the next rotation unless `keep_previous` is false.
@@ -99,11 +111,11 @@ pub async fn get_till_key(state: Data<State>, officer: Officer, key_id: Path<Str
 #[post("/v1/till-keys/{key_id}/rotate")]
 pub async fn rotate_till_key(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::WRITE) }>,
     key_id: Path<String>,
     body: MaybeBody<RotationBody>,
 ) -> answer::Result {
-    let key = officer.require(may::WRITE)?;
+    let key = officer.key();
     let body = state.engine.rotate_till_key(key, &key_id, RotationBody::rotation(body.0)).await?;
     Ok(Answer::ok(&body).effect(&state.engine.settings.durability, false))
 }
@@ -114,11 +126,11 @@ pub async fn rotate_till_key(
 #[post("/v1/till-keys/{key_id}/revoke")]
 pub async fn revoke_till_key(
     state: Data<State>,
-    officer: Officer,
+    officer: Officer<{ roles(may::STOP) }>,
     key_id: Path<String>,
     body: MaybeBody<WhyBody>,
 ) -> answer::Result {
-    let key = officer.require(may::STOP)?;
+    let key = officer.key();
     let body = state.engine.revoke_till_key(key, &key_id, why(body)?).await?;
     Ok(Answer::ok(&body).effect(&state.engine.settings.durability, false))
 }

@@ -187,6 +187,52 @@ fn every_route_refuses_every_credential_that_is_not_its_own() {
     server.assert_audit_clean();
 }
 
+/// Bodies that no route takes, with their content type.
+fn no_bodies() -> Vec<(&'static str, &'static str, String)> {
+    let json = "application/json";
+    vec![
+        ("an empty object", json, "{}".into()),
+        ("a list", json, "[]".into()),
+        ("null", json, "null".into()),
+        ("what is no JSON", json, "{\"a\":".into()),
+        ("an unknown field", json, "{\"nobody_knows\":1}".into()),
+        ("another content type", "text/plain", "{}".into()),
+        ("no content type", "", "{}".into()),
+        ("too much", json, format!("{{\"reason\":\"{}\"}}", "x".repeat(17 * 1024))),
+    ]
+}
+
+#[test]
+fn the_caller_is_judged_before_the_body_on_every_route() {
+    let world = World::new();
+    let server = &world.server;
+    // Who may read is refused where something changes, and a platform's key brings reservations and does nothing else.
+    let auditor = server.create_key("auditor", "default");
+    let platform = server.create_key("platform", "default");
+    let before = world.books();
+    for route in routes().iter().filter(|route| route.caller != "anybody" && route.method != "GET") {
+        for (body, content_type, text) in no_bodies() {
+            let mut request = Request::new(&route.method, &world.path(route)).text(&text);
+            request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+            if !content_type.is_empty() {
+                request = request.header("content-type", content_type);
+            }
+            let nobody = request.clone().bearer(&format!("qk_{}", "0".repeat(40)));
+            world.assert_answered(&[401], route, &format!("{body} of nobody"), &nobody);
+            if !route.caller.contains("office") {
+                continue;
+            }
+            for (name, key) in [("an auditor", &auditor), ("a platform", &platform)] {
+                let imports = name == "a platform" && route.path.ends_with("/reservations/import");
+                if !imports {
+                    world.assert_answered(&[403], route, &format!("{body} of {name}"), &request.clone().bearer(key));
+                }
+            }
+        }
+    }
+    assert_eq!(world.books(), before, "a refused request has changed something");
+}
+
 #[test]
 fn a_pass_speaks_for_its_own_round_alone_and_taps_until_a_day_after_its_close() {
     let world = World::new();

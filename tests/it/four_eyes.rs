@@ -90,9 +90,18 @@ fn who_applies_for_a_merchant_does_not_approve_it() {
 #[test]
 fn a_name_that_cannot_be_seen_whole_is_refused_where_a_key_is_made() {
     let server = Server::at(EVE);
-    for (option, text) in
-        [("--name", "张\u{200b}伟"), ("--name", " "), ("--person-id", "17\u{feff}"), ("--name", &"a".repeat(65))]
-    {
+    for (option, text) in [
+        ("--name", "张\u{200b}伟"),
+        ("--name", " "),
+        ("--person-id", "17\u{feff}"),
+        ("--name", &"a".repeat(65)),
+        ("--name", "Wang\u{2800}Li"),
+        ("--name", "W\u{430}ng Li"),
+        ("--name", "\u{301}a"),
+        ("--person-id", "B 17"),
+        ("--person-id", "В-17"),
+        ("--person-id", "工号17"),
+    ] {
         let output = server.command(&["keys", "create", "--role", "officer", "--program", PROGRAM, option, text]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::harness::Server;
 use crate::harness::client::{Reply, Request};
-use crate::harness::identity::{Resident, with_wrong_check_digit};
+use crate::harness::identity::{Resident, digest_of, with_wrong_check_digit};
 
 #[track_caller]
 pub fn put_list(server: &Server, list_id: &str, csv: &str) -> Reply {
@@ -79,13 +79,20 @@ fn a_bad_file_says_each_line_and_changes_nothing() {
 fn a_quote_inside_a_cell_loses_no_row_and_quotes_that_do_not_fit_refuse_the_file() {
     let server = Server::at("2020-07-12T12:00:00+08:00");
     let header = "document_type,person_digest\n";
-    let rows: String = ["d0", "d\"1", "d2", "d\"3", "d4"].iter().map(|digest| format!("cn_id,{digest}\n")).collect();
+    let rows: String = (0..5).map(|n| format!("cn_id,\"{n:064}\"\n")).collect();
     let taken = put_list(&server, "quoted", &format!("{header}{rows}")).ok();
     assert_eq!(taken.int("count"), 5, "one member for each row: {}", taken.text());
-    for (rows, line) in [("cn_id,d0\ncn_id,\"d1\ncn_id,d2\n", "/3"), ("cn_id,\"d0\"x\n", "/2")] {
+    let digest = digest_of("d");
+    for (rows, faults) in [
+        (format!("cn_id,{digest}\ncn_id,\"d1\ncn_id,d2\n"), &["/3 quotes_do_not_fit"][..]),
+        (format!("cn_id,\"{digest}\"x\n"), &["/2 quotes_do_not_fit"]),
+        (
+            format!("cn_id,d\"1\ncn_id,{digest}\ncn_id,d\"3\n"),
+            &["/2/person_digest bad_digest", "/4/person_digest bad_digest"],
+        ),
+    ] {
         let reply = put_list(&server, "quoted", &format!("{header}{rows}")).refused(422, "invalid_request");
-        assert_eq!(reply.json["errors"][0]["pointer"], line, "{}", reply.text());
-        assert_eq!(reply.json["errors"][0]["code"], "quotes_do_not_fit", "{}", reply.text());
+        assert_eq!(reply.faults(), faults, "{}", reply.text());
         assert_eq!(get_list(&server, "quoted").ok().json, taken.json);
     }
 }

@@ -1,6 +1,7 @@
 //! Getting on the list: the window, who may, once per person, leaving again.
 
 mod identity;
+mod persons;
 mod quotas;
 mod search;
 mod terms;

@@ -53,6 +53,11 @@ pub(super) fn consented(view: &CampaignView, wish: &Wish) -> Result<(), Refusal>
     }
 }
 
+const NO_PHONE: (&str, &str) = (
+    "须为中国手机号（11 位）、带区号的固定电话（以 0 开头），或以 + 和国家代码开头的号码。",
+    "Must be a mobile number of China (11 digits), one with its area (from 0 on), or + and the country code in front.",
+);
+
 /// The digests of the identity keys that the reservation names; what the token vouches for goes before what the request tells.
 pub(super) fn digests(
     view: &CampaignView,
@@ -65,14 +70,15 @@ pub(super) fn digests(
     contacts.device = contacts.device.or(wish.device.clone());
     contacts.digests(&terms.identity_keys, &view.pseudonym_key, &resident.channel).map_err(|unusable| {
         unusable.into_iter().fold(Refusal::new(Code::InvalidRequest), |refusal, one| {
-            let pointer = match one.key {
-                IdentityKey::Phone => "/phone",
-                IdentityKey::Device => "/device",
-                _ => "/account",
+            let visible = ("须为 1 至 128 个可见的 ASCII 字符。", "Must be 1 to 128 visible ASCII characters.");
+            let (pointer, (zh, en)) = match one.key {
+                IdentityKey::Phone => ("/phone", NO_PHONE),
+                IdentityKey::Device => ("/device", visible),
+                _ => ("/account", visible),
             };
             match one.missing {
                 true => refusal.field(pointer, "missing_field", "本活动须提供此项。", "This campaign needs it."),
-                false => refusal.field(pointer, "invalid_value", "格式有误。", "Not in a usable form."),
+                false => refusal.field(pointer, "invalid_value", zh, en),
             }
         })
     })

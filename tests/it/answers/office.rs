@@ -20,6 +20,7 @@ use super::toll::Trouble;
 use super::town::{SHARDS, Town};
 use super::{Turn, each_call};
 use crate::harness::fixture::{HOUR, MINUTE, SECOND, text_of};
+use crate::harness::identity::digest_of;
 
 pub async fn table(town: &Town, trouble: Trouble) {
     for (verb, step) in [
@@ -268,7 +269,9 @@ enum Before {
 async fn uploads(turn: &Turn<'_>, before: Before) {
     let town = turn.town;
     let (key, list) = (&town.key, format!("l-{}", town.number()));
-    let csv = |person: &str| format!("document_type,person_digest\ncn_id,{person}\ncn_id,another\n");
+    let csv = |person: &str| {
+        format!("document_type,person_digest\ncn_id,{}\ncn_id,{}\n", digest_of(person), digest_of("another"))
+    };
     let upload = async |node: &Engine, csv: &str| {
         let mut upload: ListUpload<'_> = node.begin_list(key, &list, Some(csv.len() as u64)).await?;
         if let Err(refusal) = upload.push(csv.as_bytes()).await {

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::toll::{Toll, Trouble};
 use crate::harness::fixture::at;
+use crate::harness::identity::digest_of;
 use crate::harness::redis::OwnRedis;
 use crate::histories::town::{draft, node, node_with, till};
 
@@ -112,10 +113,11 @@ impl Town {
     }
 
     /// The person of this name.
-    pub fn named(&self, digest: &str, of: &Identity<'_>) -> Resident {
+    pub fn named(&self, name: &str, of: &Identity<'_>) -> Resident {
+        let digest = digest_of(name);
         let identity = Identity {
             document_type: "cn_id",
-            person_digest: Some(digest),
+            person_digest: Some(&digest),
             channel: "wechat",
             contacts: of.contacts.clone(),
             ..Identity::default()
@@ -125,7 +127,7 @@ impl Town {
 
     /// A list of these names.
     pub async fn list(&self, list_id: &str, names: impl Iterator<Item = String>) {
-        let rows: String = names.map(|name| format!("cn_id,{name}\n")).collect();
+        let rows: String = names.map(|name| format!("cn_id,{}\n", digest_of(&name))).collect();
         let file = format!("document_type,person_digest\n{rows}");
         let length = Some(file.len() as u64);
         let mut list = self.clean.begin_list(&self.key, list_id, length).await.expect("an upload");

@@ -14,6 +14,7 @@ pub struct Client {
     idle: Mutex<Vec<(Instant, BufReader<TcpStream>)>>,
 }
 
+#[derive(Clone)]
 pub struct Request {
     pub method: String,
     pub path: String,

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::Server;
 
@@ -71,6 +71,11 @@ impl Server {
         mac.update(signed.as_bytes());
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
     }
+}
+
+/// What an identity provider may tell in place of the number.
+pub fn digest_of(person: &str) -> String {
+    hex::encode(Sha256::digest(person.as_bytes()))
 }
 
 pub fn wall_seconds() -> i64 {

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::flight::{Flight, Flights};
 use super::town::node;
 use crate::harness::fixture::at;
+use crate::harness::identity::digest_of;
 use crate::harness::random::Random;
 use crate::harness::redis::OwnRedis;
 
@@ -104,7 +105,7 @@ impl<'a> Play<'a> {
         let campaign = format!("claims-{seed}");
         town.publish(&campaign, packs(seed)).await;
         let person = |number: usize| {
-            let digest = format!("{seed}-{number}");
+            let digest = digest_of(&format!("{seed}-{number}"));
             let identity = Identity {
                 document_type: "cn_id",
                 person_digest: Some(&digest),

@@ -19,6 +19,7 @@ use serde_json::json;
 use super::flight::Flight;
 use super::town::node;
 use crate::harness::fixture::at;
+use crate::harness::identity::digest_of;
 use crate::harness::random::Random;
 use crate::harness::redis::OwnRedis;
 
@@ -111,7 +112,7 @@ struct Play<'a> {
 impl<'a> Play<'a> {
     fn new(town: &'a Town, seed: u64) -> Play<'a> {
         let person = |number: usize| {
-            let digest = format!("{seed}-{number}");
+            let digest = digest_of(&format!("{seed}-{number}"));
             let identity = Identity {
                 document_type: "cn_id",
                 person_digest: Some(&digest),
@@ -146,7 +147,7 @@ impl<'a> Play<'a> {
         let node = self.town.nodes[self.random.below(2)].clone();
         let resident = self.people[person].clone();
         let wish = |phone: usize, device: usize| Wish {
-            phone: Some(format!("1{:09}{phone}", self.seed % 1_000_000_000)),
+            phone: Some(format!("13{:08}{phone}", self.seed % 100_000_000)),
             device: Some(format!("{}-{device}", self.seed)),
             ..Wish::default()
         };

@@ -21,6 +21,7 @@ use serde_json::json;
 use super::flight::{Flight, Flights};
 use super::town::{draft, node, order_of, some_time, till};
 use crate::harness::fixture::at;
+use crate::harness::identity::digest_of;
 use crate::harness::random::Random;
 use crate::harness::redis::OwnRedis;
 
@@ -87,7 +88,7 @@ impl Town {
     }
 
     async fn buyer(&self, seed: u64, number: usize) -> Resident {
-        let digest = format!("{seed}-{number}");
+        let digest = digest_of(&format!("{seed}-{number}"));
         let identity =
             Identity { document_type: "cn_id", person_digest: Some(&digest), channel: "wechat", ..Identity::default() };
         let resident = self.nodes[0].resident(&identity).expect("a person");

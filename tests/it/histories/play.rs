@@ -16,6 +16,7 @@ use super::checker::{Answer, Call, Event, Evidence, Found, Move, OrderSeen, Unit
 use super::flight::Flight;
 use super::town::{A_DAY, CAMPAIGN, MOST, ROUND, Town};
 use crate::harness::fixture::{DAY, MINUTE, SECOND};
+use crate::harness::identity::digest_of;
 use crate::harness::random::Random;
 
 const AMOUNTS: &[i64] = &[2_999, 3_000, 5_999, 6_000, 6_001, 9_000, 9_001, 15_000];
@@ -56,7 +57,7 @@ struct Play<'a> {
 /// Plays the history of a seed and tells all that can be known of it afterwards.
 pub async fn play(town: &Town, seed: u64, near_the_end: bool) -> Evidence {
     let mut random = Random::new(seed);
-    let digest = format!("person-{seed}");
+    let digest = digest_of(&format!("person-{seed}"));
     let identity =
         Identity { document_type: "cn_id", person_digest: Some(&digest), channel: "wechat", ..Identity::default() };
     let resident = town.nodes[0].resident(&identity).expect("a person");
