@@ -7,7 +7,7 @@ mod mine;
 pub mod pass;
 mod place;
 pub mod plans;
-mod quotas;
+pub(in crate::engine) mod quotas;
 
 use super::resident::Resident;
 use super::stock::Taken;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use self::abreast::abreast;
 use super::lists::undecided;
+use super::quota_marks::MarkWalk;
 use super::redemption::GiveBacks;
 use super::retention::RetentionWalk;
 use super::upkeep::Upkeep;
@@ -70,9 +71,10 @@ pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
         }
     };
     let give_backs = || async {
-        let (mut turns, mut walk) = (turns(STEP), GiveBacks::default());
+        let (mut turns, mut orders, mut marks) = (turns(STEP), GiveBacks::default(), MarkWalk::default());
         while turns.next().await {
-            let _ = walk.step(&engine).await.inspect_err(|error| tell("give-backs", &error.clone().into()));
+            let _ = orders.step(&engine).await.inspect_err(|error| tell("give-backs", &error.clone().into()));
+            let _ = marks.step(&engine).await.inspect_err(|error| tell("give-backs", &error.clone().into()));
         }
     };
     let upkeep = || async {

@@ -1,7 +1,7 @@
 //! Reservation: a place on a round's list for each person (or each channel of a person), judged once, proved by a pass and a receipt.
 
 mod identity;
-mod quotas;
+pub(in crate::engine) mod quotas;
 mod terms;
 
 use base64::Engine as _;
@@ -26,7 +26,7 @@ use crate::store::{Reply, StoreError, int, text};
 /// No choice of a pack.
 pub const NO_CHOICE: u8 = 255;
 /// An entry of whatever channel.
-const ANY_CHANNEL: u8 = 255;
+pub(in crate::engine) const ANY_CHANNEL: u8 = 255;
 
 /// What a resident asks for. The location is judged and dropped; of phone and device only a short digest is kept, where they count.
 #[derive(Clone, Default)]

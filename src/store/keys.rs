@@ -91,9 +91,12 @@ pub fn merchant_field(merchant: &str) -> String {
     format!("m:{merchant}")
 }
 
+/// How the name of every cap begins.
+pub const CAP: &str = "u:";
+
 /// What is used of a merchant's cap in a period: a counter in the header of its slot.
 pub fn cap_counter(merchant: &str, campaign: u16, limit: u8, entity: &[u8], period: i64) -> String {
-    format!("u:{campaign}:{limit}:{}:{period}:{merchant}", hex::encode(entity))
+    format!("{CAP}{campaign}:{limit}:{}:{period}:{merchant}", hex::encode(entity))
 }
 
 /// What the names of all caps are like, and of no other field beside them.
@@ -175,7 +178,7 @@ pub struct QuotaKeys {
 
 /// As many buckets on a slot as a shard has of persons. `holder` is an order and which of its effects is counted.
 pub fn quota(name: &str, holder: &[u8], slots: u8, campaign: u16, buckets: u32) -> QuotaKeys {
-    let digest: SerialDigest = std::array::from_fn(|index| Sha256::digest(name)[index]);
+    let digest = name_digest(name);
     let slot = (number_at(&digest, 0) % u32::from(slots.max(1))) as u8;
     let bucket = number_at(&digest, 4) % buckets.max(1);
     let of_holder = holder.iter().take(4).fold(0, |number: u32, byte| number << 8 | u32::from(*byte)) % buckets.max(1);
@@ -183,8 +186,21 @@ pub fn quota(name: &str, holder: &[u8], slots: u8, campaign: u16, buckets: u32) 
         slot,
         counters: quota_buckets(slot, campaign, bucket)[0].clone(),
         marks: quota_buckets(slot, campaign, of_holder)[1].clone(),
-        mark: [holder, &digest[8..14]].concat(),
+        mark: [holder, &quota_digest(name)].concat(),
     }
+}
+
+fn name_digest(name: &str) -> SerialDigest {
+    let digest = Sha256::digest(name);
+    std::array::from_fn(|index| digest[index])
+}
+
+/// What of a quota's name stands at the end of its marks.
+pub type QuotaDigest = [u8; 6];
+
+pub fn quota_digest(name: &str) -> QuotaDigest {
+    let digest = name_digest(name);
+    std::array::from_fn(|index| digest[8 + index])
 }
 
 /// The n-th buckets of quotas and of their marks.
@@ -204,6 +220,11 @@ pub fn order_bucket_at(shard: u8, bucket: u16) -> String {
 /// What was bought with an order; apart from the orders, whose values are short.
 pub fn bought_bucket(shard: u8, order_key: &[u8; 12]) -> String {
     format!("{{s{shard:03}}}:b:{}", u16::from_be_bytes([order_key[0], order_key[1]]) % ORDER_BUCKETS)
+}
+
+/// The n-th bucket of what was bought, for walks over all of them.
+pub fn bought_bucket_at(shard: u8, bucket: u16) -> String {
+    format!("{{s{shard:03}}}:b:{bucket}")
 }
 
 pub fn lapsing_holds(shard: u8) -> String {

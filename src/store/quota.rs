@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
-use super::keys::{self, QuotaKeys, Slot};
+use super::keys::{self, QuotaDigest, QuotaKeys, Slot};
 use super::script::{self, Args, Member};
 use super::{Store, StoreError};
+use crate::domain::time::Ms;
 
 /// A quota, and who takes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,14 @@ impl Store {
         self.call(&script::QUOTA_LEAVE, &Slot::Identity(keys.slot), member).await.map(|_| ())
     }
 
+    /// Gives back what a mark holds, when it is still the one that was read; false when it is not.
+    pub async fn clear_quota(&self, place: &QuotaPlace, read: &StoredMark) -> Result<bool, StoreError> {
+        let keys = place.keys(self.shards());
+        let args = Args::with_capacity(64).bytes(&place.name).bytes(&keys.mark).bytes(&read.bytes);
+        let member = Member::packed(vec![keys.counters, keys.marks], args);
+        Ok(self.call(&script::QUOTA_CLEAR, &Slot::Identity(keys.slot), member).await?.is("ok"))
+    }
+
     /// Forgets the quotas of a campaign, and who held what of them, in every so many-th of its buckets.
     pub async fn forget_quotas(
         &self,
@@ -127,6 +136,36 @@ impl Store {
         let args = place.args(&keys, attempt).int(generation.unwrap_or(-1)).int(keeps);
         let member = Member::packed(vec![keys.counters, keys.marks], args);
         self.call(&script::QUOTA_GIVE, &Slot::Identity(keys.slot), member).await.map(|_| ())
+    }
+}
+
+/// A mark as it is stored beside its quota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMark {
+    /// The order and which of its effects, or the person and which claim.
+    pub holder: Vec<u8>,
+    pub digest: QuotaDigest,
+    pub holds: i64,
+    /// When the last copy of a claim or reservation came; `None` of an order's mark.
+    pub entered: Option<Ms>,
+    pub bytes: Vec<u8>,
+}
+
+impl StoredMark {
+    /// `None` when it cannot be read.
+    pub fn of(field: &[u8], bytes: &[u8]) -> Option<StoredMark> {
+        let (holder, digest) = field.split_last_chunk::<6>()?;
+        let value = rmpv::decode::read_value(&mut &bytes[..]).ok()?;
+        let parts = value.as_array()?;
+        let instant = |value: &rmpv::Value| value.as_i64().or(value.as_f64().map(|ms| ms as i64));
+        // An order's mark is {attempt, held, generation}.
+        let entered = match parts.as_slice() {
+            [_, _, _, at] => Some(instant(at)?),
+            [_, _] => Some(0),
+            _ => None,
+        };
+        let holds = held_by(bytes);
+        Some(StoredMark { holder: holder.to_vec(), digest: *digest, holds, entered, bytes: bytes.to_vec() })
     }
 }
 

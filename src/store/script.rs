@@ -41,8 +41,16 @@ impl Script {
     /// Whether it only ever ends or gives back what was begun, or brings what the configuration holds to where it is judged: both go on
     /// when the store is full.
     fn ends(&self) -> bool {
-        const ENDING: [&Script; 7] =
-            [&ORDER_CLOSE, &ORDER_RELEASE, &ORDER_REVERSE, &QUOTA_GIVE, &QUOTA_LEAVE, &MERCHANT_VIEW, &VIEW_PUT];
+        const ENDING: [&Script; 8] = [
+            &ORDER_CLOSE,
+            &ORDER_RELEASE,
+            &ORDER_REVERSE,
+            &QUOTA_CLEAR,
+            &QUOTA_GIVE,
+            &QUOTA_LEAVE,
+            &MERCHANT_VIEW,
+            &VIEW_PUT,
+        ];
         ENDING.iter().any(|script| std::ptr::eq(*script, self))
     }
 }
@@ -88,6 +96,7 @@ scripts! {
     ORDER_REVERSE "order_reverse" after "cap",
     PACK_ISSUE "pack_issue" after "record",
     PAY_CODE_PUT "pay_code_put",
+    QUOTA_CLEAR "quota_clear",
     QUOTA_ENTER "quota_enter",
     QUOTA_GIVE "quota_give",
     QUOTA_LEAVE "quota_leave",

@@ -63,6 +63,38 @@ impl Store {
         Ok(self.buckets(&Slot::Merchant(slot), keys).await?.1.into_iter().flatten().collect())
     }
 
+    /// The same with what was bought with the orders.
+    pub async fn snapshot_goods(
+        &self,
+        shard: u8,
+        range: std::ops::Range<u16>,
+    ) -> Result<(u64, Vec<Bucket>, Vec<Bucket>), StoreError> {
+        let orders = range.clone().map(|bucket| keys::order_bucket_at(shard, bucket));
+        let names = orders.chain(range.clone().map(|bucket| keys::bought_bucket_at(shard, bucket))).collect();
+        let (last_id, mut read) = self.buckets(&Slot::Shard(shard), names).await?;
+        let goods = read.split_off(range.len().min(read.len()));
+        Ok((last_id, read, goods))
+    }
+
+    /// Counters of quotas of a campaign on an index slot and their marks, of some buckets.
+    pub async fn snapshot_quotas(
+        &self,
+        slot: u8,
+        campaign: u16,
+        range: std::ops::Range<u32>,
+    ) -> Result<(Bucket, Bucket), StoreError> {
+        let length = range.len();
+        let [counters, marks] = [0, 1].map(|kind| {
+            range
+                .clone()
+                .map(move |bucket| keys::quota_buckets(slot, campaign, bucket)[kind].clone())
+                .collect::<Vec<_>>()
+        });
+        let (_, mut read) = self.buckets(&Slot::Identity(slot), [counters, marks].concat()).await?;
+        let marks = read.split_off(length.min(read.len()));
+        Ok((read.concat(), marks.concat()))
+    }
+
     async fn buckets(&self, slot: &Slot, keys: Vec<String>) -> Result<(u64, Vec<Bucket>), StoreError> {
         let mut command = redis::cmd("EVAL");
         command.arg(BUCKETS).arg(1 + keys.len()).arg(slot.ledger()).arg(keys);

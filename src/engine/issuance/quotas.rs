@@ -2,7 +2,8 @@
 //!
 //! A quota lies on another slot than the person, so it is counted before the pack is issued, once for a person, round, channel and pack,
 //! however many copies of the claim are on their way. A copy that is refused, or finds the pack there already, takes itself off; only when
-//! none is left that may have had its effect is the quota given back. A node that dies in between leaves it stricter by that one claim.
+//! none is left that may have had its effect is the quota given back. What a node that dies in between leaves
+//! counted, or an outage, `quota_marks.rs` gives back.
 
 use super::issue::Issued;
 use super::judge::names_pack;
@@ -12,17 +13,36 @@ use crate::domain::claim_limit::{self, Claimer};
 use crate::domain::limit::contacts;
 use crate::domain::money::Fen;
 use crate::domain::time::Ms;
+use crate::domain::voucher::PersonField;
 use crate::engine::resident::Person;
 use crate::engine::view::{CampaignView, RoundView};
 use crate::engine::{Engine, Failure};
 use crate::store::keys;
 use crate::store::quota::{QuotaPlace, Taken};
+use crate::store::record::{Entry, Pack, PersonRecord};
 
 /// What came of counting a claim.
 pub(super) enum Counted {
     At(Vec<QuotaPlace>),
     /// A quota is used up, or the person has the pack already.
     Instead(Issued),
+}
+
+/// Names of the quotas that count a pack which a person was issued.
+pub(in crate::engine) fn counting(
+    view: &CampaignView,
+    field: PersonField,
+    record: &PersonRecord,
+    pack: &Pack,
+    at: Ms,
+) -> Vec<String> {
+    let same = |entry: &&Entry| (entry.round, entry.channel) == (pack.round, pack.channel);
+    let entry = record.entries.iter().find(same);
+    let contacts = entry.map(|one| contacts(&view.campaign, pack.round, one.digests)).unwrap_or_default();
+    let claimer = Claimer { field, contacts };
+    let place = (pack.round, pack.channel, pack.pack);
+    let quotas = claim_limit::quotas(&view.campaign, &view.zone, place, &claimer, at);
+    quotas.iter().map(|quota| keys::quota_name(view.number, quota.number, &quota.entity, quota.period)).collect()
 }
 
 impl Engine {

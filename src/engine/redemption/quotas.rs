@@ -32,7 +32,7 @@ fn place_in(view: &CampaignView, name: &str, holder: &[u8]) -> QuotaPlace {
 
 impl Engine {
     /// Where a quota is counted. While its campaign cannot be read nothing is given back to it, so whoever has to give back tries again.
-    pub(super) fn quota_place(&self, name: &str, holder: &[u8]) -> Result<QuotaPlace, StoreError> {
+    pub(in crate::engine) fn quota_place(&self, name: &str, holder: &[u8]) -> Result<QuotaPlace, StoreError> {
         let number = keys::quota_campaign(name).ok_or_else(|| StoreError::Broken(format!("quota {name}")))?;
         Ok(place_in(self.view().numbered(number)?, name, holder))
     }

@@ -2,7 +2,8 @@
 //!
 //! As with claims, a wish is counted on the quota's slot before it reaches the person's shard, once however many copies of it are on their
 //! way; a copy that had no effect takes itself off. Whoever takes an entry off the list, or puts another in its place, is told by the
-//! shard what was there, and gives that back. A node that dies in between leaves a quota stricter by that one entry.
+//! shard what was there, and gives that back. What a node that dies in between
+//! leaves counted, or an outage, `quota_marks.rs` gives back.
 
 use super::{Entered, Wanted, identity};
 use crate::domain::campaign::schema::{Limit, Reservation};
@@ -42,6 +43,16 @@ fn met<'a>(view: &'a CampaignView, round: &RoundView, field: PersonField, entry:
         most: quota.most,
     };
     quotas.into_iter().map(place).collect()
+}
+
+/// Names of the quotas that count an entry.
+pub(in crate::engine) fn counting(
+    view: &CampaignView,
+    round: &RoundView,
+    field: PersonField,
+    entry: &Entry,
+) -> Vec<String> {
+    met(view, round, field, entry).into_iter().map(|met| met.place.name).collect()
 }
 
 impl Engine {

@@ -1,7 +1,8 @@
 -- Counts a claim towards a quota before its pack is issued; every copy of the claim that is on its way is noted.
 -- KEYS 1 header hash of the index slot, 2 ledger stream (unused), 3.. buckets of quotas and of their marks (hashes)
 -- ARGV member {{bucket of the quota, bucket of marks}, name of the quota, mark, n, most}
--- A mark is {copies of the claim that may have had their effect, what the claim holds}.
+-- A mark is {copies of the claim that may have had their effect, what the claim holds, 0, instant of the last copy ms}; older ones lack
+-- the last two.
 -- Replies: refused limit_reached; ok
 -- Keeps: a quota is what its marks hold, and <= most; however many copies a claim has, it is counted once.
 local function judge(m)
@@ -13,7 +14,7 @@ local function judge(m)
     mark[2] = n
     put(quotas, name, format('%.0f', used + n))
   end
-  put(marks, holder, cmsgpack.pack({ mark[1] + 1, mark[2] }))
+  put(marks, holder, cmsgpack.pack({ mark[1] + 1, mark[2], 0, now }))
   return { 'ok' }
 end
 

@@ -8,7 +8,8 @@ local function judge(m)
   local mark = unpacked(marks, holder)
   if not mark then return { 'replay' } end
   if mark[1] > 1 then
-    put(marks, holder, cmsgpack.pack({ mark[1] - 1, mark[2] }))
+    mark[1] = mark[1] - 1
+    put(marks, holder, cmsgpack.pack(mark))
     return { 'ok' }
   end
   local left = tonumber(get(quotas, name) or 0) - mark[2]

@@ -198,3 +198,26 @@ fn a_reservation_that_is_brought_later_meets_the_limit_of_its_own_day() {
     assert_eq!(into("third").status, 201);
     server.assert_audit_clean();
 }
+
+#[test]
+fn what_an_outage_left_counted_of_a_withdrawn_entry_is_given_back() {
+    let redis = OwnRedis::start();
+    let server = redis.node("2020-07-12T12:00:00+08:00", 1, None);
+    let mut file = chengdu(&new_campaign_id("outage"), 10);
+    file["limits"] = json!([limit(json!(["channel"]), "day", 1)]);
+    let id = file["campaign_id"].as_str().expect("an id");
+    server.create_campaign(&file).ok();
+    server.publish(id);
+    server.set_clock(at("2020-07-13T09:00:00"));
+    let [one, other] = [Resident::new(), Resident::new()];
+    assert_eq!(server.reserve(id, &one).status, 201);
+    redis.ask(&["ACL", "SETUSER", "default", "resetkeys", "~{s*", "~{m*", "~{r*", "~{cfg}*"]);
+    server.withdraw(id, &one).ok();
+    redis.ask(&["ACL", "SETUSER", "default", "allkeys"]);
+    reached(server.reserve(id, &other), json!(["channel"]));
+    // Nobody can be on the way with it any more.
+    server.set_clock(at("2020-07-13T09:01:00"));
+    wait_until("the quota is free again", || (server.reserve(id, &other).status == 201).then_some(()));
+    reached(server.reserve(id, &one), json!(["channel"]));
+    server.assert_audit_clean();
+}
