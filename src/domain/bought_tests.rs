@@ -51,6 +51,7 @@ fn order_of(bought: &Bought) -> Order {
         refunds: Vec::new(),
         receipt: Receipt::default(),
         reversal: None,
+        late_given_back: 0,
     }
 }
 

@@ -230,6 +230,11 @@ pub fn redeems_within(campaign: &Campaign, kept_by: Keeper) -> bool {
     at_a_till(campaign).any(|limit| limit.action == LimitAction::Redeem && keeper(limit) == kept_by)
 }
 
+/// Whether any of the campaign's limits on refunds is a quota.
+pub fn refunds_within_quotas(campaign: &Campaign) -> bool {
+    at_a_till(campaign).any(|limit| limit.action == LimitAction::Refund && keeper(limit) == Keeper::Quota)
+}
+
 /// Whether any of the campaign's limits at the till is a quota.
 pub fn has_quotas(campaign: &Campaign) -> bool {
     at_a_till(campaign).any(|limit| keeper(limit) == Keeper::Quota)

@@ -82,6 +82,8 @@ pub struct Order {
     /// What the receipt said stays with the order; what limits ask for, while it is held or where a campaign has such limits.
     pub receipt: Receipt,
     pub reversal: Option<Reversal>,
+    /// How many late confirms have given back what they had taken of caps and quotas: those that were judged before are judged again.
+    pub late_given_back: u32,
 }
 
 /// One voucher of an order, with what finds its money.

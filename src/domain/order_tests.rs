@@ -15,6 +15,7 @@ fn order(state: OrderState) -> Order {
         refunds: Vec::new(),
         receipt: Receipt::default(),
         reversal: None,
+        late_given_back: 0,
     }
 }
 

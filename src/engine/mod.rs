@@ -29,7 +29,7 @@ pub mod person_list;
 mod pool;
 pub mod progress;
 pub mod proof;
-mod quota_marks;
+pub mod quota_marks;
 mod recent;
 pub mod redemption;
 pub mod reservation;

@@ -1,22 +1,25 @@
-//! Marks that count claims and reservations towards quotas, beside what they stand for. A wish is counted before it has its effect, and taken
-//! off when it has none or when its entry goes; what an outage refused then, or a node that ended, stays counted. Marks and persons lie in
-//! buckets of the same numbers, so a walk reads both side by side and gives back what stands for nothing.
+//! Marks that count towards quotas, beside what they stand for. A claim, a reservation and a refund are counted before they have their effect;
+//! what an outage then keeps from being given back, or a node that ended, stays counted. Marks and persons lie in buckets of the same
+//! numbers, so a walk reads both side by side and gives back what stands for nothing; the order of a refund is asked for
+//! (`redemption/refund_marks.rs`).
 //!
 //! A mark may be ahead of its effect. It is cleared when its last copy came long ago, two looks have found it the same and for nothing,
-//! and it is still the same when the script looks: whatever comes meanwhile changes its bytes.
+//! and it is still the same when the script looks: whatever comes meanwhile changes its bytes. What was counted long ago has its
+//! effect no more ([`Ahead`]).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::Engine;
 use super::issuance::quotas as claims;
 use super::reservation::ANY_CHANNEL;
 use super::reservation::quotas as reservations;
 use super::view::CampaignView;
+use super::{Engine, Failure};
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{MINUTE, Ms, SECOND};
 use crate::domain::voucher::PersonField;
-use crate::domain::{claim_limit, reserve_limit};
+use crate::domain::{claim_limit, limit, reserve_limit};
 use crate::store::StoreError;
 use crate::store::keys::{self, QuotaDigest};
 use crate::store::quota::{QuotaPlace, StoredMark};
@@ -26,8 +29,11 @@ use crate::store::record::{Entry, PersonRecord};
 const UNDER_WAY: Ms = MINUTE;
 const LOOKS: Duration = Duration::from_secs(6);
 
-/// A wish is counted a moment before it has its effect, maybe on the day before.
-const BEFORE: Ms = 5 * SECOND;
+/// How long after it was counted something may be sent to have its effect.
+const MOST_AHEAD: Duration = Duration::from_secs(3);
+
+/// Something is counted before it has its effect, maybe on the day before.
+pub(super) const BEFORE: Ms = UNDER_WAY;
 
 /// Buckets that are read at once.
 const STEP: usize = 64;
@@ -39,15 +45,36 @@ const SHARE: u32 = 50;
 /// Marks that a node keeps in mind.
 const MOST: usize = 65_536;
 
-/// A mark that stands for nothing, as it was read.
+/// What is counted now, and must have its effect soon: later nobody waits for it, and what it counts may have been given back.
+pub(super) struct Ahead(Instant);
+
+impl Ahead {
+    pub(super) fn counted() -> Ahead {
+        Ahead(Instant::now())
+    }
+
+    pub(super) fn require(&self) -> Result<(), Failure> {
+        match self.0.elapsed() < MOST_AHEAD {
+            true => Ok(()),
+            false => Err(Refusal::new(Code::Overloaded).retry_after_ms(1_000).into()),
+        }
+    }
+}
+
+/// A mark that holds more than what it stands for uses, as it was read.
 pub(super) struct Idle {
     pub slot: u8,
     pub mark: StoredMark,
+    /// What it stands for uses.
+    pub keeps: i64,
+    /// Nothing that is under way may use more of it.
+    pub is_settled: bool,
 }
 
-/// Whether claims or reservations of a campaign are counted towards quotas.
-pub(super) fn counts_persons(view: &CampaignView) -> bool {
-    let counted = claim_limit::has_quotas(&view.campaign) || reserve_limit::has_quotas(&view.campaign);
+/// Whether claims, reservations or refunds of a campaign are counted towards quotas.
+pub(super) fn is_counted(view: &CampaignView) -> bool {
+    let of_persons = claim_limit::has_quotas(&view.campaign) || reserve_limit::has_quotas(&view.campaign);
+    let counted = of_persons || limit::refunds_within_quotas(&view.campaign);
     counted && view.is_published() && view.record.orders_over_at.is_none()
 }
 
@@ -86,50 +113,78 @@ fn stands(view: &CampaignView, people: &People, mark: &StoredMark) -> bool {
 }
 
 impl Engine {
-    /// Marks of some buckets that stand for nothing, as far as anybody can tell.
+    /// Marks of some buckets that hold more than they stand for, as far as anybody can tell.
     pub(super) async fn idle_marks(&self, view: &CampaignView, buckets: Range<u32>) -> Result<Vec<Idle>, StoreError> {
-        let mut marks = Vec::new();
+        let (mut of_persons, mut of_refunds) = (Vec::new(), Vec::new());
         for slot in 0..self.store.shards() {
             let (_, stored) = self.store.snapshot_quotas(slot, view.number, buckets.clone()).await?;
-            let read = stored.iter().filter_map(|(field, value)| StoredMark::of(field, value));
-            marks.extend(read.filter(|mark| mark.entered.is_some()).map(|mark| Idle { slot, mark }));
+            for mark in stored.iter().filter_map(|(field, value)| StoredMark::of(field, value)) {
+                if mark.entered.is_some() {
+                    of_persons.push(Idle { slot, mark, keeps: 0, is_settled: false });
+                } else if mark.holds > 0 && mark.refund().is_some() {
+                    of_refunds.push((slot, mark));
+                }
+            }
         }
-        if marks.is_empty() {
-            return Ok(marks);
+        let mut idle = Vec::new();
+        for (slot, mark) in of_refunds {
+            idle.extend(self.idle_refund(view, slot, mark).await?);
+        }
+        if of_persons.is_empty() {
+            return Ok(idle);
         }
         let mut people = People::new();
         for shard in 0..self.store.shards() {
             for (_, read) in self.store.people_each(shard, view.number, buckets.clone()).await? {
                 // What a record that cannot be read would say is not known.
-                let Ok((pseudonym, record)) = read else { return Ok(Vec::new()) };
+                let Ok((pseudonym, record)) = read else { return Ok(idle) };
                 people.entry(pseudonym.field()).or_default().push(record);
             }
         }
-        marks.retain(|idle| !stands(view, &people, &idle.mark));
-        Ok(marks)
+        idle.extend(of_persons.into_iter().filter(|idle| !stands(view, &people, &idle.mark)));
+        Ok(idle)
     }
 
-    async fn clear(&self, view: &CampaignView, idle: &Idle) -> Result<(), StoreError> {
-        let Some(name) = self.name_of(view, idle.slot, idle.mark.digest).await? else { return Ok(()) };
-        let (campaign, buckets, holder) = (view.number, view.record.buckets, idle.mark.holder.clone());
-        let cleared = self.store.clear_quota(&QuotaPlace { name, campaign, buckets, holder }, &idle.mark).await?;
-        tracing::info!(campaign.id = view.id, cleared, "a quota counted what had no effect");
+    /// Gives back what marks hold too much, as they were read.
+    async fn clear(&self, view: &CampaignView, idle: &[Idle]) -> Result<(), StoreError> {
+        let slots: HashSet<u8> = idle.iter().map(|idle| idle.slot).collect();
+        for slot in slots {
+            let of_slot = || idle.iter().filter(move |idle| idle.slot == slot);
+            let names = self.names_on(view, slot, &of_slot().map(|idle| idle.mark.digest).collect()).await?;
+            for Idle { mark, keeps, .. } in of_slot() {
+                let Some(name) = names.get(&mark.digest).cloned() else { continue };
+                let (campaign, buckets, holder) = (view.number, view.record.buckets, mark.holder.clone());
+                let place = QuotaPlace { name, campaign, buckets, holder };
+                let cleared = self.store.clear_quota(&place, mark, *keeps).await?;
+                tracing::info!(campaign.id = view.id, cleared, "a quota counted what had no effect");
+            }
+        }
         Ok(())
     }
 
-    /// The quota on a slot whose marks end so.
-    async fn name_of(&self, view: &CampaignView, slot: u8, digest: QuotaDigest) -> Result<Option<String>, StoreError> {
+    /// The quotas on a slot whose marks end so.
+    async fn names_on(
+        &self,
+        view: &CampaignView,
+        slot: u8,
+        digests: &HashSet<QuotaDigest>,
+    ) -> Result<HashMap<QuotaDigest, String>, StoreError> {
+        let mut found = HashMap::new();
         for first in (0..view.record.buckets).step_by(STEP) {
             let range = first..(first + STEP as u32).min(view.record.buckets);
             let (counters, _) = self.store.snapshot_quotas(slot, view.number, range).await?;
-            let mut names = counters.into_iter().filter_map(|(name, _)| String::from_utf8(name).ok());
-            if let Some(name) = names.find(|name| keys::quota_digest(name) == digest) {
-                return Ok(Some(name));
+            let names = counters.into_iter().filter_map(|(name, _)| String::from_utf8(name).ok());
+            found.extend(names.map(|name| (keys::quota_digest(&name), name)).filter(|(one, _)| digests.contains(one)));
+            if found.len() == digests.len() {
+                break;
             }
         }
-        Ok(None)
+        Ok(found)
     }
 }
+
+/// Marks that held too much, with their bytes and since when.
+type Seen = HashMap<(u8, Vec<u8>), (Vec<u8>, Instant)>;
 
 /// The walk, as one node takes it.
 pub struct MarkWalk {
@@ -137,16 +192,16 @@ pub struct MarkWalk {
     walking: bool,
     begun: Instant,
     due: Instant,
-    /// Marks that stood for nothing in the last walk, and those that do in this one, with their bytes and since when.
-    before: HashMap<(u8, Vec<u8>), (Vec<u8>, Instant)>,
-    now: HashMap<(u8, Vec<u8>), (Vec<u8>, Instant)>,
+    /// In the last walk, and in this one.
+    before: Seen,
+    now: Seen,
 }
 
 impl Default for MarkWalk {
     fn default() -> MarkWalk {
         let now = Instant::now();
         let (left, walking) = (VecDeque::new(), false);
-        MarkWalk { left, walking, begun: now, due: now, before: HashMap::new(), now: HashMap::new() }
+        MarkWalk { left, walking, begun: now, due: now, before: Seen::new(), now: Seen::new() }
     }
 }
 
@@ -159,7 +214,7 @@ impl MarkWalk {
                 return Ok(());
             }
             (self.walking, self.begun) = (true, Instant::now());
-            for view in snapshot.by_number.values().filter(|view| counts_persons(view)) {
+            for view in snapshot.by_number.values().filter(|view| is_counted(view)) {
                 let steps = (0..view.record.buckets).step_by(STEP);
                 let range = |first: u32| first..(first + STEP as u32).min(view.record.buckets);
                 self.left.extend(steps.map(|first| (view.number, range(first))));
@@ -182,17 +237,18 @@ impl MarkWalk {
     }
 
     async fn look(&mut self, engine: &Engine, view: &CampaignView, buckets: Range<u32>) -> Result<(), StoreError> {
+        let mut over = Vec::new();
         for idle in engine.idle_marks(view, buckets).await? {
             let age = engine.now() - idle.mark.entered.unwrap_or_default();
             let place = (idle.slot, [&idle.mark.holder[..], &idle.mark.digest].concat());
             let known = self.before.get(&place).filter(|(bytes, _)| *bytes == idle.mark.bytes);
             let since = known.map_or_else(Instant::now, |(_, since)| *since);
-            if age >= UNDER_WAY && since.elapsed() >= LOOKS {
-                engine.clear(view, &idle).await?;
+            if idle.is_settled || age >= UNDER_WAY && since.elapsed() >= LOOKS {
+                over.push(idle);
             } else if self.now.len() < MOST {
                 self.now.insert(place, (idle.mark.bytes, since));
             }
         }
-        Ok(())
+        engine.clear(view, &over).await
     }
 }

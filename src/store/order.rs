@@ -1,5 +1,6 @@
 //! Stored form of an order: `{version, state, attempt, fingerprint, amount, merchant discount, discount, t0 ms, t1 (ms after t0), hold seconds
-//! (0 = redeemed in one call), units, refunds, extra}`; of a void attempt `{version, state, attempt}`.
+//! (0 = redeemed in one call), units, refunds, extra}`, and of an expired one, if there were any, how many late confirms gave back;
+//! of a void attempt `{version, state, attempt}`.
 
 use rmpv::Value;
 
@@ -36,7 +37,8 @@ pub(super) fn counts_from(order: &Order) -> Ms {
 /// [`WITH_THE_CALL`].
 pub(super) fn pieces(order: &Order) -> Vec<Vec<u8>> {
     let mut out = Pieces::default();
-    out.array(PARTS);
+    let given_back = Some(order.late_given_back).filter(|n| *n > 0 && order.state == OrderState::Expired);
+    out.array(PARTS + u32::from(given_back.is_some()));
     out.add(|args| {
         let args = args.int(1).int(order.state as i64).int(order.attempt);
         let args = if order.units.is_empty() { args.bytes([]) } else { args.bytes(order.fingerprint) };
@@ -55,6 +57,9 @@ pub(super) fn pieces(order: &Order) -> Vec<Vec<u8>> {
     match &order.reversal {
         Some(reversal) => out.reversal(order, reversal),
         None => out.add(|args| args.list(|list| write_receipt(list, &order.receipt))),
+    }
+    if let Some(n) = given_back {
+        out.add(|args| args.int(n));
     }
     out.finished()
 }
@@ -191,6 +196,7 @@ fn order(mut bytes: &[u8]) -> Option<Order> {
         refunds: list(11).iter().map(|refund| refunded(refund, t0)).collect(),
         receipt,
         reversal,
+        late_given_back: number(part(&value, 13)) as u32,
     })
 }
 
@@ -271,6 +277,7 @@ mod tests {
             refunds: Vec::new(),
             receipt,
             reversal: None,
+            late_given_back: 0,
         }
     }
 
@@ -305,6 +312,7 @@ mod tests {
         let at = |state| Order { t0: NOW - 90_000, ..order(state, 120, receipt.clone()) };
         check(at(OrderState::Redeemed), 1);
         check(Order { t1: NOW - 1, ..at(OrderState::Expired) }, 0);
+        check(Order { t1: NOW - 1, late_given_back: 3, ..at(OrderState::Expired) }, 0);
         let refund = |n: i64, at| Refunded {
             refund_id: format!("R{n}"),
             amount: Fen(100),

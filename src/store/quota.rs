@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::keys::{self, QuotaDigest, QuotaKeys, Slot};
 use super::script::{self, Args, Member};
 use super::{Store, StoreError};
+use crate::domain::order::OrderKey;
 use crate::domain::time::Ms;
 
 /// A quota, and who takes of it.
@@ -26,11 +27,30 @@ pub struct QuotaUsed {
     pub own: i64,
 }
 
+/// What a holder has of a quota once it has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// The most that it ever asked for.
+    pub holds: i64,
+    /// The same before this time.
+    pub before: i64,
+    /// How often it has taken again.
+    pub generation: i64,
+}
+
+/// How often an attempt has taken again what was given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// As the merchant's directory counts it; 0 before the order has its effect.
+    Is(i64),
+    /// Each time one more.
+    Next,
+}
+
 /// What came of taking of a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// How much the holder has of it now: the most that it ever asked for.
-    Holds(i64),
+    Holds(Share),
     Full,
     /// What this attempt held was given back.
     AttemptVoid,
@@ -62,7 +82,8 @@ impl Store {
         let args = Args::with_capacity(64).bytes(&place.name).bytes(&keys.mark).int(n).int(most);
         let member = Member::packed(vec![keys.counters, keys.marks], args);
         let reply = self.call(&script::QUOTA_ENTER, &Slot::Identity(keys.slot), member).await?;
-        Ok(if reply.refused().is_some() { Taken::Full } else { Taken::Holds(n) })
+        let share = Share { holds: n, ..Share::default() };
+        Ok(if reply.refused().is_some() { Taken::Full } else { Taken::Holds(share) })
     }
 
     /// A copy of a claim had no effect and never will.
@@ -73,10 +94,10 @@ impl Store {
         self.call(&script::QUOTA_LEAVE, &Slot::Identity(keys.slot), member).await.map(|_| ())
     }
 
-    /// Gives back what a mark holds, when it is still the one that was read; false when it is not.
-    pub async fn clear_quota(&self, place: &QuotaPlace, read: &StoredMark) -> Result<bool, StoreError> {
+    /// Gives back what a mark holds beyond `keeps`, when it is still the one that was read; false when it is not.
+    pub async fn clear_quota(&self, place: &QuotaPlace, read: &StoredMark, keeps: i64) -> Result<bool, StoreError> {
         let keys = place.keys(self.shards());
-        let args = Args::with_capacity(64).bytes(&place.name).bytes(&keys.mark).bytes(&read.bytes);
+        let args = Args::with_capacity(64).bytes(&place.name).bytes(&keys.mark).bytes(&read.bytes).int(keeps);
         let member = Member::packed(vec![keys.counters, keys.marks], args);
         Ok(self.call(&script::QUOTA_CLEAR, &Slot::Identity(keys.slot), member).await?.is("ok"))
     }
@@ -102,22 +123,25 @@ impl Store {
         Ok(())
     }
 
-    /// `again` is for a late confirm: what the attempt held was given back when its hold ran out. `goes_on`: also on a full store.
+    /// `goes_on`: also on a full store.
     pub async fn take_quota(
         &self,
         place: &QuotaPlace,
         attempt: u32,
-        n: i64,
-        most: i64,
-        again: bool,
+        (n, most): (i64, i64),
+        generation: Generation,
         goes_on: bool,
     ) -> Result<Taken, StoreError> {
         let keys = place.keys(self.shards());
-        let args = place.args(&keys, attempt).int(n).int(most).int(u8::from(again));
+        let generation = match generation {
+            Generation::Is(number) => number,
+            Generation::Next => -1,
+        };
+        let args = place.args(&keys, attempt).int(n).int(most).int(generation);
         let member = Member::packed(vec![keys.counters, keys.marks], args).going_on(goes_on);
         let reply = self.call(&script::QUOTA_TAKE, &Slot::Identity(keys.slot), member).await?;
         match reply.refused() {
-            None => Ok(Taken::Holds(reply.int(0))),
+            None => Ok(Taken::Holds(Share { holds: reply.int(0), generation: reply.int(1), before: reply.int(2) })),
             Some("limit_reached") => Ok(Taken::Full),
             Some("attempt_void") => Ok(Taken::AttemptVoid),
             Some(_) => Err(StoreError::malformed("quota_take")),
@@ -166,6 +190,12 @@ impl StoredMark {
         };
         let holds = held_by(bytes);
         Some(StoredMark { holder: holder.to_vec(), digest: *digest, holds, entered, bytes: bytes.to_vec() })
+    }
+
+    /// The order and the number of its refund, where it is one's.
+    pub fn refund(&self) -> Option<(OrderKey, usize)> {
+        let (key, [b'r', number]) = self.holder.split_first_chunk::<12>()? else { return None };
+        self.entered.is_none().then_some((*key, usize::from(*number)))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::campaign::schema::{Assignment, Mode, Round};
 use crate::domain::claim_limit;
 use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::time::Ms;
+use crate::engine::quota_marks::Ahead;
 use crate::engine::reservation::NO_CHOICE;
 use crate::engine::resident::Person;
 use crate::engine::validity::Span;
@@ -51,11 +52,15 @@ impl Engine {
         supply: u8,
     ) -> Result<Issued, Failure> {
         for _ in 0..PLANS {
-            let at = self.now();
+            let (at, ahead) = (self.now(), Ahead::counted());
             let counted = match self.count_claim(view, round, person, (channel, pack), at).await? {
                 Counted::At(places) => places,
                 Counted::Instead(issued) => return Ok(issued),
             };
+            if let Err(late) = ahead.require() {
+                self.uncount_claim(&counted).await;
+                return Err(late);
+            }
             let member = issue_member(self, view, round, person, channel, pack, supply, at);
             let reply = match self.store.call(&script::PACK_ISSUE, &person.slot(), member).await {
                 Err(error) if error.outcome() == Outcome::NotApplied => {

@@ -2,8 +2,8 @@
 //!
 //! A quota lies on another slot than the person, so it is counted before the pack is issued, once for a person, round, channel and pack,
 //! however many copies of the claim are on their way. A copy that is refused, or finds the pack there already, takes itself off; only when
-//! none is left that may have had its effect is the quota given back. What a node that dies in between leaves
-//! counted, or an outage, `quota_marks.rs` gives back.
+//! none is left that may have had its effect is the quota given back. What a node that dies in between leaves counted, or an outage,
+//! `quota_marks.rs` gives back.
 
 use super::issue::Issued;
 use super::judge::names_pack;

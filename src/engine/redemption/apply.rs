@@ -145,5 +145,6 @@ fn order_of(call: &Call<'_>, attempt: u32, plan: &Planned, place: &Place) -> Ord
         refunds: Vec::new(),
         receipt,
         reversal: None,
+        late_given_back: 0,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::draft::{Draft, Released};
 use super::found::Found;
-use super::limits::{Capped, place_of_order};
+use super::limits::place_of_order;
 use super::plan::shown_terminal;
 use super::redeem::refused;
 use super::{Answered, OrderView, TRIES, Till, contended};
@@ -96,7 +96,6 @@ impl Engine {
         found: &Found,
     ) -> Result<Option<Order>, Failure> {
         let order = &found.stored.order;
-        self.cap_again(till, key, order).await?;
         let mut draft = found.draft();
         if !draft.is_before(order.until() + LATE_CONFIRM) {
             return Err(Code::HoldExpired.into());
@@ -111,38 +110,10 @@ impl Engine {
         let confirmed = confirmed(order);
         let mut change = found.change(draft, key, &confirmed);
         change.hold_ends(key);
-        let confirmed = self.put_order(change, confirmed).await?;
-        if confirmed.is_none() && order.state == OrderState::Expired {
-            self.release_if_over(till, key, found.shard).await?;
+        match order.state {
+            OrderState::Expired => self.put_late(till, key, found, change, confirmed).await,
+            _ => Ok(self.put_order(change, confirmed).await?),
         }
-        Ok(confirmed)
-    }
-
-    /// A late confirm takes the merchant's caps and the quotas once more: they were given back when the hold ran out. If its vouchers turn out to be
-    /// taken, they stay until the order is cancelled or reversed, for another confirm of it may be on its way.
-    async fn cap_again(&self, till: &Till, key: &OrderKey, order: &Order) -> Result<(), Failure> {
-        if order.state != OrderState::Expired {
-            return Ok(());
-        }
-        let (caps, quotas) = self.caps_of_order(&till.merchant_id, order, &order.units);
-        if caps.is_empty() && quotas.is_empty() {
-            return Ok(());
-        }
-        match self.take_caps(&till.merchant_id, key, order.attempt, (&caps, &quotas), true).await? {
-            Capped::Held => Ok(()),
-            Capped::Full | Capped::Void => Err(Code::HoldExpired.into()),
-        }
-    }
-
-    /// What a late confirm took of the caps when somebody else has ended the order for good meanwhile.
-    async fn release_if_over(&self, till: &Till, key: &OrderKey, shard: u8) -> Result<(), Failure> {
-        let stored = self.store.order(shard, key).await?;
-        if let Some(stored) = stored
-            && matches!(stored.order.state, OrderState::Cancelled | OrderState::Reversed)
-        {
-            self.release_or_owe(&till.merchant_id, key, &stored.order, None).await;
-        }
-        Ok(())
     }
 
     /// Takes the vouchers of a hold that has run out again, if they are free and within their limits. Their validity was judged at the hold.
@@ -317,7 +288,7 @@ fn confirmed(order: &Order) -> Order {
         let Receipt { store, terminal, cashier, receipt_no, .. } = receipt;
         receipt = Receipt { store, terminal, cashier, receipt_no, ..Receipt::default() };
     }
-    Order { state: OrderState::Redeemed, t1: WITH_THE_CALL, receipt, ..order.clone() }
+    Order { state: OrderState::Redeemed, t1: WITH_THE_CALL, receipt, late_given_back: 0, ..order.clone() }
 }
 
 #[rustfmt::skip] // Two lines of the same fields.

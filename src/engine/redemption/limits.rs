@@ -229,16 +229,19 @@ impl Engine {
             return Ok(marked);
         }
         held.sent = true;
-        let capped = self.take_caps(merchant_id, &call.key, attempt, (&caps, &quotas), false).await?;
+        let (mut capped, _) = self.take_caps(merchant_id, &call.key, attempt, (&caps, &quotas), false).await?;
+        if matches!(capped, Capped::Held) {
+            capped = self.take_quotas(&call.key, attempt, &quotas, 0).await?;
+        }
         if matches!(capped, Capped::Held) {
             held.add(&caps, &quotas);
         }
         Ok(capped)
     }
 
-    /// Takes an attempt's caps and quotas before its vouchers. Taking them twice holds them once; `again` is for a late confirm, whose
-    /// caps were given back when the hold ran out. The merchant's slot is first: it names the quotas, so that whoever ends the attempt
-    /// knows what it may hold.
+    /// Takes an attempt's caps before its vouchers and tells their generation; the quotas come next (`take_quotas`). Taking them twice holds
+    /// them once; `again` is for a late confirm, whose caps were given back when the hold ran out. The merchant's slot is first: it
+    /// names the quotas, so that whoever ends the attempt knows what it may hold.
     pub(super) async fn take_caps(
         &self,
         merchant_id: &str,
@@ -246,7 +249,7 @@ impl Engine {
         attempt: u32,
         (caps, quotas): (&[Cap], &[Cap]),
         again: bool,
-    ) -> Result<Capped, Failure> {
+    ) -> Result<(Capped, i64), Failure> {
         let all = |list: Args| {
             caps.iter().fold(list, |list, cap| list.list(|one| one.bytes(&cap.name).int(cap.n).int(cap.most)))
         };
@@ -254,9 +257,9 @@ impl Engine {
         let fill = |args: Args| args.int(attempt).list(all).int(u8::from(again)).list(named);
         let reply = self.store.directory_step(&script::ORDER_CAP, merchant_id, key, again, fill).await?;
         match reply.refused() {
-            None => self.take_quotas(key, attempt, quotas, again).await,
-            Some("limit_reached") => Ok(Capped::Full),
-            Some("attempt_void") => Ok(Capped::Void),
+            None => Ok((Capped::Held, reply.int(0))),
+            Some("limit_reached") => Ok((Capped::Full, 0)),
+            Some("attempt_void") => Ok((Capped::Void, 0)),
             Some(code) => Err(refused(code)),
         }
     }

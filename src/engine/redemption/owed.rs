@@ -89,6 +89,8 @@ enum Due {
     Beyond,
     /// It has had no effect yet.
     UnderWay,
+    /// A late confirm has taken again and has had no effect yet.
+    Late,
 }
 
 /// `restores`: all goods of the order are back, and limits no longer count the use of some of its vouchers.
@@ -104,9 +106,9 @@ fn due(entry: &KeptEntry, holding: &Holding, order: Option<&Order>, restores: bo
         OrderState::Void => Due::Back(None),
         _ if order.attempt != attempt => Due::Nothing,
         OrderState::Cancelled | OrderState::Reversed => Due::Back(None),
-        OrderState::Expired if holding.generation == 0 => Due::Back(Some(0)),
+        OrderState::Expired if holding.released || holding.generation == 0 => Due::Back(Some(holding.generation)),
         OrderState::Expired if arrived >= order.until() + LATE_CONFIRM => Due::Back(Some(holding.generation)),
-        OrderState::Expired => Due::Nothing,
+        OrderState::Expired => Due::Late,
         OrderState::Redeemed if restores => Due::Back(None),
         OrderState::Held | OrderState::Redeemed => Due::Beyond,
     }
@@ -123,9 +125,9 @@ pub struct GiveBacks {
     due: Instant,
     /// Something was refused.
     again: bool,
-    /// Attempts that had no effect in the last walk and in this one, and since when.
-    before: HashMap<(u8, OrderKey), (u32, Instant)>,
-    now: HashMap<(u8, OrderKey), (u32, Instant)>,
+    /// Attempts that had no effect in the last walk and in this one, or late confirms (by minus their generation), and since when.
+    before: HashMap<(u8, OrderKey), (i64, Instant)>,
+    now: HashMap<(u8, OrderKey), (i64, Instant)>,
 }
 
 impl Default for GiveBacks {
@@ -215,24 +217,44 @@ impl GiveBacks {
             Due::Back(generation) => engine.give_back(one, holding, generation, &counted.kept).await,
             Due::Beyond => engine.give_beyond(one, holding, None, &counted.kept).await,
             Due::UnderWay => self.end(engine, one, holding).await,
+            Due::Late => self.end_late(engine, one, holding.generation).await,
         }
+    }
+
+    /// Whether something is as a walk has found it for longer than a request takes; until then the next walk looks again.
+    fn rests(&mut self, one: &KeptEntry, number: i64) -> bool {
+        let place = (one.slot, one.key);
+        let known = self.before.get(&place).filter(|(known, _)| *known == number);
+        let since = known.map_or_else(Instant::now, |(_, since)| *since);
+        let rests = since.elapsed() >= UNDER_WAY && one.entry.shard != NO_SHARD;
+        if !rests && self.now.len() < MOST {
+            self.now.insert(place, (number, since));
+        }
+        rests
     }
 
     /// Ends an attempt that has had no effect for longer than a request takes.
     async fn end(&mut self, engine: &Engine, one: &KeptEntry, holding: &Holding) -> Result<(), StoreError> {
-        let (place, attempt) = ((one.slot, one.key), one.entry.attempt);
-        let known = self.before.get(&place).filter(|(known, _)| *known == attempt);
-        let since = known.map_or_else(Instant::now, |(_, since)| *since);
-        if since.elapsed() < UNDER_WAY || one.entry.shard == NO_SHARD {
-            if self.now.len() < MOST {
-                self.now.insert(place, (attempt, since));
-            }
+        let attempt = one.entry.attempt;
+        if !self.rests(one, i64::from(attempt)) {
             return Ok(());
         }
         match engine.close_attempt(&one.key, attempt, one.entry.shard).await {
             // It has had its effect after all, or its order is reversed: the next walk sees that.
             Ok(Some(_)) | Err(Failure::Refusal(_)) => Ok(()),
             Ok(None) => engine.give_back(one, holding, None, &[]).await,
+            Err(Failure::Store(error)) => Err(error),
+        }
+    }
+
+    /// Gives back what a late confirm took that has had no effect for as long; one that comes later takes again.
+    async fn end_late(&mut self, engine: &Engine, one: &KeptEntry, generation: i64) -> Result<(), StoreError> {
+        if !self.rests(one, -generation) {
+            return Ok(());
+        }
+        let place = (one.entry.shard, one.entry.attempt);
+        match engine.let_go(one.slot, &one.key, place, generation).await {
+            Ok(()) | Err(Failure::Refusal(_)) => Ok(()),
             Err(Failure::Store(error)) => Err(error),
         }
     }

@@ -17,7 +17,7 @@ use crate::domain::order::OrderKey;
 use crate::domain::refusal::Refusal;
 use crate::engine::view::CampaignView;
 use crate::engine::{Engine, Failure};
-use crate::store::quota::{QuotaPlace, Taken};
+use crate::store::quota::{Generation, QuotaPlace, Taken};
 use crate::store::{Reply, StoreError, keys};
 
 /// The quotas that a step of the directory names.
@@ -59,17 +59,19 @@ impl Engine {
         Ok(try_join_all(reading).await?.into_iter().collect())
     }
 
-    /// One quota after the other, in one order for everybody, so that two who want the last of the same quotas meet at the first.
+    /// One quota after the other, in one order for everybody, so that two who want the last of the same quotas meet at the first. A
+    /// generation above 0 is a late confirm's.
     pub(super) async fn take_quotas(
         &self,
         holder: &[u8],
         attempt: u32,
         quotas: &[Cap],
-        again: bool,
+        generation: i64,
     ) -> Result<Capped, Failure> {
         for quota in quotas {
             let place = self.quota_place(&quota.name, holder)?;
-            match self.store.take_quota(&place, attempt, quota.n, quota.most, again, again).await? {
+            let (amounts, goes_on) = ((quota.n, quota.most), generation > 0);
+            match self.store.take_quota(&place, attempt, amounts, Generation::Is(generation), goes_on).await? {
                 Taken::Holds(_) => {}
                 Taken::Full => return Ok(Capped::Full),
                 Taken::AttemptVoid => return Ok(Capped::Void),

@@ -4,13 +4,15 @@ use super::draft::Draft;
 use super::found::Found;
 use super::limits::place_of_order;
 use super::plan::shown_terminal;
+use super::refund_limits::TakenAhead;
 use super::{Answered, OrderView, TRIES, Till, contended};
 use crate::domain::bought::{Bought, Piece, Returned};
 use crate::domain::cashier;
+use crate::domain::limit::Place;
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderState, OrderUnit, Refunded, limit_entity, order_key};
 use crate::domain::refund::{self, Back, RefundAsk};
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::voucher::UnitState;
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
@@ -93,7 +95,6 @@ impl Engine {
     ) -> Result<Option<(Order, Option<Vec<Piece>>)>, Failure> {
         let Refunding { till, key, found, .. } = refunding;
         let order = &found.stored.order;
-        let terms = self.terms(order)?;
         let shares: Vec<Fen> =
             (0..order.units.len()).map(|unit| back.by_voucher.get(unit).copied().unwrap_or_default()).collect();
         let place = place_of_order(order, limit_entity(&till.merchant_id));
@@ -101,13 +102,40 @@ impl Engine {
         if let Some(limit) = draft.count_refund(&order.units, &shares, &place)? {
             return Err(limit.reached().into());
         }
-        let beyond = self.take_refund_quotas(key, (order, refunding.bought()), &place, &shares).await?;
+        let taken = self.take_refund_quotas(key, (order, refunding.bought()), &place, &shares).await?;
+        let put = self.put_counted(refunding, refund_id, back, (draft, shares, &place), &taken).await;
+        match &put {
+            Ok(Some(_)) => self.settle_refund(&taken).await,
+            // It may be booked.
+            Err(Failure::Store(error)) if error.outcome() != Outcome::NotApplied => {}
+            Ok(None) | Err(_) => self.give_refund_quotas(&taken).await,
+        }
+        let Some(after) = put? else { return Ok(None) };
+        if refund::completes(order.net(), order.refunded_total(), back.amount) {
+            self.release_or_owe(&till.merchant_id, key, &after, None).await;
+        }
+        let pieces = refunding.goods_after(back).and_then(|(_, becomes)| becomes.pieces_of(order.refunds.len()));
+        Ok(Some((after, pieces)))
+    }
+
+    /// The order with a refund that is counted already.
+    async fn put_counted(
+        &self,
+        refunding: &Refunding<'_>,
+        refund_id: &str,
+        back: &Back,
+        (mut draft, shares, place): (Draft<'_>, Vec<Fen>, &Place),
+        taken: &TakenAhead,
+    ) -> Result<Option<Order>, Failure> {
+        let Refunding { key, found, .. } = refunding;
+        let order = &found.stored.order;
+        let terms = self.terms(order)?;
         let completes = refund::completes(order.net(), order.refunded_total(), back.amount);
         let mut restored = 0;
         for (index, (unit, share)) in order.units.iter().zip(&shares).enumerate() {
             let most = draft.most_restores(&terms[index], order, back.amount);
             if completes && terms[index].uncounts(draft.now) {
-                draft.uncount(unit, &place, order.t0)?;
+                draft.uncount(unit, place, order.t0)?;
             }
             if let Some(to) = give_back(&mut draft, unit, *share, most)? {
                 restored |= u64::from(to == To::Outstanding) << index;
@@ -124,17 +152,11 @@ impl Engine {
         let mut after = order.clone();
         after.refunds.push(refund);
         let mut change = found.change(draft, key, &after);
-        let goods = refunding.goods_after(back);
-        if let Some((seen, becomes)) = &goods {
+        if let Some((seen, becomes)) = &refunding.goods_after(back) {
             change.bought(key, Some(&seen.bytes), bought::encode(becomes));
         }
-        let Some(after) = self.put_order(change, after).await? else { return Ok(None) };
-        self.settle_refund(&beyond).await;
-        if completes {
-            self.release_or_owe(&till.merchant_id, key, &after, None).await;
-        }
-        let pieces = goods.and_then(|(_, becomes)| becomes.pieces_of(order.refunds.len()));
-        Ok(Some((after, pieces)))
+        taken.ahead.require()?;
+        Ok(self.put_order(change, after).await?)
     }
 
     fn refund_view(

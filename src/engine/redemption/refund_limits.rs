@@ -1,7 +1,9 @@
 //! Limits on refunds: a person's in the person's record, those of a payment on the order itself, all others as quotas. A refund is never
-//! taken back, so nothing of them is given back; what the n-th refund of an order means to take stands under that number, and whoever
-//! books the n-th refund uses it. A refund that stops halfway leaves a quota stricter until the order's next refund.
+//! taken back, so nothing of one that is booked is given back; what the n-th refund of an order means to take stands under that number, and
+//! whoever books the n-th refund uses it. A copy that is not booked gives back what it has added, unless another copy has come since; what an
+//! outage or a crash leaves is given back by the walk (`refund_marks.rs`).
 
+use super::limits::place_of_order;
 use super::{Till, broken};
 use crate::domain::bought::Bought;
 use crate::domain::campaign::schema::{LimitAction, LimitMax};
@@ -11,16 +13,21 @@ use crate::domain::order::{Order, OrderKey};
 use crate::domain::refund::{is_of_voucher, shares_so_far};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Ms;
+use crate::engine::quota_marks::{Ahead, BEFORE};
 use crate::engine::view::{CampaignView, Snapshot};
 use crate::engine::{Engine, Failure};
-use crate::store::quota::{QuotaPlace, Taken};
-use crate::store::{StoreError, keys};
+use crate::store::StoreError;
+use crate::store::keys::{self, QuotaDigest};
+use crate::store::quota::{Generation, QuotaPlace, Share, Taken};
 
 /// There is one try at the n-th refund, whoever makes it: the record of the order says who did.
 const ATTEMPT: u32 = 1;
 
-/// Quotas of which somebody has asked for more than this refund takes: where, and what this one takes.
-pub(super) struct Beyond(Vec<(QuotaPlace, i64)>);
+/// What a copy of a refund has taken of quotas before it is booked.
+pub(super) struct TakenAhead {
+    shares: Vec<(QuotaPlace, i64, Share)>,
+    pub ahead: Ahead,
+}
 
 /// A limit that vouchers of the order meet, with the issuer's share that comes back by them.
 struct Met<'a> {
@@ -42,6 +49,10 @@ impl Met<'_> {
             LimitMax::Count(most) => (1, i64::from(most)),
             LimitMax::Amount(most) => (self.share.0, most.0),
         }
+    }
+
+    fn quota_name(&self) -> String {
+        keys::quota_name(self.view.number, self.fact.number, &self.fact.entity, self.fact.period)
     }
 
     /// Whether a refund with these shares is one of its vouchers.
@@ -92,7 +103,7 @@ impl Engine {
         (order, bought): (&Order, Option<&Bought>),
         place: &Place,
         shares: &[Fen],
-    ) -> Result<Beyond, Failure> {
+    ) -> Result<TakenAhead, Failure> {
         let snapshot = self.view();
         let met = met(&snapshot, order, place, shares, self.now())?;
         if met.iter().any(|one| one.fact.keeper == Keeper::Payment) {
@@ -101,32 +112,68 @@ impl Engine {
                 one.require_of_payment(&so_far)?;
             }
         }
-        let mut beyond = Vec::new();
         let holder = [&key[..], &[b'r', order.refunds.len() as u8]].concat();
+        let mut taken = TakenAhead { shares: Vec::new(), ahead: Ahead::counted() };
         for one in met.iter().filter(|one| one.fact.keeper == Keeper::Quota) {
-            let (n, most) = one.takes();
-            let name = keys::quota_name(one.view.number, one.fact.number, &one.fact.entity, one.fact.period);
-            if n <= 0 {
-                continue;
-            }
-            let place = self.quota_place(&name, &holder)?;
-            match self.store.take_quota(&place, ATTEMPT, n, most, false, true).await? {
-                Taken::Holds(held) if held > n => beyond.push((place, n)),
-                Taken::Holds(_) => {}
-                Taken::Full => return Err(one.fact.reached().into()),
-                Taken::AttemptVoid => return Err(broken("a refund's quota was given back").into()),
+            if let Err(failure) = self.take_refund_quota(&holder, one, &mut taken).await {
+                self.give_refund_quotas(&taken).await;
+                return Err(failure);
             }
         }
-        Ok(Beyond(beyond))
+        Ok(taken)
     }
 
-    /// The refund is booked: what others have asked for under its number is given back. A quota that keeps too much is stricter.
-    pub(super) async fn settle_refund(&self, beyond: &Beyond) {
-        for (place, keeps) in &beyond.0 {
-            if let Err(error) = self.store.give_quota(place, ATTEMPT, None, *keeps).await {
+    async fn take_refund_quota(&self, holder: &[u8], one: &Met<'_>, taken: &mut TakenAhead) -> Result<(), Failure> {
+        let (n, most) = one.takes();
+        if n <= 0 {
+            return Ok(());
+        }
+        let place = self.quota_place(&one.quota_name(), holder)?;
+        match self.store.take_quota(&place, ATTEMPT, (n, most), Generation::Next, true).await? {
+            Taken::Holds(share) => taken.shares.push((place, n, share)),
+            Taken::Full => return Err(one.fact.reached().into()),
+            Taken::AttemptVoid => return Err(broken("a refund's quota was given back").into()),
+        }
+        Ok(())
+    }
+
+    /// The refund is booked: what others have asked for under its number is given back.
+    pub(super) async fn settle_refund(&self, taken: &TakenAhead) {
+        for (place, n, _) in taken.shares.iter().filter(|(_, n, share)| share.holds > *n) {
+            if let Err(error) = self.store.give_quota(place, ATTEMPT, None, *n).await {
                 tracing::warn!(%error, "a quota keeps more than its refund uses");
             }
         }
+    }
+
+    /// This copy of the refund is not booked and never will be: what it has added is given back, unless another copy came after it.
+    pub(super) async fn give_refund_quotas(&self, taken: &TakenAhead) {
+        for (place, _, share) in &taken.shares {
+            let given = self.store.give_quota(place, ATTEMPT, Some(share.generation), share.before).await;
+            if let Err(error) = given {
+                tracing::warn!(%error, "a quota keeps what a refund took that was not booked");
+            }
+        }
+    }
+
+    /// What a refund of an order uses of the quota whose marks end so.
+    pub(super) fn used_by_refund(
+        &self,
+        (order, bought): (&Order, Option<&Bought>),
+        number: usize,
+        digest: QuotaDigest,
+    ) -> Result<i64, StoreError> {
+        let (all, snapshot) = (shares_so_far(order, bought), self.view());
+        let (Some(shares), Some(refund)) = (all.get(number), order.refunds.get(number)) else { return Ok(0) };
+        let place = place_of_order(order, order.receipt.merchant);
+        for at in [refund.at, refund.at - BEFORE] {
+            let met = met(&snapshot, order, &place, shares, at)?;
+            let mut quotas = met.iter().filter(|one| one.fact.keeper == Keeper::Quota);
+            if let Some(one) = quotas.find(|one| keys::quota_digest(&one.quota_name()) == digest) {
+                return Ok(one.takes().0);
+            }
+        }
+        Ok(0)
     }
 
     /// Who booked the refund that made the order whole may have stopped before the limits on its redemption were given back.

@@ -42,6 +42,7 @@ pub(super) fn never_seen(reversal: Reversal) -> Order {
         refunds: Vec::new(),
         receipt: Receipt::default(),
         reversal: Some(reversal),
+        late_given_back: 0,
     }
 }
 

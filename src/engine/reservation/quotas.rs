@@ -2,8 +2,7 @@
 //!
 //! As with claims, a wish is counted on the quota's slot before it reaches the person's shard, once however many copies of it are on their
 //! way; a copy that had no effect takes itself off. Whoever takes an entry off the list, or puts another in its place, is told by the
-//! shard what was there, and gives that back. What a node that dies in between
-//! leaves counted, or an outage, `quota_marks.rs` gives back.
+//! shard what was there, and gives that back. What a node that dies in between leaves counted, or an outage, `quota_marks.rs` gives back.
 
 use super::{Entered, Wanted, identity};
 use crate::domain::campaign::schema::{Limit, Reservation};
@@ -13,6 +12,7 @@ use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::reserve_limit;
 use crate::domain::time::{Ms, SECOND};
 use crate::domain::voucher::PersonField;
+use crate::engine::quota_marks::Ahead;
 use crate::engine::view::{CampaignView, RoundView};
 use crate::engine::{Engine, Failure};
 use crate::store::keys;
@@ -72,7 +72,7 @@ impl Engine {
         for (digest, bytes) in entry.digests.iter_mut().zip(wanted.digests.as_chunks().0) {
             *digest = u64::from_be_bytes(*bytes);
         }
-        let met = met(view, round, field, &entry);
+        let (met, ahead) = (met(view, round, field, &entry), Ahead::counted());
         for (counted, quota) in met.iter().enumerate() {
             let taken = self.store.enter_quota(&quota.place, 1, quota.most).await;
             if !matches!(taken, Ok(Taken::Holds(_))) {
@@ -85,7 +85,10 @@ impl Engine {
                 return standing.ok_or_else(|| Refusal::new(Code::LimitReached).with("limit", limit).into());
             }
         }
-        let entered = self.enter_uncounted(view, round, reservation, wanted, now).await;
+        let entered = match ahead.require() {
+            Ok(()) => self.enter_uncounted(view, round, reservation, wanted, now).await,
+            Err(late) => Err(late),
+        };
         match &entered {
             Ok(Entered { replayed: true, .. }) | Err(Failure::Refusal(_)) => self.leave(&met).await,
             Err(Failure::Store(error)) if error.outcome() == Outcome::NotApplied => {

@@ -44,6 +44,7 @@ fn view(state: OrderState, hold_seconds: i64) -> OrderView {
         refunds: Vec::new(),
         receipt: Receipt::default(),
         reversal: None,
+        late_given_back: 0,
     };
     OrderView {
         order_id: "A1-0001".into(),

@@ -1,11 +1,14 @@
 //! Reservations under quotas and identity keys, claims of every mode, and what a read credits.
 
+use std::time::Duration;
+
 use quanyu::domain::account::Account;
 use quanyu::domain::area::Location;
 use quanyu::domain::contact::Contacts;
 use quanyu::domain::refusal::{Code, Refusal};
 use quanyu::engine::Engine;
 use quanyu::engine::issuance::{Claimant, Tap};
+use quanyu::engine::quota_marks::MarkWalk;
 use quanyu::engine::reservation::Wish;
 use quanyu::engine::resident::{Identity, Resident};
 use serde_json::{Value, json};
@@ -48,6 +51,7 @@ pub async fn table(town: &Town, trouble: Trouble) {
     town.pass(HOUR);
     each_call(town, "claims/mine that credits", trouble, async |turn| world.reads(turn, next(), false).await).await;
     each_call(town, "wallet that credits", trouble, async |turn| world.reads(turn, next(), true).await).await;
+    world.quotas_rest().await;
 }
 
 #[derive(Clone, Copy)]
@@ -190,7 +194,30 @@ impl World<'_> {
         [quota(0), quota(1), by_day].map(|used| used - there).to_vec()
     }
 
-    /// A call that died on its way, or a give-back that was refused, may leave a quota stricter, and never wider.
+    /// What trouble left counted is given back by the walk, when nobody can be on the way with it any more.
+    async fn quotas_rest(&self) {
+        self.town.pass(HOUR);
+        let (mut walk, mut turns) = (MarkWalk::default(), tokio::time::interval(Duration::from_millis(50)));
+        let counted = [("list", "reserved"), ("earliest", "reserved"), ("rush", "issued"), ("dealt", "issued")];
+        for _ in 0..1_200 {
+            walk.step(&self.town.clean).await.expect("a walk");
+            let mut left = Vec::new();
+            for (campaign, of) in counted {
+                left.extend(self.beyond(campaign, of).await);
+            }
+            if left.iter().all(|beyond| *beyond == 0) {
+                return;
+            }
+            turns.tick().await;
+        }
+        for (campaign, of) in counted {
+            let beyond = self.beyond(campaign, of).await;
+            let fault = format!("quotas of {campaign} hold {beyond:?} more than there are {of}, for good");
+            self.town.faults.borrow_mut().push(fault);
+        }
+    }
+
+    /// A call that died on its way, or a give-back that was refused, may leave a quota stricter for a while, and never wider.
     async fn counts_agree(&self, turn: &Turn<'_>, campaign: &str, of: &str, before: &[i64]) {
         let beyond = self.beyond(campaign, of).await;
         let stricter = !turn.is_certain() || turn.has_met("quota_leave");

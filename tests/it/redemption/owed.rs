@@ -85,3 +85,74 @@ fn what_an_attempt_took_that_never_had_an_effect_is_given_back_and_the_attempt_i
     assert_eq!(server.redeem(&till, &order).ok()["state"], Value::from("held"));
     server.assert_audit_clean();
 }
+
+/// One voucher is held four times and used by a fifth order.
+#[test]
+fn a_late_confirm_that_finds_its_voucher_taken_takes_nothing_of_a_quota() {
+    let redis = OwnRedis::start();
+    let market = late(&redis, "run-out", 3, json!([{"category": 2}]));
+    let (server, till, person) = (market.server(), market.till(), market.shopper());
+    server.set_clock(at(NOON) + SECOND);
+    let holds: Vec<_> = (1..=4)
+        .map(|turn| {
+            let held = pay(server, &till, &person, false).ok();
+            server.set_clock(at(NOON) + turn * 31 * SECOND);
+            held
+        })
+        .collect();
+    pay(server, &till, &person, true).ok();
+    for held in &holds {
+        confirm(server, &till, held).refused_with("hold_expired");
+    }
+    let [other, third] = [market.shopper(), market.shopper()];
+    pay(server, &till, &other, true).ok();
+    pay(server, &till, &third, true).refused_with("limit_reached");
+    server.assert_audit_clean();
+}
+
+/// What it takes first comes back when what it takes last is full, or the store refuses its effect.
+#[test]
+fn a_late_confirm_that_stops_behind_its_cap_leaves_nothing_taken() {
+    let redis = OwnRedis::start();
+    let market = late(&redis, "stopped", 4, json!([{"merchant": 2}, {"category": 2}, {"channel": 9}]));
+    let (server, tills) = (market.server(), [market.till(), market.till()]);
+    let people: Vec<Resident> = (0..4).map(|_| market.shopper()).collect();
+    server.set_clock(at(NOON) + SECOND);
+    let held = pay(server, &tills[0], &people[0], false).ok();
+    server.set_clock(at(NOON) + 40 * SECOND);
+    wait_until("the hold has run out", || (redis.ask(&["HLEN", "{s000}:x"]) == "0").then_some(()));
+    let full: Vec<_> = (1..=2).map(|who| pay(server, &tills[1], &people[who], true).ok()).collect();
+    for _ in 0..3 {
+        confirm(server, &tills[0], &held).refused_with("hold_expired");
+    }
+    server.reverse(&tills[1], full[0].str("order_id")).ok();
+    may(&redis, NO_HOLDS);
+    let body = json!({"hold_id": held.str("hold_id"), "paid_amount": 2_000});
+    let path = format!("/v1/redemptions/{}/confirm", held.str("order_id"));
+    let (request, _) = tills[0].request("POST", &path, &body.to_string());
+    assert!(server.client.send(&request).expect("an answer").status >= 500, "its effect cannot be written");
+    may(&redis, ALL);
+    // Whether it was written is not known, so it is left alone for a moment.
+    wait_until("cap and quota are free", || pay(server, &tills[0], &people[1], true).is_success().then_some(()));
+    let mut order = sale(&new_order(), &server.pay_code(&people[3]), 3_000, true);
+    order["category"] = json!("culture");
+    server.redeem(&tills[0], &order).ok();
+    server.assert_audit_clean();
+}
+
+/// Holds of half a minute, with these limits a day.
+fn late(redis: &OwnRedis, name: &str, people: i64, limits: Value) -> Market {
+    let file = campaign(name, people, json!([kind("30-10", 3_000, 1_000, 1)]), |campaign| {
+        let limits = limits.as_array().expect("limits").iter().flat_map(|limit| limit.as_object().expect("a limit"));
+        let limits = limits.map(
+            |(entity, most)| json!({"action": "redeem", "entities": [entity], "period": "day", "max_count": most}),
+        );
+        campaign["limits"] = limits.collect();
+        campaign["use_rule"]["hold_seconds"] = json!(30);
+    });
+    Market::open_on(redis.node(EVE, 1, None), file, people as usize)
+}
+
+fn confirm(server: &Server, till: &Till, held: &crate::harness::client::Reply) -> crate::harness::client::Reply {
+    server.confirm(till, held.str("order_id"), held.str("hold_id"), 2_000)
+}

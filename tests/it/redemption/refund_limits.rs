@@ -1,9 +1,11 @@
 //! Limits on refunds: of a payment, of a merchant, store, terminal, category, channel and pack, by count and by money.
 
+use redis::Commands;
 use serde_json::{Value, json};
 
-use super::vectors::{buy, kind, market};
-use crate::harness::fixture::{DAY, Market, at};
+use super::vectors::{buy, campaign, kind, market};
+use crate::harness::fixture::{DAY, Market, SECOND, at};
+use crate::harness::redis::OwnRedis;
 use crate::harness::till::Till;
 use crate::harness::{together, wait_until};
 
@@ -102,4 +104,70 @@ fn money_that_goes_back_is_exact_when_all_refunds_come_at_once() {
     let left = (0..8).find(|index| !answers[2 * index].is_success()).expect("three were refused");
     server.refund(&till, &orders[left], "R2", 3).refused_with("limit_reached");
     server.assert_audit_clean();
+}
+
+/// The day has one refund of a pack, the campaign two over everybody: who is refused by the first takes nothing of the second.
+#[test]
+fn a_refund_that_one_limit_refuses_leaves_nothing_taken_of_another() {
+    let limits = json!([
+        limit(json!(["channel"]), "campaign", "max_count", 2),
+        limit(json!(["pack"]), "day", "max_count", 1),
+        limit(json!(["channel"]), "week", "max_amount", 100_000),
+    ]);
+    let market = limited("refused-refund", 3, limits);
+    let (server, till) = (market.server(), market.till());
+    let orders: Vec<String> = (0..3)
+        .map(|_| buy(&market, &till, &market.shopper(), 6_000, json!({})).ok().str("order_id").to_string())
+        .collect();
+    server.refund(&till, &orders[0], "R1", 600).ok();
+    for _ in 0..2 {
+        let refused = server.refund(&till, &orders[1], "R1", 600).refused_with("limit_reached");
+        assert_eq!(refused["limit"]["entities"], json!(["pack"]), "{}", refused.text());
+    }
+    server.set_clock(at("2020-07-25T12:00:00") + DAY);
+    server.refund(&till, &orders[2], "R1", 600).ok();
+    server.assert_audit_clean();
+}
+
+/// A node that ends between counting a refund and booking it leaves its mark, and one that ends behind the booking what others asked for.
+#[test]
+fn what_a_refund_counted_that_was_never_booked_is_given_back() {
+    let redis = OwnRedis::start();
+    let file = campaign("abandoned", 3, json!([kind("60-20", 6_000, 2_000, 4)]), |campaign| {
+        campaign["limits"] = json!([limit(json!(["channel"]), "campaign", "max_count", 2)]);
+    });
+    let market = Market::open_on(redis.node("2020-07-12T12:00:00+08:00", 1, None), file, 3);
+    let (server, till) = (market.server(), market.till());
+    server.set_clock(at("2020-07-25T12:00:00") + SECOND);
+    let orders: Vec<String> = (0..3)
+        .map(|_| buy(&market, &till, &market.shopper(), 6_000, json!({})).ok().str("order_id").to_string())
+        .collect();
+    server.refund(&till, &orders[0], "R1", 600).ok();
+    abandon(&redis);
+    server.refund(&till, &orders[1], "R1", 600).refused_with("limit_reached");
+    wait_until("nothing but the one refund is counted", || {
+        server.refund(&till, &orders[1], "R1", 600).is_success().then_some(())
+    });
+    server.refund(&till, &orders[2], "R1", 600).refused_with("limit_reached");
+    server.assert_audit_clean();
+}
+
+/// Of the one refund that is counted, holds two instead of one, and counts one more for the next refund of its order.
+fn abandon(redis: &OwnRedis) {
+    let client = redis::Client::open(redis.url.as_str()).expect("an address");
+    let mut store = client.get_connection().expect("the store answers");
+    let named = |pattern: &str, store: &mut redis::Connection| -> (String, Vec<u8>) {
+        let keys: Vec<String> = store.keys(pattern).expect("keys");
+        let fields: Vec<Vec<u8>> = store.hkeys(&keys[0]).expect("fields");
+        (keys[0].clone(), fields[0].clone())
+    };
+    let (marks, mut mark) = named("{i*}:c*:qm:*", &mut store);
+    let (counters, counter) = named("{i*}:c*:q:*", &mut store);
+    // {attempt, what it holds, generation}
+    let holding = |n: u8| [0x93, 1, n, 1];
+    let _: i64 = store.hset(&marks, &mark, &holding(2)[..]).expect("a mark");
+    assert_eq!(mark[12..14], [b'r', 0]);
+    mark[13] = 1;
+    let _: i64 = store.hset(&marks, &mark, &holding(2)[..]).expect("a mark");
+    let _: i64 = store.hincr(&counters, &counter, 3).expect("a quota");
 }

@@ -26,12 +26,13 @@ fn order(state: OrderState, attempt: u32) -> Order {
         refunds: Vec::new(),
         receipt: Receipt::default(),
         reversal: None,
+        late_given_back: 0,
     }
 }
 
 #[test]
 fn only_what_can_never_be_used_again_is_due_for_a_give_back() {
-    use Due::{Back, Beyond, Nothing, UnderWay};
+    use Due::{Back, Beyond, Late, Nothing, UnderWay};
     use OrderState::*;
     let late = T0 + 120 * SECOND + 10 * MINUTE;
     let check = |state: Option<(OrderState, u32)>, generation: i64, arrived: Ms, expected: Due| {
@@ -51,7 +52,7 @@ fn only_what_can_never_be_used_again_is_due_for_a_give_back() {
     check(Some((Cancelled, 2)), 1, T0, Back(None));
     check(Some((Reversed, 2)), 1, T0, Back(None));
     check(Some((Expired, 2)), 0, T0, Back(Some(0)));
-    check(Some((Expired, 2)), 1, late - 1, Nothing);
+    check(Some((Expired, 2)), 1, late - 1, Late);
     check(Some((Expired, 2)), 1, late, Back(Some(1)));
 }
 
