@@ -33,6 +33,9 @@ pub async fn run(options: Options) -> ExitCode {
             println!("  found    {}", finding.found);
         }
     }
+    for subject in &report.not_settled {
+        eprintln!("not settled: {subject}: it moved whenever it was looked at; audit again when it is not in use");
+    }
     println!("ledger_lines={}", report.lines);
     println!("seq={}", report.seq);
     println!("findings={}", report.findings.len());

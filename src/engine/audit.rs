@@ -7,14 +7,20 @@
 //! device or account that refuses at once. Packs of drawn rounds are where the draw says (`winners`). Each person's history names the calls
 //! that the ledger has of the person, and no other.
 //!
-//! Not looked at: merchant slots (caps, directories), the index of identity keys, uploaded lists, pay codes, what was bought, limits used (`usage`), times inside records.
+//! Caps and quotas are what orders, claims, reservations and refunds hold of them (`limits`, `marks`), pieces are marked by the orders
+//! that pay for them, and goods are those of their orders (`goods`).
+//!
+//! Not looked at: the index of identity keys, uploaded lists, pay codes, limits used (`usage`), times inside records.
 
 mod conservation;
 mod counters;
 mod facts;
 mod fold;
+mod goods;
 mod held;
 mod history;
+mod limits;
+mod marks;
 mod money_lines;
 mod order;
 mod person;
@@ -68,6 +74,8 @@ impl Finding {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub findings: Vec<Finding>,
+    /// What moved whenever it was looked at, so that nothing can be said of it: in use, or wrong.
+    pub not_settled: Vec<String>,
     /// Counters of all shards, as the headers had them.
     pub counters: Counters,
     pub lines: u64,
@@ -101,7 +109,7 @@ pub fn conclude(before: &Facts, after: &Facts, report: &mut Report) {
 }
 
 async fn audit_shard(store: &Store, shard: u8, facts: &Facts) -> Result<(Walked, u64, u64), StoreError> {
-    let header = store.snapshot_header(shard).await?;
+    let (header, mut wrong_goods) = (store.snapshot_header(shard).await?, Vec::new());
     let mut walk = ShardWalk::new(shard, facts, header.seq);
     let mut reader = LedgerReader::open(store, shard).await?;
     reader.each(header.last_id, |item| walk.ledger(item)).await?;
@@ -121,9 +129,12 @@ async fn audit_shard(store: &Store, shard: u8, facts: &Facts) -> Result<(Walked,
     }
     for first in (0..facts.order_buckets).step_by(usize::from(snapshot::ORDER_BUCKETS)) {
         let range = first..facts.order_buckets.min(first + snapshot::ORDER_BUCKETS);
-        let (last_id, buckets) = store.snapshot_orders(shard, range.clone()).await?;
+        let (last_id, buckets, goods) = store.snapshot_goods(shard, range.clone()).await?;
         reader.each(last_id, |item| walk.ledger(item)).await?;
         range.zip(&buckets).for_each(|(bucket, records)| walk.order_bucket(bucket, records));
+        wrong_goods.extend(goods::check(shard, &buckets, &goods));
     }
-    Ok((walk.finish(), header.epoch, header.seq))
+    let mut walked = walk.finish();
+    walked.findings.extend(wrong_goods);
+    Ok((walked, header.epoch, header.seq))
 }

@@ -92,7 +92,7 @@ fn stands(view: &CampaignView, people: &People, mark: &StoredMark) -> bool {
     let Ok(field) = PersonField::try_from(field) else { return true };
     let Some(of_round) = view.rounds.get(usize::from(*round)) else { return false };
     let records = people.get(&field).map(Vec::as_slice).unwrap_or_default();
-    let is = |name: &String| keys::quota_digest(name) == mark.digest;
+    let is = |(place, _): &(QuotaPlace, i64)| keys::quota_digest(&place.name) == mark.digest;
     records.iter().any(|record| match kind {
         b'v' => {
             let own = record.entries.iter().filter(|entry| entry.round == *round);

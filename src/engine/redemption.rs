@@ -49,6 +49,8 @@ use crate::store::StoreError;
 use crate::store::orders::NO_SHARD;
 pub use codes::Codes;
 pub use found::Met;
+pub(in crate::engine) use limits::Cap;
+pub(in crate::engine) use owed::Standing;
 pub use owed::{GiveBacks, Owed};
 pub use payer::KnownPayer;
 pub use refund::RefundView;

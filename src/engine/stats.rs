@@ -79,6 +79,9 @@ impl Engine {
                 let unreadable = |(id, one): (&String, &Unreadable)| Finding::unreadable_campaign(id, &one.reason);
                 report.findings.extend(self.view().unreadable.iter().map(unreadable));
                 report.findings.extend(self.audit_winners(&report.findings).await?);
+                let (wrong, not_settled) = self.audit_limits().await?;
+                report.findings.extend(wrong);
+                report.not_settled = not_settled;
                 return Ok(report);
             }
         }

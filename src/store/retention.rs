@@ -75,6 +75,25 @@ impl Store {
         Ok(self.call(&script::ORDER_FORGET, slot, member).await?.is("ok"))
     }
 
+    /// What is used of merchants' caps on a slot, by counter; `None` where that is no number.
+    pub async fn caps_counted(&self, slot: u8) -> Result<Vec<(String, Option<i64>)>, StoreError> {
+        let header = Slot::Merchant(slot).header();
+        let (mut counted, mut cursor) = (Vec::new(), 0_u64);
+        loop {
+            let mut scan = redis::cmd("HSCAN");
+            scan.arg(&header).arg(cursor).arg("MATCH").arg(keys::CAP_COUNTERS).arg("COUNT").arg(FIELDS);
+            // Fields of other kinds hold bytes, and a scan may tell a field twice.
+            let (next, found): (u64, Vec<(String, Vec<u8>)>) = self.query(&scan).await?;
+            counted.extend(
+                found.into_iter().map(|(name, n)| (name, std::str::from_utf8(&n).ok().and_then(|n| n.parse().ok()))),
+            );
+            cursor = next;
+            if cursor == 0 {
+                return Ok(counted);
+            }
+        }
+    }
+
     /// Forgets what is used of merchants' caps in campaigns that are over. No order of theirs takes or gives back of a cap any more.
     pub async fn forget_caps(&self, is_over: impl Fn(u16) -> bool) -> Result<(), StoreError> {
         for slot in 0..self.shards() {

@@ -1,5 +1,6 @@
 //! `quanyu audit` finds every planted fault, once, and nothing where there is none, not even beside live traffic.
 
+mod counted;
 mod plant;
 mod stored;
 mod winners;

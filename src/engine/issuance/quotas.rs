@@ -9,9 +9,8 @@ use super::issue::Issued;
 use super::judge::names_pack;
 use super::mine::held_pack;
 use crate::domain::campaign::schema::LimitMax;
-use crate::domain::claim_limit::{self, Claimer};
+use crate::domain::claim_limit::{self, ClaimQuota, Claimer};
 use crate::domain::limit::contacts;
-use crate::domain::money::Fen;
 use crate::domain::time::Ms;
 use crate::domain::voucher::PersonField;
 use crate::engine::resident::Person;
@@ -28,21 +27,41 @@ pub(super) enum Counted {
     Instead(Issued),
 }
 
-/// Names of the quotas that count a pack which a person was issued.
+/// A quota as a claim of a pack counts towards it: where, how much it is there, and how much there is at most.
+fn counted(
+    view: &CampaignView,
+    (round, channel, pack): (u8, u8, u8),
+    field: PersonField,
+    quota: &ClaimQuota,
+) -> (QuotaPlace, i64, i64) {
+    let (n, most) = match quota.max {
+        LimitMax::Count(most) => (1, i64::from(most)),
+        LimitMax::Amount(most) => (view.pack_value(pack).0, most.0),
+    };
+    let place = QuotaPlace {
+        name: keys::quota_name(view.number, quota.number, &quota.entity, quota.period),
+        campaign: view.number,
+        buckets: view.record.buckets,
+        holder: [&field[..], &[b'c', round, channel, pack]].concat(),
+    };
+    (place, n, most)
+}
+
+/// The quotas that count a pack which a person was issued, and how much it is there.
 pub(in crate::engine) fn counting(
     view: &CampaignView,
     field: PersonField,
     record: &PersonRecord,
     pack: &Pack,
     at: Ms,
-) -> Vec<String> {
+) -> Vec<(QuotaPlace, i64)> {
     let same = |entry: &&Entry| (entry.round, entry.channel) == (pack.round, pack.channel);
     let entry = record.entries.iter().find(same);
     let contacts = entry.map(|one| contacts(&view.campaign, pack.round, one.digests)).unwrap_or_default();
     let claimer = Claimer { field, contacts };
-    let place = (pack.round, pack.channel, pack.pack);
-    let quotas = claim_limit::quotas(&view.campaign, &view.zone, place, &claimer, at);
-    quotas.iter().map(|quota| keys::quota_name(view.number, quota.number, &quota.entity, quota.period)).collect()
+    let of = (pack.round, pack.channel, pack.pack);
+    let quotas = claim_limit::quotas(&view.campaign, &view.zone, of, &claimer, at);
+    quotas.iter().map(|quota| counted(view, of, field, quota)).map(|(place, n, _)| (place, n)).collect()
 }
 
 impl Engine {
@@ -63,17 +82,8 @@ impl Engine {
         }
         let mut places = Vec::new();
         for quota in claim_limit::quotas(&view.campaign, &view.zone, (round.index, channel, pack), &claimer, at) {
-            let (n, most) = match quota.max {
-                LimitMax::Count(most) => (Fen(1), i64::from(most)),
-                LimitMax::Amount(most) => (view.pack_value(pack), most.0),
-            };
-            let place = QuotaPlace {
-                name: keys::quota_name(view.number, quota.number, &quota.entity, quota.period),
-                campaign: view.number,
-                buckets: view.record.buckets,
-                holder: [&claimer.field[..], &[b'c', round.index, channel, pack]].concat(),
-            };
-            let taken = self.store.enter_quota(&place, n.0, most).await;
+            let (place, n, most) = counted(view, (round.index, channel, pack), claimer.field, &quota);
+            let taken = self.store.enter_quota(&place, n, most).await;
             if !matches!(taken, Ok(Taken::Holds(_))) {
                 self.uncount_claim(&places).await;
             }

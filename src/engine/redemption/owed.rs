@@ -72,9 +72,9 @@ impl Owed {
 
 /// What limits count of an order.
 #[derive(Default)]
-pub(in crate::engine) struct Counted {
+struct Counted {
     /// Caps and quotas, with how much of each.
-    pub kept: Vec<Cap>,
+    kept: Vec<Cap>,
     /// Of some vouchers they count nothing any more.
     restores: bool,
 }
@@ -112,6 +112,17 @@ fn due(entry: &KeptEntry, holding: &Holding, order: Option<&Order>, restores: bo
         OrderState::Redeemed if restores => Due::Back(None),
         OrderState::Held | OrderState::Redeemed => Due::Beyond,
     }
+}
+
+/// How an attempt stands to what it holds of caps and quotas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Standing {
+    /// Its order uses what it keeps.
+    Live,
+    /// It keeps some, maybe nothing, and owes the rest.
+    Over,
+    /// What it may still use is not known.
+    Open,
 }
 
 /// The walk, as one node takes it.
@@ -262,14 +273,14 @@ impl GiveBacks {
 
 impl Engine {
     /// Whether a limit of any campaign is counted by order, elsewhere than with the payer.
-    fn counts_orders(&self) -> bool {
+    pub(in crate::engine) fn counts_orders(&self) -> bool {
         let snapshot = self.view();
         let mut campaigns = snapshot.by_number.values().filter(|view| view.is_published()).map(|view| &view.campaign);
         campaigns.any(|one| redeems_within(one, Keeper::Merchant) || redeems_within(one, Keeper::Quota))
     }
 
     /// What limits count of an order as it stands.
-    pub(in crate::engine) fn counted(&self, order: &Order) -> Result<Counted, StoreError> {
+    fn counted(&self, order: &Order) -> Result<Counted, StoreError> {
         let units = match order.state {
             OrderState::Held => order.units.clone(),
             OrderState::Redeemed => self.counted_still(order)?,
@@ -278,6 +289,21 @@ impl Engine {
         let (mut kept, quotas) = self.caps_of_order(&order.receipt.merchant_id, order, &units);
         kept.extend(quotas);
         Ok(Counted { kept, restores: units.len() < order.units.len() })
+    }
+
+    /// How an entry's attempt stands by the order that was read after it, and what it keeps.
+    pub(in crate::engine) fn standing_of_entry(
+        &self,
+        one: &KeptEntry,
+        holding: &Holding,
+        order: Option<&Order>,
+    ) -> Result<(Standing, Vec<Cap>), StoreError> {
+        let Counted { kept, restores } = order.map(|order| self.counted(order)).transpose()?.unwrap_or_default();
+        Ok(match due(one, holding, order, restores, self.arrived(self.now())) {
+            Due::Back(_) => (Standing::Over, kept),
+            Due::Beyond => (Standing::Live, kept),
+            Due::Nothing | Due::UnderWay | Due::Late => (Standing::Open, Vec::new()),
+        })
     }
 
     async fn give_back(

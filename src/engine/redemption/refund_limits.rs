@@ -13,11 +13,11 @@ use crate::domain::order::{Order, OrderKey};
 use crate::domain::refund::{is_of_voucher, shares_so_far};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Ms;
-use crate::engine::quota_marks::{Ahead, BEFORE};
+use crate::engine::quota_marks::Ahead;
 use crate::engine::view::{CampaignView, Snapshot};
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
-use crate::store::keys::{self, QuotaDigest};
+use crate::store::keys;
 use crate::store::quota::{Generation, QuotaPlace, Share, Taken};
 
 /// There is one try at the n-th refund, whoever makes it: the record of the order says who did.
@@ -156,24 +156,21 @@ impl Engine {
         }
     }
 
-    /// What a refund of an order uses of the quota whose marks end so.
-    pub(super) fn used_by_refund(
+    /// What a refund of an order that was booked uses of quotas, counted some time before.
+    pub(in crate::engine) fn uses_of_refund(
         &self,
+        key: &OrderKey,
         (order, bought): (&Order, Option<&Bought>),
         number: usize,
-        digest: QuotaDigest,
-    ) -> Result<i64, StoreError> {
+        before: Ms,
+    ) -> Result<Vec<(QuotaPlace, i64)>, StoreError> {
         let (all, snapshot) = (shares_so_far(order, bought), self.view());
-        let (Some(shares), Some(refund)) = (all.get(number), order.refunds.get(number)) else { return Ok(0) };
+        let (Some(shares), Some(refund)) = (all.get(number), order.refunds.get(number)) else { return Ok(Vec::new()) };
         let place = place_of_order(order, order.receipt.merchant);
-        for at in [refund.at, refund.at - BEFORE] {
-            let met = met(&snapshot, order, &place, shares, at)?;
-            let mut quotas = met.iter().filter(|one| one.fact.keeper == Keeper::Quota);
-            if let Some(one) = quotas.find(|one| keys::quota_digest(&one.quota_name()) == digest) {
-                return Ok(one.takes().0);
-            }
-        }
-        Ok(0)
+        let holder = [&key[..], &[b'r', number as u8]].concat();
+        let met = met(&snapshot, order, &place, shares, refund.at - before)?;
+        let quotas = met.iter().filter(|one| one.fact.keeper == Keeper::Quota && one.takes().0 > 0);
+        quotas.map(|one| Ok((self.quota_place(&one.quota_name(), &holder)?, one.takes().0))).collect()
     }
 
     /// Who booked the refund that made the order whole may have stopped before the limits on its redemption were given back.

@@ -4,9 +4,10 @@
 use futures_util::future::try_join_all;
 
 use crate::engine::Engine;
-use crate::engine::quota_marks::Idle;
+use crate::engine::quota_marks::{BEFORE, Idle};
 use crate::engine::view::CampaignView;
 use crate::store::StoreError;
+use crate::store::keys;
 use crate::store::quota::StoredMark;
 
 impl Engine {
@@ -29,7 +30,12 @@ impl Engine {
             return Ok(None);
         };
         let bought = bought.as_ref().map(|stored| &stored.bought);
-        let keeps = self.used_by_refund((&order, bought), number, mark.digest)?;
+        let mut keeps = 0;
+        for before in [0, BEFORE] {
+            let uses = self.uses_of_refund(&key, (&order, bought), number, before)?;
+            let mut of_mark = uses.iter().filter(|(place, _)| keys::quota_digest(&place.name) == mark.digest);
+            keeps = of_mark.next().map_or(keeps, |(_, n)| *n);
+        }
         let is_settled = number < order.refunds.len();
         Ok((mark.holds > keeps).then_some(Idle { slot, mark, keeps, is_settled }))
     }

@@ -12,6 +12,7 @@ use super::plan::PayerView;
 use super::redeem::Call;
 use super::seen::Seen;
 use super::{TRIES, contended};
+use crate::domain::bought::Bought;
 use crate::domain::campaign::schema::VoucherKind;
 use crate::domain::limit::fact_of_piece;
 use crate::domain::money::Fen;
@@ -105,6 +106,29 @@ impl Engine {
             }
         }
         Ok(used)
+    }
+
+    /// The pieces that an order pays for with a voucher that asks for them, as far as its goods say so.
+    pub(in crate::engine) fn pieces_of(&self, order: &Order, bought: Option<&Bought>) -> Vec<(SerialPlace, String)> {
+        let (snapshot, mut pieces) = (self.view(), Vec::new());
+        for (index, unit) in order.units.iter().enumerate() {
+            let Some(view) = snapshot.by_number.get(&unit.c).filter(|view| view.record.orders_over_at.is_none()) else {
+                continue;
+            };
+            let itself = SerialHolder { shard: 0, key: OrderKey::default(), attempt: order.attempt };
+            let kind = view.campaign.packs.get(usize::from(unit.pack)).and_then(|pack| pack.kind_of(unit.u));
+            let marks = kind.is_some_and(VoucherKind::has_unique_serial);
+            if !marks || claim_of(order, &itself, view, self.now()) != Claim::Live {
+                continue;
+            }
+            for line in bought.iter().flat_map(|bought| &bought.lines) {
+                if let Some(serial) = line.serial.as_ref().filter(|_| line.off.get(index).is_some_and(|off| off.0 > 0))
+                {
+                    pieces.push((place_of(view, serial), serial.clone()));
+                }
+            }
+        }
+        pieces
     }
 
     /// Marks the serial numbers of a plan before its vouchers are taken; marking them twice marks them once.

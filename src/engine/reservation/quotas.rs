@@ -45,14 +45,14 @@ fn met<'a>(view: &'a CampaignView, round: &RoundView, field: PersonField, entry:
     quotas.into_iter().map(place).collect()
 }
 
-/// Names of the quotas that count an entry.
+/// The quotas that count an entry, and how much it is there.
 pub(in crate::engine) fn counting(
     view: &CampaignView,
     round: &RoundView,
     field: PersonField,
     entry: &Entry,
-) -> Vec<String> {
-    met(view, round, field, entry).into_iter().map(|met| met.place.name).collect()
+) -> Vec<(QuotaPlace, i64)> {
+    met(view, round, field, entry).into_iter().map(|met| (met.place, 1)).collect()
 }
 
 impl Engine {

@@ -253,11 +253,11 @@ fn credits(lines: &[u8]) -> bool {
     unpacked(lines).as_array().unwrap().iter().any(|line| stored::line(line).0 == "P")
 }
 
-fn part(record: &mut Value, index: usize) -> &mut Value {
+pub fn part(record: &mut Value, index: usize) -> &mut Value {
     &mut items(record)[index]
 }
 
-fn items(value: &mut Value) -> &mut Vec<Value> {
+pub fn items(value: &mut Value) -> &mut Vec<Value> {
     match value {
         Value::Array(items) => items,
         other => panic!("{other} is not an array"),
@@ -285,11 +285,11 @@ fn bytes(value: &Value) -> Vec<u8> {
     }
 }
 
-fn unpacked(mut bytes: &[u8]) -> Value {
+pub fn unpacked(mut bytes: &[u8]) -> Value {
     rmpv::decode::read_value(&mut bytes).unwrap()
 }
 
-fn packed(value: &Value) -> Vec<u8> {
+pub fn packed(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
     rmpv::encode::write_value(&mut bytes, value).unwrap();
     bytes
