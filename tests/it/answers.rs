@@ -6,6 +6,7 @@
 //! `till`, `people`, `office` and `shops` makes what it needs, then hands its request and its `GET` to [`Turn::judge`]. Calls are counted and not
 //! listed: a verb that comes to call more often is tried more often.
 
+mod grants;
 mod office;
 mod people;
 mod shops;
@@ -182,6 +183,11 @@ fn every_trouble(table: impl AsyncFn(&Town, Trouble) + Sync) {
 #[test]
 fn a_till_is_told_what_is_true_whichever_call_to_the_store_fails() {
     every_trouble(till::table);
+}
+
+#[test]
+fn a_grant_gives_everybody_one_pack_whichever_call_of_its_steps_fails() {
+    every_trouble(grants::table);
 }
 
 #[test]
