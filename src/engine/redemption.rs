@@ -362,7 +362,7 @@ impl Engine {
             hold_id: hold_id(merchant_id, order_id, order.attempt),
             vouchers,
             bought: None,
-            zone: zone.or_else(|| any_zone(&snapshot)).ok_or_else(|| broken("no campaign"))?,
+            zone: zone.or_else(|| reverse::any_zone(&snapshot)).ok_or_else(|| broken("no campaign"))?,
             order,
         })
     }
@@ -386,11 +386,6 @@ impl Engine {
             end: window.end,
         })
     }
-}
-
-fn any_zone(snapshot: &Snapshot) -> Option<Zone> {
-    let first = snapshot.by_number.iter().min_by_key(|(number, _)| **number);
-    first.map(|(_, view): (_, &Arc<CampaignView>)| view.zone.clone()).or_else(|| Zone::named("UTC"))
 }
 
 fn broken(what: &str) -> Refusal {

@@ -9,7 +9,9 @@ use crate::domain::limit::Place;
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderState, Receipt, Reversal, Was, limit_entity, order_key};
 use crate::domain::refusal::Refusal;
+use crate::domain::time::Zone;
 use crate::domain::voucher::UnitState;
+use crate::engine::view::{CampaignView, Snapshot};
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
 use crate::store::change::{Account, Change, Tally};
@@ -95,7 +97,7 @@ impl Engine {
     }
 
     fn reversed(&self, order_id: &str, reversal: Reversal, replayed: bool) -> Result<Answered<ReversedView>, Refusal> {
-        let zone = super::any_zone(&self.view()).ok_or_else(|| super::broken("no zone"))?;
+        let zone = any_zone(&self.view()).ok_or_else(|| super::broken("no zone"))?;
         Ok(Answered { value: ReversedView { order_id: order_id.to_owned(), reversal, zone }, replayed })
     }
 
@@ -147,6 +149,11 @@ impl Engine {
         let change = Change::new(entry.shard, key, &seen, &unseen);
         Ok(self.put_order(change, unseen).await?.map(|_| Was::Unknown.as_str()))
     }
+}
+
+pub(super) fn any_zone(snapshot: &Snapshot) -> Option<Zone> {
+    let first = snapshot.by_number.iter().min_by_key(|(number, _)| **number);
+    first.map(|(_, view): (_, &std::sync::Arc<CampaignView>)| view.zone.clone()).or_else(|| Zone::named("UTC"))
 }
 
 /// A use that never was leaves the voucher to its person: usable, or expired by now; one that was revoked meanwhile stays so.
