@@ -1,5 +1,6 @@
 //! A person's account with a channel, as a platform names it inside a payment. It is kept as a keyed digest only.
 
+use crate::domain::binding::{PayerName, payer_name};
 use crate::domain::ids::{is_channel, opaque};
 use crate::domain::person::MacKey;
 use crate::domain::refusal::{Code, Refusal};
@@ -23,6 +24,11 @@ impl Account {
         let zh = "channel 须为 1 至 40 个字母、数字或 _ . -；id 须为 1 至 128 个可见的 ASCII 字符。";
         let en = "channel is 1 to 40 of letters, digits, _ . and -; id is 1 to 128 visible ASCII characters.";
         Err(Refusal::new(Code::InvalidRequest).field("/account", "invalid_account", zh, en))
+    }
+
+    /// What an order remembers of the account that paid it.
+    pub fn name(&self) -> PayerName {
+        payer_name(&["account", &self.channel, &self.id])
     }
 
     /// The third kind of name under the identity key, after documents (0) and digests (1).

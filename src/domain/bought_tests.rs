@@ -41,6 +41,7 @@ fn order_of(bought: &Bought) -> Order {
         state: OrderState::Redeemed,
         attempt: 1,
         fingerprint: [0; 8],
+        asked: None,
         amount: bought.lines.iter().map(|line| line.net).sum(),
         merchant_discount: Fen::ZERO,
         discount: (0..vouchers).map(off).sum(),

@@ -5,6 +5,7 @@ pub mod amendment;
 pub mod area;
 pub mod basket;
 pub mod beacon;
+pub mod binding;
 pub mod bought;
 pub mod campaign;
 pub mod cashier;

@@ -3,9 +3,9 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::binding::Asked;
 use crate::domain::limit::{Contacts, OfPack};
 use crate::domain::money::Fen;
-use crate::domain::rules::Item;
 use crate::domain::time::{MINUTE, Ms, SECOND};
 use crate::domain::voucher::{PersonField, VoucherRef};
 
@@ -68,6 +68,8 @@ pub struct Order {
     pub state: OrderState,
     pub attempt: u32,
     pub fingerprint: Fingerprint,
+    /// `None` of an order that was made before it was kept.
+    pub asked: Option<Asked>,
     pub amount: Fen,
     pub merchant_discount: Fen,
     pub discount: Fen,
@@ -224,75 +226,6 @@ impl Order {
     }
 }
 
-/// What an order is bound to: a repeat with the same is the same request, whatever its receipt. Whose vouchers paid is told by
-/// the order's units.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Binding<'a> {
-    pub amount: Fen,
-    pub merchant_discount: Fen,
-    pub items: &'a [Item],
-    pub voucher_ids: &'a [String],
-    pub capture: bool,
-}
-
-impl Binding<'_> {
-    /// First eight bytes of SHA-256 over the canonical form. Order of voucher ids and their case do not matter; order of items does.
-    pub fn fingerprint(&self) -> Fingerprint {
-        let mut hash = Sha256::new();
-        let mut part = |bytes: &[u8]| {
-            hash.update((bytes.len() as u32).to_be_bytes());
-            hash.update(bytes);
-        };
-        part(&self.amount.0.to_be_bytes());
-        part(&self.merchant_discount.0.to_be_bytes());
-        part(&[u8::from(self.capture)]);
-        part(&(self.items.len() as u32).to_be_bytes());
-        for item in self.items {
-            part(item.sku.as_bytes());
-            part(item.category.as_deref().unwrap_or_default().as_bytes());
-            part(&item.quantity.to_be_bytes());
-            part(&item.amount.0.to_be_bytes());
-            part(&item.merchant_discount.0.to_be_bytes());
-        }
-        // Serial numbers came later: without any, an order is bound to what it always was.
-        if self.items.iter().any(|item| item.serial.is_some()) {
-            part(b"serials");
-            self.items.iter().for_each(|item| part(item.serial.as_deref().unwrap_or_default().as_bytes()));
-        }
-        let mut ids: Vec<String> = self.voucher_ids.iter().map(|id| id.to_ascii_uppercase()).collect();
-        ids.sort();
-        ids.iter().for_each(|id| part(id.as_bytes()));
-        first(&hash.finalize())
-    }
-
-    /// Which fields differ from what the order was bound to; beside other items, ids only as well as its record can tell. `payer` is the
-    /// field that names the payer: what a call does not say cannot be what is wrong with it.
-    pub fn differences(&self, order: &Order, vouchers: &[String], payer: &'static str) -> Vec<&'static str> {
-        // The order is bound to no ids where a code paid, else to those that it took: so items and ids can be told apart.
-        let bound_to = |voucher_ids| {
-            let Order { amount, merchant_discount, .. } = *order;
-            let bound =
-                Binding { amount, merchant_discount, items: self.items, voucher_ids, capture: order.captured() };
-            bound.fingerprint() == order.fingerprint
-        };
-        let same_ids = bound_to(self.voucher_ids);
-        let same_items = same_ids || bound_to(&[]) || bound_to(vouchers);
-        let other_ids = !self.voucher_ids.is_empty() && !same_set(self.voucher_ids, vouchers);
-        let differences = [
-            ("amount", self.amount != order.amount),
-            ("merchant_discount", self.merchant_discount != order.merchant_discount),
-            ("capture", self.capture != order.captured()),
-            ("items", !same_items),
-            (payer, if same_items { !same_ids } else { other_ids }),
-        ];
-        differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
-    }
-}
-
-fn same_set(asked: &[String], taken: &[String]) -> bool {
-    asked.len() == taken.len() && asked.iter().all(|id| taken.iter().any(|other| other.eq_ignore_ascii_case(id)))
-}
-
 pub fn order_key(merchant_id: &str, order_id: &str) -> OrderKey {
     first(&digest(&[merchant_id, order_id]))
 }
@@ -322,7 +255,7 @@ fn derived(kind: &str, merchant_id: &str, order_id: &str, attempt: u32) -> Strin
 }
 
 /// SHA-256 over the parts with a zero byte between them.
-fn digest(parts: &[&str]) -> [u8; 32] {
+pub(super) fn digest(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
@@ -333,7 +266,7 @@ fn digest(parts: &[&str]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+pub(super) fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut part = [0; N];
     part.copy_from_slice(&bytes[..N]);
     part

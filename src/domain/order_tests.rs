@@ -5,6 +5,7 @@ fn order(state: OrderState) -> Order {
         state,
         attempt: 1,
         fingerprint: [0; 8],
+        asked: None,
         amount: Fen(11_800),
         merchant_discount: Fen(800),
         discount: Fen(2_000),
@@ -21,67 +22,6 @@ fn order(state: OrderState) -> Order {
 
 fn refunded(id: &str, amount: i64, at: Ms) -> Refunded {
     Refunded { refund_id: id.into(), amount: Fen(amount), share: Fen(0), at, restored: 0 }
-}
-
-fn binding<'a>(ids: &'a [String]) -> Binding<'a> {
-    Binding { amount: Fen(11_800), merchant_discount: Fen(800), items: &[], voucher_ids: ids, capture: true }
-}
-
-#[test]
-fn an_order_is_bound_to_money_items_vouchers_and_capture_only() {
-    let item = Item {
-        sku: "a".into(),
-        category: None,
-        serial: None,
-        quantity: 1,
-        amount: Fen(11_800),
-        merchant_discount: Fen(800),
-    };
-    let base = binding(&[]);
-    let with_serial = Item { serial: Some("SN1".into()), ..item.clone() };
-    let (upper, lower) = (["AB".to_owned(), "CD".to_owned()], ["cd".to_owned(), "ab".to_owned()]);
-    assert_eq!(base.fingerprint(), binding(&[]).fingerprint());
-    assert_eq!(binding(&upper).fingerprint(), binding(&lower).fingerprint());
-    let others = [
-        Binding { amount: Fen(11_801), ..base.clone() },
-        Binding { merchant_discount: Fen(801), ..base.clone() },
-        Binding { capture: false, ..base.clone() },
-        Binding { items: std::slice::from_ref(&item), ..base.clone() },
-        binding(&upper),
-    ];
-    let bound = |item| Binding { items: std::slice::from_ref(item), ..base.clone() }.fingerprint();
-    assert_ne!(bound(&item), bound(&with_serial));
-    for other in others {
-        assert_ne!(base.fingerprint(), other.fingerprint(), "{other:?}");
-    }
-}
-
-#[test]
-fn a_conflict_names_the_fields_that_differ() {
-    let item = Item {
-        sku: "a".into(),
-        category: None,
-        serial: None,
-        quantity: 1,
-        amount: Fen(11_800),
-        merchant_discount: Fen(800),
-    };
-    let (item, taken, others) = ([item], ["AB".to_owned()], ["CD".to_owned()]);
-    let by_code = Binding { capture: false, ..binding(&[]) };
-    let by_ids = Binding { voucher_ids: &taken, ..by_code.clone() };
-    let check = |bound: &Binding, asked: &Binding, fields: &[&str]| {
-        let payer = if asked.voucher_ids.is_empty() { "pay_code" } else { "voucher_ids" };
-        let held = Order { fingerprint: bound.fingerprint(), ..order(OrderState::Held) };
-        assert_eq!(asked.differences(&held, &taken, payer), fields, "{asked:?}");
-    };
-    check(&by_code, &by_code, &[]);
-    check(&by_code, &Binding { amount: Fen(1), capture: true, ..by_code.clone() }, &["amount", "capture"]);
-    check(&by_code, &Binding { items: &item, ..by_code.clone() }, &["items"]);
-    check(&by_code, &Binding { voucher_ids: &others, ..by_code.clone() }, &["voucher_ids"]);
-    check(&by_code, &by_ids, &["voucher_ids"]);
-    check(&by_ids, &by_code, &["pay_code"]);
-    check(&by_ids, &Binding { items: &item, ..by_ids.clone() }, &["items"]);
-    check(&by_ids, &Binding { items: &item, voucher_ids: &others, ..by_code.clone() }, &["items", "voucher_ids"]);
 }
 
 #[test]

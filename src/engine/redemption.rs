@@ -37,11 +37,12 @@ use super::merchant::MerchantView;
 use super::view::{CampaignView, Snapshot};
 use crate::domain::account::Account;
 use crate::domain::basket::{self, Basket, Better};
+use crate::domain::binding::{Asked, Binding};
 use crate::domain::bought::Bought;
 use crate::domain::campaign::terms::{MAX_VOUCHERS_PER_PAYMENT, Scene};
 use crate::domain::cashier::Words;
 use crate::domain::money::{FEN_LIMIT, Fen};
-use crate::domain::order::{Binding, Order, OrderState, hold_id, order_key, transaction_id};
+use crate::domain::order::{Order, OrderState, hold_id, order_key, transaction_id};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::Item;
 use crate::domain::time::{Ms, Zone};
@@ -100,18 +101,6 @@ pub struct Ask {
     pub receipt_no: String,
 }
 
-impl Payer {
-    /// The field of the call that names the payer.
-    fn field(&self) -> &'static str {
-        match self {
-            Payer::PayCode(_) => "pay_code",
-            Payer::Vouchers(_) => "voucher_ids",
-            Payer::Account(_) => "account",
-            Payer::Person(known) => known.named_by,
-        }
-    }
-}
-
 impl Ask {
     pub fn net(&self) -> Fen {
         self.amount - self.merchant_discount
@@ -132,6 +121,10 @@ impl Ask {
             voucher_ids: self.voucher_ids(),
             capture: self.capture,
         }
+    }
+
+    fn asked(&self) -> Asked {
+        Asked::new(self.payer.name(), &self.category, self.scene)
     }
 
     /// Amounts that cannot be a payment, whatever the campaign says.

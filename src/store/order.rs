@@ -1,4 +1,4 @@
-//! Stored form of an order: `{version, state, attempt, fingerprint, amount, merchant discount, discount, t0 ms, t1 (ms after t0), hold seconds
+//! Stored form of an order: `{version, state, attempt, fingerprint with what it was asked by, amount, merchant discount, discount, t0 ms, t1 (ms after t0), hold seconds
 //! (0 = redeemed in one call), units, refunds, extra}`, and of an expired one, if there were any, how many late confirms gave back;
 //! of a void attempt `{version, state, attempt}`.
 
@@ -7,6 +7,7 @@ use rmpv::Value;
 use super::StoreError;
 use super::record::WITH_THE_CALL;
 use super::script::{Args, raw};
+use crate::domain::binding::Asked;
 use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, Order, OrderState, OrderUnit, Receipt, Refunded, Reversal, Was};
 use crate::domain::time::Ms;
@@ -41,7 +42,9 @@ pub(super) fn pieces(order: &Order) -> Vec<Vec<u8>> {
     out.array(PARTS + u32::from(given_back.is_some()));
     out.add(|args| {
         let args = args.int(1).int(order.state as i64).int(order.attempt);
-        let args = if order.units.is_empty() { args.bytes([]) } else { args.bytes(order.fingerprint) };
+        let asked = order.asked.map(Asked::to_bytes);
+        let bound = [&order.fingerprint[..], asked.as_ref().map_or(&[], |asked| &asked[..])].concat();
+        let args = if order.units.is_empty() { args.bytes([]) } else { args.bytes(bound) };
         args.int(order.amount.0).int(order.merchant_discount.0).int(order.discount.0)
     });
     out.instant(order.t0, 0);
@@ -158,7 +161,7 @@ fn order(mut bytes: &[u8]) -> Option<Order> {
     let state = OrderState::of(number(part(&value, 1)))?;
     let t0 = number(part(&value, 7));
     let list = |index: usize| part(&value, index).as_array().map(Vec::as_slice).unwrap_or_default();
-    let extra = part(&value, 12);
+    let (bound, extra) = (raw(part(&value, 3)), part(&value, 12));
     let reversal = (state == OrderState::Reversed).then(|| Reversal {
         was: Was::named(part(extra, 0).as_str().unwrap_or_default()),
         at: t0 + number(part(extra, 1)),
@@ -185,7 +188,8 @@ fn order(mut bytes: &[u8]) -> Option<Order> {
     Some(Order {
         state,
         attempt: number(part(&value, 2)) as u32,
-        fingerprint: raw(part(&value, 3)).try_into().unwrap_or_default(),
+        fingerprint: bound.first_chunk().copied().unwrap_or_default(),
+        asked: bound.get(8..).and_then(|asked| asked.try_into().ok()).map(Asked::of_bytes),
         amount: Fen(number(part(&value, 4))),
         merchant_discount: Fen(number(part(&value, 5))),
         discount: Fen(number(part(&value, 6))),
@@ -267,6 +271,7 @@ mod tests {
             state,
             attempt: 2,
             fingerprint: [255; 8],
+            asked: Some(Asked::of_bytes([1, 2, 3, 4, 5, 6, 7, 3])),
             amount: Fen(11_800),
             merchant_discount: Fen(800),
             discount: Fen(4_000),
@@ -328,8 +333,12 @@ mod tests {
             check(Order { t1: NOW - 50, receipt, reversal, ..at(OrderState::Reversed) }, 1);
         }
         let unseen = Reversal { was: Was::Unknown, at: WITH_THE_CALL };
-        let unseen =
-            Order { reversal: Some(unseen), fingerprint: [0; 8], ..order(OrderState::Reversed, 0, Receipt::default()) };
+        let unseen = Order {
+            reversal: Some(unseen),
+            fingerprint: [0; 8],
+            asked: None,
+            ..order(OrderState::Reversed, 0, Receipt::default())
+        };
         check(Order { units: Vec::new(), ..unseen }, 1);
     }
 }

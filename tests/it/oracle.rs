@@ -218,6 +218,8 @@ impl Request {
         compare("amount", self.amount != other.amount);
         compare("merchant_discount", self.merchant_discount != other.merchant_discount);
         compare("capture", self.capture != other.capture);
+        compare("category", self.category != other.category);
+        compare("scene", self.scene.unwrap_or("offline") != other.scene.unwrap_or("offline"));
         compare("voucher_ids", ids(self) != ids(other));
         fields
     }

@@ -17,6 +17,7 @@ mod receipt;
 mod refund_limits;
 mod refunds;
 mod refusals;
+mod repeats;
 mod retention;
 mod returns;
 mod serials;
@@ -37,7 +38,7 @@ use crate::harness::program;
 use crate::harness::till::{authorization, new_nonce, sign};
 
 /// Noon of 25 July, and nobody moves this clock: each test takes its own people and tills.
-static MARKET: LazyLock<Market> = LazyLock::new(|| Market::open("till", 64));
+static MARKET: LazyLock<Market> = LazyLock::new(|| Market::open("till", 80));
 const NOON: &str = "2020-07-25T12:00:00";
 
 #[test]

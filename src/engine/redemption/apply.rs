@@ -135,6 +135,7 @@ fn order_of(call: &Call<'_>, attempt: u32, plan: &Planned, place: &Place) -> Ord
         state: if hold_seconds > 0 { OrderState::Held } else { OrderState::Redeemed },
         attempt,
         fingerprint: call.fingerprint,
+        asked: Some(call.asked),
         amount: ask.amount,
         merchant_discount: ask.merchant_discount,
         discount: plan.units.iter().map(|unit| unit.discount).sum(),

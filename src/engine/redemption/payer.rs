@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::plan::{PayerView, PersonAt, usable};
 use super::{Ask, Payer, Till};
+use crate::domain::binding::{PayerName, payer_name};
+use crate::domain::paycode::PayCode;
 use crate::domain::person::Root;
 use crate::domain::refusal::Refusal;
 use crate::engine::Engine;
@@ -26,6 +28,28 @@ pub struct KnownPayer {
 impl std::fmt::Debug for KnownPayer {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("KnownPayer").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+impl Payer {
+    /// The field of the call that names the payer.
+    pub(super) fn field(&self) -> &'static str {
+        match self {
+            Payer::PayCode(_) => "pay_code",
+            Payer::Vouchers(_) => "voucher_ids",
+            Payer::Account(_) => "account",
+            Payer::Person(known) => known.named_by,
+        }
+    }
+
+    /// The words by which the till names the payer: zeros for vouchers, and for a code that cannot be one.
+    pub(super) fn name(&self) -> PayerName {
+        match self {
+            Payer::PayCode(text) => PayCode::parse(text).map(|code| payer_name(&["pay_code", code.as_str()])),
+            Payer::Account(account) => Some(account.name()),
+            Payer::Vouchers(_) | Payer::Person(_) => None,
+        }
+        .unwrap_or_default()
     }
 }
 

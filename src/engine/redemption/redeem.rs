@@ -6,7 +6,8 @@ use super::limits::{Capped, Held, place_of};
 use super::open::Opened;
 use super::plan::{self, PayerView, shard_hint};
 use super::seen::Seen;
-use super::{Answered, Ask, OrderView, TRIES, Till, contended};
+use super::{Answered, Ask, OrderView, Payer, TRIES, Till, contended};
+use crate::domain::binding::Asked;
 use crate::domain::limit::Place;
 use crate::domain::order::{Fingerprint, Order, OrderKey, OrderState, order_key};
 use crate::domain::refusal::{Code, Refusal};
@@ -27,6 +28,8 @@ pub(super) struct Call<'a> {
     pub till: &'a Till,
     pub order_id: &'a str,
     pub ask: &'a Ask,
+    /// As the till has asked, whoever was found by that.
+    pub asked: Asked,
     /// Where it is made, as limits count it.
     pub place: Place,
     pub key: OrderKey,
@@ -41,9 +44,10 @@ struct Repeat<'a> {
     till: &'a Till,
     order_id: &'a str,
     ask: &'a Ask,
+    asked: Asked,
     key: &'a OrderKey,
-    /// `None` if the till named nobody of ours: whose code it was cannot be told.
-    payer: Option<&'a PayerView>,
+    /// A refusal if the till named nobody of ours.
+    payer: Result<&'a PayerView, Refusal>,
 }
 
 /// What came of an attempt.
@@ -57,7 +61,8 @@ type Answer = Answered<OrderView>;
 
 impl Call<'_> {
     fn repeat(&self) -> Repeat<'_> {
-        Repeat { till: self.till, order_id: self.order_id, ask: self.ask, key: &self.key, payer: Some(self.payer) }
+        let Call { till, order_id, ask, asked, payer, .. } = *self;
+        Repeat { till, order_id, ask, asked, key: &self.key, payer: Ok(payer) }
     }
 }
 
@@ -65,17 +70,19 @@ impl Engine {
     /// Takes the best vouchers (or the named ones) for an order, at once or on hold until it is confirmed.
     pub async fn redeem(&self, till: &Till, order_id: &str, ask: &Ask) -> Result<Answer, Refusal> {
         ask.check()?;
+        let asked = ask.asked();
         let ask = &*self.with_payer(till, Some(order_id), ask).await?;
-        self.with_view(|| self.redeem_once(till, order_id, ask)).await
+        self.with_view(|| self.redeem_once(till, order_id, ask, asked)).await
     }
 
-    async fn redeem_once(&self, till: &Till, order_id: &str, ask: &Ask) -> Result<Answer, Failure> {
+    async fn redeem_once(&self, till: &Till, order_id: &str, ask: &Ask, asked: Asked) -> Result<Answer, Failure> {
         let merchant = self.merchant_of(till).await?;
         let snapshot = self.view();
         let key = order_key(&till.merchant_id, order_id);
         let fingerprint = ask.binding().fingerprint();
         let Some(shard) = shard_hint(self.voucher_ids(), &snapshot, &merchant, ask, self.store.shards()) else {
-            return self.redeem_of_nobody(&Repeat { till, order_id, ask, key: &key, payer: None }).await;
+            let payer = Err(nobody(ask));
+            return self.redeem_of_nobody(&Repeat { till, order_id, ask, asked, key: &key, payer }).await;
         };
         let opening = self.open(&till.merchant_id, &key, &fingerprint, shard, &merchant, &snapshot);
         let (opened, payer) = tokio::join!(opening, self.payer_seen(&snapshot, &merchant, ask, Some(&key)));
@@ -89,7 +96,7 @@ impl Engine {
         let (payer, seen) = match payer {
             Ok(found) => found,
             Err(refusal) => {
-                let repeat = Repeat { till, order_id, ask, key: &key, payer: None };
+                let repeat = Repeat { till, order_id, ask, asked, key: &key, payer: Err(refusal.clone()) };
                 return self.refuse_unplanned(&repeat, &opened, refusal).await;
             }
         };
@@ -97,6 +104,7 @@ impl Engine {
             till,
             order_id,
             ask,
+            asked,
             // A store that is unknown is told when the order turns out to be new.
             place: place_of(till, ask, merchant.store(&ask.store).unwrap_or_default()),
             key,
@@ -121,9 +129,9 @@ impl Engine {
         Err(contended().into())
     }
 
-    /// The order first, even when pay code or voucher ids are not of ours.
+    /// The order first, even when pay code, account or voucher ids are not of ours.
     async fn redeem_of_nobody(&self, repeat: &Repeat<'_>) -> Result<Answer, Failure> {
-        let Repeat { till, ask, key, .. } = repeat;
+        let Repeat { till, key, .. } = repeat;
         let entry = self.store.directory_entry(&till.merchant_id, key).await?;
         if let Some(entry) = entry {
             if entry.reversed.is_some() {
@@ -142,15 +150,10 @@ impl Engine {
                 self.release_void_or_owe(&till.merchant_id, key, entry.attempt).await;
             }
         }
-        Err(match ask.payer {
-            super::Payer::PayCode(_) => Code::PayCodeUnknown,
-            super::Payer::Vouchers(_) => Code::VoucherUnknown,
-            super::Payer::Account(_) | super::Payer::Person(_) => Code::AccountUnknown,
-        }
-        .into())
+        Err(nobody(repeat.ask).into())
     }
 
-    /// A payer who is not known: an order that has had its effect still answers.
+    /// A payer who is not known: an order that has had its effect answers to whoever made it.
     async fn refuse_unplanned(
         &self,
         repeat: &Repeat<'_>,
@@ -320,15 +323,12 @@ impl Engine {
 
     /// The answer of an order that has had its effect: the same body to the same request, a refusal to another one.
     async fn standing(&self, repeat: &Repeat<'_>, shard: u8, stored: StoredOrder) -> Result<Answer, Failure> {
-        let Repeat { till, order_id, ask, key, payer } = *repeat;
+        let Repeat { till, order_id, key, .. } = *repeat;
         let order = stored.order;
         if order.state == OrderState::Reversed {
             return Err(Code::OrderReversed.into());
         }
-        let fields = self.differences(ask, payer, shard, &order);
-        if !fields.is_empty() {
-            return Err(Refusal::new(Code::OrderConflict).with("fields", fields).into());
-        }
+        self.require_same(repeat, shard, &order)?;
         match order.state {
             OrderState::Cancelled => Err(Code::OrderCancelled.into()),
             OrderState::Expired => Err(Code::HoldExpired.into()),
@@ -340,25 +340,42 @@ impl Engine {
         }
     }
 
-    /// Fields in which a request differs from the one that the order is bound to; a fresh code of the same person is no difference.
-    fn differences(&self, ask: &Ask, payer: Option<&PayerView>, shard: u8, order: &Order) -> Vec<&'static str> {
-        let binding = ask.binding();
-        let mut fields = Vec::new();
-        if order.fingerprint != binding.fingerprint() {
-            let taken = order.units.iter().map(|unit| self.voucher_ids().id(&unit.voucher(shard)));
-            fields = binding.differences(order, &taken.collect::<Vec<_>>(), ask.payer.field());
-        }
-        let of_another = payer.is_some_and(|payer| payer.is_another(&self.view(), shard, order));
-        if of_another && !fields.contains(&ask.payer.field()) {
+    /// The request must be the one that the order is bound to. The same words for the payer are the same payer, whatever has become of code
+    /// or account since; a fresh code of the same person is no difference, and a code that names nobody is nobody's.
+    fn require_same(&self, repeat: &Repeat<'_>, shard: u8, order: &Order) -> Result<(), Refusal> {
+        let Repeat { ask, asked, .. } = repeat;
+        let taken = || order.units.iter().map(|unit| self.voucher_ids().id(&unit.voucher(shard))).collect();
+        let mut fields = ask.binding().conflicts(asked, order, taken, ask.payer.field());
+        // Named vouchers are compared by the fingerprint.
+        let named = matches!(ask.payer, Payer::Vouchers(_)) && !fields.contains(&ask.payer.field());
+        let same = named || order.asked.is_some_and(|known| known.same_payer(asked.payer));
+        let another = |payer: &&PayerView| payer.is_another(&self.view(), shard, order);
+        if !same && repeat.payer.as_ref().is_ok_and(another) && !fields.contains(&ask.payer.field()) {
             fields.push(ask.payer.field());
         }
-        fields
+        if !fields.is_empty() {
+            return Err(Refusal::new(Code::OrderConflict).with("fields", fields));
+        }
+        match &repeat.payer {
+            Err(nobody) if !same => Err(nobody.clone()),
+            _ => Ok(()),
+        }
     }
 
     fn answer(&self, call: &Call<'_>, order: Order, replayed: bool) -> Result<Answer, Failure> {
         let view = self.order_view(&call.till.merchant_id, call.order_id, call.payer.shard, order)?;
         Ok(Answered { value: view, replayed })
     }
+}
+
+/// What a till named that is nobody of ours.
+fn nobody(ask: &Ask) -> Refusal {
+    match ask.payer {
+        Payer::PayCode(_) => Code::PayCodeUnknown,
+        Payer::Vouchers(_) => Code::VoucherUnknown,
+        Payer::Account(_) | Payer::Person(_) => Code::AccountUnknown,
+    }
+    .into()
 }
 
 /// A code that a script names.

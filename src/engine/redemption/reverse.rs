@@ -34,6 +34,7 @@ pub(super) fn never_seen(reversal: Reversal) -> Order {
         state: OrderState::Reversed,
         attempt: 0,
         fingerprint: [0; 8],
+        asked: None,
         amount: Fen::ZERO,
         merchant_discount: Fen::ZERO,
         discount: Fen::ZERO,

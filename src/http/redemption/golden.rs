@@ -34,6 +34,7 @@ fn view(state: OrderState, hold_seconds: i64) -> OrderView {
         state,
         attempt: 1,
         fingerprint: [0; 8],
+        asked: None,
         amount: Fen(11_800),
         merchant_discount: Fen(800),
         discount: Fen(2_000),

@@ -16,19 +16,19 @@ fn key(scope: Value, merchant_id: &str) -> Till {
 }
 
 /// A platform of one channel that pays at a new merchant.
-fn platform(channel: &str) -> Till {
+pub fn platform(channel: &str) -> Till {
     key(json!({"kind": "platform", "channels": [channel]}), &MARKET.till().merchant_id)
 }
 
-fn link(person: &Resident, method: &str) -> Reply {
+pub fn link(person: &Resident, method: &str) -> Reply {
     MARKET.server().resident(person, method, "/v1/wallet/account", None).ok()
 }
 
-fn account(person: &Resident) -> Value {
+pub fn account(person: &Resident) -> Value {
     json!({"channel": person.channel, "id": format!("sub-{}", person.number)})
 }
 
-fn payment(platform: &Till, person: &Resident, amount: i64) -> Value {
+pub fn payment(platform: &Till, person: &Resident, amount: i64) -> Value {
     json!({"order_id": new_order(), "account": account(person), "amount": amount, "category": "catering",
         "capture": true, "merchant_id": platform.merchant_id, "scene": "offline"})
 }

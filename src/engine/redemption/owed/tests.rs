@@ -16,6 +16,7 @@ fn order(state: OrderState, attempt: u32) -> Order {
         state,
         attempt,
         fingerprint: [1; 8],
+        asked: None,
         amount: Fen(6_000),
         merchant_discount: Fen::ZERO,
         discount: Fen(1_000),
