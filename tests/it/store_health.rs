@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::harness::client::Reply;
 use crate::harness::fixture::{self, EVE, Market, Round, chengdu, new_campaign_id, new_merchant_id, new_order, sale};
 use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
@@ -204,4 +205,48 @@ fn a_node_that_is_told_to_end_says_so_first_and_takes_requests_meanwhile() {
     server.tell_to_end();
     let ended = poll(Duration::from_secs(30), || server.ended());
     assert_eq!(ended, Some(0), "a second signal ends the notice");
+}
+
+/// `min-replicas-to-write` is looked at by the server at each write: nothing that it refuses has happened, whatever a script did before.
+#[test]
+fn what_a_server_without_its_replicas_refuses_is_told_as_not_done() {
+    let redis = OwnRedis::start();
+    let market = Market::open_on(on(&redis), chengdu(&new_campaign_id("replicas"), 3), 3);
+    let (server, till, person) = (market.server(), market.till(), market.shopper());
+    let buy = |capture: bool| server.redeem(&till, &sale(&new_order(), &server.pay_code(&person), 6_000, capture)).ok();
+    let (held, done) = (buy(false), buy(true));
+    let (held_id, hold, done_id) = (held.str("order_id"), held.str("hold_id"), done.str("order_id"));
+    let fresh = sale(&new_order(), &server.pay_code(&market.shopper()), 3_000, true);
+    let (unseen, begun) = (new_order(), new_order());
+    server
+        .redeem(&till, &sale(&begun, &server.pay_code(&market.shopper()), 2_999, true))
+        .refused(422, "minimum_not_met");
+    redis.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let check = |verb: &str, reply: Reply| {
+        assert!(reply.status == 503, "{verb}: {}", reply.text());
+        let said = (reply.code(), reply.str("outcome"));
+        assert_eq!(said, ("store_unavailable", "not_applied"), "{verb}: {}", reply.text());
+        assert!(reply.header("retry-after").is_some() && reply["retryable"] == true, "{verb}");
+    };
+    let all = |when: &str| {
+        check(&format!("a reverse of what was never seen, {when}"), server.reverse(&till, &unseen));
+        check(&format!("a reverse of what was refused, {when}"), server.reverse(&till, &begun));
+        check(&format!("a reverse of a hold, {when}"), server.reverse(&till, held_id));
+        check(&format!("a reverse, {when}"), server.reverse(&till, done_id));
+        check(&format!("a redemption, {when}"), server.redeem(&till, &fresh));
+        check(&format!("a confirm, {when}"), server.confirm(&till, held_id, hold, 4_000));
+        check(&format!("a cancel, {when}"), server.cancel(&till, held_id));
+        check(&format!("a refund, {when}"), server.refund(&till, done_id, "R1", 6_000));
+        let code = server.resident(&person, "POST", "/v1/pay-codes", Some(json!({})));
+        check(&format!("a pay code, {when}"), code);
+    };
+    all("before the node has noticed");
+    wait_until("the node has noticed", || (server.client.get("/readyz").ok()?.status == 503).then_some(()));
+    all("after the node has noticed");
+    redis.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    wait_green(server);
+    server.redeem(&till, &fresh).ok();
+    assert_eq!(server.reverse(&till, &unseen).ok().str("was"), "unknown");
+    server.confirm(&till, held_id, hold, 4_000).ok();
+    server.assert_audit_clean();
 }
