@@ -18,7 +18,7 @@ pub struct Options {
     /// Command of the integration's adapter, which reads commands and writes answers, one JSON object a line.
     #[arg(long, required = true)]
     adapter: Option<String>,
-    /// Data directory whose key signs the report.
+    /// Data directory of the installation whose key signs the report.
     #[arg(long, env = "QUANYU_DATA", default_value = ".quanyu/data")]
     data: PathBuf,
     /// Folder of report.json and report.html.
@@ -27,7 +27,7 @@ pub struct Options {
     /// Tells the adapter to wait this part of the real times, if it can: 0.01 to 1.
     #[arg(long, default_value_t = 1.0)]
     pace: f64,
-    /// Only this case; may be given several times. Such a run certifies nothing.
+    /// Only this case; may be given several times. Such a run certifies nothing and says `certify=partial` at best.
     #[arg(long)]
     case: Vec<String>,
 }
@@ -62,7 +62,7 @@ fn play(options: Options) -> Result<bool, String> {
     if !(0.01..=1.0).contains(&options.pace) {
         return Err("--pace is from 0.01 to 1".into());
     }
-    let key = Instance::open(&options.data).map(report_key).map_err(|error| error.to_string())?;
+    let key = Instance::existing(&options.data).map(report_key).map_err(|error| error.to_string())?;
     let adapter = options.adapter.unwrap_or_default();
     certify::run(&Order { adapter, pace: options.pace, cases: options.case, folder: options.report, key })
 }

@@ -98,8 +98,15 @@ fn the_published_vectors_are_those_of_the_contract() {
     }
 }
 
+/// The key of an installation, which is all that a certification needs of one.
+fn installation(data: &Path) {
+    std::fs::create_dir_all(data).expect("a directory");
+    std::fs::write(data.join("master.key"), "a5".repeat(32)).expect("a key");
+}
+
 fn certify(adapter: &str, folder: &Path, more: &[&str]) -> (Output, Value) {
     let data = folder.join("data");
+    installation(&data);
     let mut command = Command::new(program());
     command
         .args(["pos-certify", "--pace", "0.02", "--adapter", adapter])
@@ -131,7 +138,7 @@ fn assert_certified(adapter: &str) {
     let elsewhere = scratch.path.join("elsewhere").display().to_string();
     assert_eq!(verify(&file, &["--data", &elsewhere]).0, Some(2), "no installation is there, and none is made");
     std::fs::create_dir_all(&elsewhere).expect("a directory");
-    std::fs::write(Path::new(&elsewhere).join("master.key"), "5a".repeat(32)).expect("a key");
+    std::fs::write(Path::new(&elsewhere).join("master.key"), "5a".repeat(32)).expect("another key");
     let (code, told) = verify(&file, &["--data", &elsewhere]);
     assert!(code == Some(1) && told.contains("signed_here=false"), "{told}");
     let forged = std::fs::read_to_string(&file).expect("the report").replace("\"pace\": 0.02", "\"pace\": 1.0");
@@ -176,6 +183,36 @@ fn every_wrong_integration_is_failed_by_name() {
         assert!(text.contains(&format!("case={case} verdict=failed")) && text.contains(finding), "{way}: {text}");
         assert_eq!((&report["passed"], &report["whole_sheet"]), (&json!(false), &json!(false)), "{way}");
     }
+}
+
+#[test]
+fn a_part_of_the_sheet_certifies_nothing_and_says_so() {
+    let Some(python) = python() else { return };
+    let scratch = Scratch::new("partial");
+    let adapter = format!("{} {ROOT}/deploy/pos-clients/adapter.py", python.display());
+    let cases = ["--case", "sale_in_one_call", "--case", "payment_declined"];
+    let (output, report) = certify(&adapter, &scratch.path, &cases);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.contains(&"certify=partial") && !text.contains("certify=ok"), "{text}");
+    assert!(lines.contains(&"cases=2") && lines.contains(&"passed=2") && lines.contains(&"sheet=19"), "{text}");
+    assert!(lines.contains(&"played=sale_in_one_call,payment_declined"), "{text}");
+    assert_eq!((&report["passed"], &report["whole_sheet"]), (&json!(true), &json!(false)));
+    let (code, told) = verify(&scratch.path.join("report/report.json"), &[]);
+    assert!(code == Some(0) && told.contains("certified=false"), "{told}");
+}
+
+#[test]
+fn a_certification_makes_no_installation_where_there_is_none() {
+    let scratch = Scratch::new("nowhere");
+    let typo = scratch.path.join("typo");
+    let mut command = Command::new(program());
+    command.args(["pos-certify", "--adapter", "true", "--data"]).arg(&typo);
+    let output = command.arg("--report").arg(scratch.path.join("report")).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && text.contains("holds no installation"), "{text}");
+    assert!(!typo.exists() && !scratch.path.join("report").exists());
 }
 
 #[test]
