@@ -16,8 +16,9 @@ mod town;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Mutex;
+use std::time::Duration;
 
-use quanyu::domain::refusal::{Code, Refusal};
+use quanyu::domain::refusal::Refusal;
 use quanyu::engine::Engine;
 
 use toll::Trouble;
@@ -29,8 +30,10 @@ const TROUBLES: [Trouble; 5] =
 /// No verb calls the store as often.
 const MOST_CALLS: usize = 80;
 
-/// A request that met trouble is repeated so often at most: on a busy machine calls fail by themselves where patience is short.
-const REPEATS: usize = 20;
+/// A request that met trouble is repeated so often at most. Between two of them a node has a moment to connect again, which on a busy
+/// machine takes longer than many repeats.
+const REPEATS: usize = 1_000;
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// One try of a verb, whose n-th call has trouble.
 pub struct Turn<'a> {
@@ -104,21 +107,27 @@ impl Turn<'_> {
         (!fits).then(|| format!("told {says} {code}, and there are {effects} effects"))
     }
 
+    /// Sends the request until it succeeds; what it was refused with last.
+    pub async fn insist(&self, request: impl AsyncFn(&Engine) -> Result<(), Refusal>) -> Result<(), Refusal> {
+        let (mut moments, mut last) = (tokio::time::interval(MOMENT), Ok(()));
+        for _ in 0..REPEATS {
+            moments.tick().await;
+            last = request(&self.town.tested).await;
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
+    }
+
     /// The same again until it succeeds, and once more: it has its effect once.
     pub async fn repeat(
         &self,
         request: impl AsyncFn(&Engine) -> Result<(), Refusal>,
         effects: impl AsyncFn(&Engine) -> usize,
     ) {
-        let Town { tested, clean, .. } = self.town;
-        let mut last = Err(Refusal::new(Code::Internal));
-        for _ in 0..REPEATS {
-            last = request(tested).await;
-            if last.is_ok() {
-                break;
-            }
-        }
-        if let Err(refusal) = last {
+        let clean = &self.town.clean;
+        if let Err(refusal) = self.insist(&request).await {
             self.fault(&format!("the repeat is refused: {} {:?}", refusal.code.as_str(), refusal.detail));
         }
         for again in [false, true] {

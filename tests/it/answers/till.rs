@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::toll::Trouble;
 use super::town::{Town, Used, till_campaign};
-use super::{REPEATS, Turn, each_call};
+use super::{Turn, each_call};
 use crate::harness::fixture::SECOND;
 
 const CAMPAIGNS: [&str; 2] = ["here", "there"];
@@ -332,13 +332,7 @@ impl Sale<'_> {
 
     /// A till that was not told of an effect asks for a reverse until it is answered.
     async fn give_up(&self) {
-        let mut told = Err(Code::Internal.into());
-        for _ in 0..REPEATS {
-            told = self.reverse(&self.turn.town.tested).await;
-            if told.is_ok() {
-                break;
-            }
-        }
+        let told = self.turn.insist(async |node: &Engine| self.reverse(node).await).await;
         if told.is_err() || self.state(&self.turn.town.clean).await != Some(OrderState::Reversed) {
             self.turn.fault(&format!("it cannot be given up: {told:?}"));
         }
