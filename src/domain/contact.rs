@@ -52,21 +52,24 @@ impl Contacts {
 }
 
 /// A phone number in one spelling; `None` when nobody could be called by it. One of China is its digits without the country code and
-/// without the 0 that is dialled at home; another is `+` and its digits, for without the country code it would be somebody else's here.
+/// without the 0 that is dialled at home; one with another country's code is `+` and its digits. Digits that are neither stand as they are.
 fn phone(text: &str) -> Option<String> {
     let dialled = typed(text);
     let abroad = dialled.strip_prefix('+').or(dialled.strip_prefix("00"));
-    if !abroad.unwrap_or(&dialled).bytes().all(|b| b.is_ascii_digit()) {
+    let digits = abroad.unwrap_or(&dialled);
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
+    let of_some_length = |digits: &str| (5..=20).contains(&digits.len());
     match abroad {
         Some(digits) => match digits.strip_prefix("86") {
             Some(at_home) => of_china(at_home),
-            None => (!digits.starts_with('0') && (7..=15).contains(&digits.len())).then(|| format!("+{digits}")),
+            None => (!digits.starts_with('0') && of_some_length(digits)).then(|| format!("+{digits}")),
         },
-        // The 0 is what tells a number with its area from a short one.
-        None if dialled.starts_with('0') || is_mobile(&dialled) => of_china(&dialled),
-        None => dialled.strip_prefix("86").filter(|at_home| is_mobile(at_home)).map(str::to_owned),
+        None => {
+            let at_home = dialled.strip_prefix("86").filter(|at_home| is_mobile(at_home)).unwrap_or(&dialled);
+            of_china(at_home).or_else(|| of_some_length(&dialled).then_some(dialled))
+        }
     }
 }
 
@@ -79,7 +82,7 @@ fn of_china(digits: &str) -> Option<String> {
 }
 
 fn is_mobile(digits: &str) -> bool {
-    digits.len() == 11 && digits.starts_with('1') && matches!(digits.as_bytes()[1], b'3'..=b'9')
+    digits.len() == 11 && digits.starts_with('1')
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::campaign::spelling::{did_you_mean, nearest};
 use super::person::{DocumentFault, MacKey, Root, cn_id};
 use super::typed::typed;
 
-/// The words for documents. Whoever writes another one would be another person with the same paper.
+/// The words for documents whose forms are known. A program may have papers of its own under other words.
 pub const DOCUMENT_TYPES: [&str; 6] =
     ["cn_id", "hk_macau_permit", "taiwan_permit", "passport", "residence_permit", "permanent_resident_card"];
 
@@ -31,7 +31,7 @@ pub struct NamesNobody {
 impl Naming<'_> {
     /// The person and, where the number tells it, the date of birth.
     pub fn person(&self, identity_key: &MacKey, today: Date) -> Result<(Root, Option<Date>), NamesNobody> {
-        if !DOCUMENT_TYPES.contains(&self.document_type) {
+        if !is_type(self.document_type) {
             return Err(unknown_type(self.document_type));
         }
         match (self.number, self.digest) {
@@ -44,8 +44,8 @@ impl Naming<'_> {
             }
             (None, Some(digest)) => {
                 let (zh, en) = (
-                    "须为 64 位十六进制数（32 字节，如 SHA-256 或 SM3）。",
-                    "Must be 64 hexadecimal digits: 32 bytes, of SHA-256 or SM3.",
+                    "须为摘要的十六进制数，如 SHA-256 或 SM3 的 64 位，不得截短；其他标识为 1 至 128 个可见 ASCII 字符，不含空格。",
+                    "Must be a whole digest in hexadecimal, such as the 64 digits of SHA-256 or SM3; another name of a person has 1 to 128 visible ASCII characters and no space.",
                 );
                 let digest = person_digest(digest).ok_or_else(|| nobody("person_digest", "bad_digest", zh, en))?;
                 Ok((Root::of_digest(identity_key, self.document_type, &digest), None))
@@ -63,10 +63,30 @@ impl Naming<'_> {
     }
 }
 
-/// What a word says that is none of the documents.
+/// Whether a word may stand for a document. A slip of a known word may not: it would be another person with the same paper.
+fn is_type(word: &str) -> bool {
+    let is_word = word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    DOCUMENT_TYPES.contains(&word)
+        || ((1..=40).contains(&word.len()) && is_word && !DOCUMENT_TYPES.iter().any(|known| is_slip(word, known)))
+}
+
+/// One letter left out, one too many, or two that stand side by side swapped. A letter in place of another may be another word.
+fn is_slip(word: &str, known: &str) -> bool {
+    let lacks_one = |short: &str, long: &str| {
+        short.len() + 1 == long.len() && (0..long.len()).any(|i| long[..i] == short[..i] && long[i + 1..] == short[i..])
+    };
+    let swapped = |i: usize| {
+        let mut bytes = known.as_bytes().to_vec();
+        bytes.swap(i, i + 1);
+        bytes == word.as_bytes()
+    };
+    lacks_one(word, known) || lacks_one(known, word) || (0..known.len() - 1).any(swapped)
+}
+
+/// What a word is told that stands for none of the known documents.
 pub fn unknown_type(word: &str) -> NamesNobody {
     let (meant_zh, meant_en) = did_you_mean(nearest(word, &DOCUMENT_TYPES));
-    let zh = format!("没有这个证件类型，可用：{}。{meant_zh}", DOCUMENT_TYPES.join("、"));
+    let zh = format!("不是已知的证件类型：{}。{meant_zh}", DOCUMENT_TYPES.join("、"));
     let en = format!("Not a document type; known: {}.{meant_en}", DOCUMENT_TYPES.join(", "));
     nobody("document_type", "unknown_value", &zh, &en)
 }
@@ -75,9 +95,16 @@ fn nobody(field: &'static str, code: &'static str, zh: &str, en: &str) -> NamesN
     NamesNobody { field, code, zh: zh.to_owned(), en: en.to_owned() }
 }
 
-/// A digest in the one form that names a person: 64 hexadecimal digits, in small letters.
+/// What a provider tells in place of the number, in the one form that names the person. Hexadecimal digits are one digest in either
+/// case, and a long row of them is as long as a digest is: a cut one would be another person. Anything else is compared as it stands.
 fn person_digest(text: &str) -> Option<String> {
-    (text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())).then(|| text.to_ascii_lowercase())
+    if !(1..=128).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return None;
+    }
+    if !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Some(text.to_owned());
+    }
+    (text.len() <= 32 || matches!(text.len(), 40 | 48 | 56 | 64 | 96 | 128)).then(|| text.to_ascii_lowercase())
 }
 
 /// A document number as pseudonyms are made of it, and what the number itself tells.
@@ -120,7 +147,7 @@ fn document<'a>(document_type: &'a str, text: &str, today: Date) -> Result<Docum
         "permanent_resident_card" => {
             number.len() == 15 && number[..3].bytes().all(|b| b.is_ascii_alphabetic()) && digits(&number[3..])
         }
-        _ => false,
+        _ => (1..=64).contains(&number.len()),
     };
     if !right {
         return Err(DocumentFault::Form);
@@ -158,11 +185,24 @@ mod tests {
         check("passport", "ABCDEFG", None);
         check("passport", "E1234567é", None);
         check("residence_permit", "810000199408230021", Some("810000199408230021"));
-        check("residence_permit", "11010519491231002X", None);
+        check("residence_permit", "ab 12", Some("AB12"));
         check("residence_permit", "", None);
         check("permanent_resident_card", "usa 110180010101", Some("USA110180010101"));
         check("permanent_resident_card", "US1110180010101", None);
-        check("student_card", "1", None);
+        check("kr_rrn", "900101-1234567", Some("9001011234567"));
+        check("household", "", None);
+    }
+
+    #[test]
+    fn a_program_may_have_papers_of_its_own_and_a_slip_of_a_known_word_is_none() {
+        for word in ["cn_id", "kr_rrn", "th_id", "tw_id", "vn_id", "household", "student_card", &"a".repeat(40)] {
+            assert!(is_type(word), "{word}");
+        }
+        for slip in
+            ["cnid", "cn_idd", "c_nid", "pasport", "passports", "passprot", "CN_ID", "cn_id ", "", &"a".repeat(41)]
+        {
+            assert!(!is_type(slip), "{slip}");
+        }
     }
 
     #[test]
@@ -172,10 +212,16 @@ mod tests {
         let lower = "ab".repeat(32);
         check(&lower, Some(&lower));
         check(&lower.to_uppercase(), Some(&lower));
-        for wrong in
-            [&lower[1..], &format!("{lower}a"), &format!(" {}", &lower[1..]), &"ag".repeat(32), "", &"ａ".repeat(64)]
-        {
-            check(wrong, None);
-        }
+        check(&lower[..40].to_uppercase(), Some(&lower[..40]));
+        check("D0", Some("d0"));
+        let base64 = "qL8R4QIcQ/ZsRqOAbeRfcZhilN/MksRtDaErMA+9";
+        check(base64, Some(base64));
+        check("d\"1", Some("d\"1"));
+        let longest = "x".repeat(128);
+        check(&longest, Some(&longest));
+        let cut = [&lower[1..], &lower[..33], &format!("{lower}a")];
+        let unseen =
+            [&format!(" {}", &lower[1..]), &format!("{lower}\n"), "", "张伟", &"ａ".repeat(20), &"x".repeat(129)];
+        cut.iter().chain(&unseen).for_each(|wrong| check(wrong, None));
     }
 }

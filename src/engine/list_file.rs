@@ -243,7 +243,7 @@ mod tests {
                 &[("/2/document_number", "exactly_one_of"), ("/3/document_number", "exactly_one_of")],
             ),
             (
-                "document_type,person_digest,entries,channel\ncn_id,d,65,a b\n",
+                "document_type,person_digest,entries,channel\ncn_id,d d,65,a b\n",
                 &[("/2/person_digest", "bad_digest"), ("/2/entries", "out_of_range"), ("/2/channel", "invalid_id")],
             ),
             ("document_type,person_digest\ncn_id,d,1\n", &[("/2", "too_many_cells")]),
