@@ -35,6 +35,13 @@ pub fn is_below(code: &str, prefix: &str) -> bool {
     wanted_section.is_none_or(|wanted| section == Some(wanted)) && digits.starts_with(wanted_digits)
 }
 
+/// Whether a merchant's code could lie below a prefix.
+pub fn is_known_prefix(prefix: &str) -> bool {
+    let (section, digits) = parts(prefix);
+    let has_section = section.is_none_or(|wanted| SECTIONS.iter().any(|(known, _)| *known == wanted));
+    has_section && digits.bytes().all(|b| b.is_ascii_digit()) && (digits.len() < 2 || section_of(digits).is_some())
+}
+
 fn parts(code: &str) -> (Option<char>, &str) {
     let letter = code.chars().next().filter(char::is_ascii_alphabetic);
     (letter.map(|letter| letter.to_ascii_uppercase()), if letter.is_some() { &code[1..] } else { code })

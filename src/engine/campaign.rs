@@ -82,7 +82,9 @@ impl Engine {
     async fn warnings_of(&self, program: &str, parsed: &Parsed) -> Result<Vec<Fault>, Refusal> {
         let campaign = &parsed.campaign;
         let mut warnings = parsed.warnings.clone();
-        warnings.extend(self.pin_lists(program, campaign).await?.1);
+        let (lists, found) = self.pin_lists(program, campaign).await?;
+        warnings.extend(found);
+        warnings.extend(self.unknown_merchants(program, campaign, &lists).await?);
         warnings.extend(self.pin_areas(program, campaign).await?.1);
         warnings.extend(campaign::not_in_past(campaign, self.now()));
         warnings.extend(campaign::unsupported(campaign));
@@ -188,7 +190,7 @@ impl Engine {
                 return Err(faults(Code::NotSupportedYet, spread));
             }
             let mut found = campaign::not_in_past(&parsed.campaign, now);
-            found.extend(campaign::ignored(&parsed.campaign));
+            found.extend(campaign::ignored(&parsed.campaign).refused);
             if !found.is_empty() {
                 return Err(faults(Code::CampaignInvalid, found));
             }

@@ -1,14 +1,19 @@
 //! Which versions of lists a campaign uses: fixed when it is submitted, so that what is approved is what is published, and its rules
 //! cannot change under it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::Engine;
 use super::person_list::newest;
 use crate::domain::campaign::schema::{Campaign, Eligibility, UseRule};
 use crate::domain::campaign::{Fault, Round};
 use crate::store::StoreError;
-use crate::store::list::{ListKind, ListVersion, PinnedList};
+use crate::store::config::Kind;
+use crate::store::list::{ListKind, ListVersion, PinnedList, steps};
+use crate::store::merchant::MerchantRecord;
+
+/// Merchants that one fault names.
+const MOST_SHOWN: usize = 20;
 
 /// One place of a campaign file that names a list.
 struct Named<'a> {
@@ -52,6 +57,60 @@ impl Engine {
             }
         }
         Ok((pinned, found))
+    }
+
+    /// For every list of merchants that a draft names, which of its merchants are not registered with the program. Some may register while
+    /// the campaign runs; of a misspelt id nobody would notice.
+    pub(super) async fn unknown_merchants(
+        &self,
+        program: &str,
+        campaign: &Campaign,
+        pinned: &BTreeMap<String, PinnedList>,
+    ) -> Result<Vec<Fault>, StoreError> {
+        let mut found = Vec::new();
+        for named in named(campaign).into_iter().filter(|named| named.kind == ListKind::Merchants) {
+            if let Some(list) = pinned.get(named.list_id).filter(|list| list.kind == ListKind::Merchants) {
+                // Boxed, so that what waits for it stays of a size that can be computed.
+                found.extend(Box::pin(self.unknown_in_list(program, &named, list)).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn unknown_in_list(
+        &self,
+        program: &str,
+        named: &Named<'_>,
+        list: &PinnedList,
+    ) -> Result<Option<Fault>, StoreError> {
+        let mut unknown = Vec::new();
+        for buckets in steps(list.buckets) {
+            let listed = self.store.list_merchants(list.number, buckets).await?;
+            let known = self.store.records_named::<MerchantRecord>(Kind::Merchant, &listed).await?;
+            // One that cannot be read is there; what is wrong with it is told elsewhere.
+            let own = |read: &Result<MerchantRecord, StoreError>| {
+                read.as_ref().map_or(true, |merchant| merchant.program == program)
+            };
+            let own: HashSet<String> = known.into_iter().filter(|(_, read)| own(read)).map(|(id, _)| id).collect();
+            unknown.extend(listed.into_iter().filter(|id| !own.contains(id)));
+            if unknown.len() > MOST_SHOWN {
+                break;
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(None);
+        }
+        unknown.sort_unstable();
+        let more = unknown.len() > MOST_SHOWN;
+        unknown.truncate(MOST_SHOWN);
+        let names = (unknown.join("、"), unknown.join(", "));
+        let (and_zh, and_en) = if more { ("等", " and others") } else { ("", "") };
+        let zh = format!("名单中有未登记的商户：{}{and_zh}。未登记的商户不能收券；如有写错，请改正名单。", names.0);
+        let en = format!(
+            "Not registered: {}{and_en}. They take no vouchers until they are; correct the list if an id is misspelt.",
+            names.1
+        );
+        Ok(Some(fault(named, "unknown_merchant", &zh, &en)))
     }
 }
 

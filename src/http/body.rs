@@ -1,6 +1,7 @@
 //! Reading what a caller sends: at most 16 KiB of JSON, from the office 1 MiB, within five seconds, unknown fields refused, every fault with
 //! its pointer.
 
+mod repeated;
 mod told;
 
 use std::ops::Deref;
@@ -266,7 +267,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
         ));
     }
     if let Ok(parsed) = serde_json::from_slice(bytes) {
-        return Ok(parsed);
+        return repeated::refused(bytes).map_or(Ok(parsed), Err);
     }
     // Only a body with a fault is read again, for the place of the fault: keeping track of the place costs more than reading.
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);

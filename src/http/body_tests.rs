@@ -28,6 +28,41 @@ struct Item {
     sku: String,
 }
 
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+struct Free {
+    target: serde_json::Value,
+    attributes: Option<std::collections::BTreeMap<String, String>>,
+}
+
+#[test]
+fn an_unknown_field_is_told_what_was_meant_or_a_short_list() {
+    let said = |body: &str| parse::<Order>(body.as_bytes()).unwrap_err().errors[0].en.clone();
+    assert_eq!(said(r#"{"order_id":"a","amuont":1}"#), "There is no such field. Did you mean amount?");
+    let listed = said(r#"{"order_id":"a","colour":1}"#);
+    assert!(listed.starts_with("There is no such field. Known: ") && listed.contains("`scene`"), "{listed}");
+    assert_eq!(
+        told::explain(&format!("unknown field `x`, expected one of {}", ["`field`"; 9].join(", "))).3,
+        "There is no such field."
+    );
+}
+
+#[test]
+fn a_key_that_is_written_twice_is_refused_also_where_keys_are_free() {
+    for (body, pointer) in [
+        (r#"{"target":{"a":1,"a":2}}"#, Some("/target/a")),
+        (r#"{"target":[0,{"b":{"c/d":1,"c/d":1}}]}"#, Some("/target/1/b/c~1d")),
+        (r#"{"target":1,"attributes":{"a":"1","a":"2"}}"#, Some("/attributes/a")),
+        (r#"{"target":{"a":{"a":1},"b":{"a":1}},"attributes":{"a":"1"}}"#, None),
+        (r#"{"target":"\"a\":1,\"a\":2"}"#, None),
+    ] {
+        let found = parse::<Free>(body.as_bytes())
+            .err()
+            .map(|refusal| (refusal.errors[0].pointer.clone(), refusal.errors[0].code));
+        assert_eq!(found, pointer.map(|pointer| (pointer.to_owned(), "duplicate_field")), "{body}");
+    }
+}
+
 #[test]
 fn every_fault_of_a_body_has_its_code_and_its_pointer() {
     let check = |body: &str, code: Code, field: Option<(&str, &str)>| {
@@ -69,8 +104,8 @@ fn what_is_wrong_with_a_value_is_told_in_chinese_too() {
         (r#"{"order_id":"a","amount":1,"items":[7]}"#, "类型不符，应为对象。"),
         (r#"{"order_id":"a","amount":-1}"#, "取值超出范围，应为整数。"),
         (r#"{"order_id":"a","amount":1,"scene":"online"}"#, "没有这个取值，可用：dine_in、takeaway。"),
-        (r#"{"order_id":"a","amuont":1}"#, "没有这个字段，可用：order_id、amount、scene、items。是否想写 amount？"),
-        (r#"{"order_id":"a","amount":1,"tip":1}"#, "没有这个字段，可用：order_id、amount、scene、items。"),
+        (r#"{"order_id":"a","amuont":1}"#, "没有这个字段。是否想写 amount？"),
+        (r#"{"order_id":"a","amount":1,"tip":1}"#, "没有这个字段。可用：order_id、amount、scene、items。"),
     ] {
         assert_eq!(parse::<Order>(body.as_bytes()).unwrap_err().errors[0].zh, zh, "{body}");
     }

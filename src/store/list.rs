@@ -192,6 +192,18 @@ impl Store {
         Ok(there == 1)
     }
 
+    /// The merchants of some buckets.
+    pub async fn list_merchants(&self, number: u64, buckets: Range<u32>) -> Result<Vec<String>, StoreError> {
+        let mut pipeline = redis::pipe();
+        for bucket in buckets {
+            pipeline.hkeys(keys::list_bucket(&Slot::Config, number, bucket));
+        }
+        let mut connection = self.admin().await?;
+        let answered: Vec<Vec<String>> =
+            pipeline.query_async(&mut connection).await.map_err(|error| StoreError::from_client(&error))?;
+        Ok(answered.into_iter().flatten().collect())
+    }
+
     /// The persons of some buckets of a shard.
     pub async fn list_persons(
         &self,

@@ -20,6 +20,11 @@ pub fn check(polygons: &[Vec<Ring>], several: bool) -> Result<(), FieldError> {
         let edges: Vec<Vec<Edge>> = rings.iter().map(edges).collect();
         for (m, own) in edges.iter().enumerate() {
             let at = format!("{parent}/{m}");
+            if let Some(edge) = own.iter().find(|edge| (edge.a.longitude - edge.b.longitude).abs() > 180.0) {
+                let zh = "此边跨越 180 度经线：请在经线处分成两块，写作 MultiPolygon。";
+                let en = "This edge goes over the antimeridian: cut the area there and write a MultiPolygon.";
+                return Err(fault(&format!("{at}/{}", edge.at), "over_antimeridian", zh, en));
+            }
             if has_no_area(own) {
                 return Err(fault(&at, "no_area", "环没有面积。", "The ring has no area."));
             }
@@ -35,6 +40,14 @@ pub fn check(polygons: &[Vec<Ring>], several: bool) -> Result<(), FieldError> {
                     "A hole lies inside its outer ring and touches it in one point at most.",
                 );
                 return Err(fault(&format!("{parent}/{m}/{corner}"), "hole_outside", zh, en));
+            }
+            // Where two holes lie over each other, what is in both would be out for one reader and in for another.
+            if let Some(other) = (1..m).find(|other| overlap((&rings[*other], &edges[*other]), (hole, &edges[m]))) {
+                let (zh, en) = (
+                    format!("孔 {m} 与孔 {other} 重叠，请合并为一个孔。"),
+                    format!("Hole {m} overlaps hole {other}: make one hole of the two."),
+                );
+                return Err(fault(&format!("{parent}/{m}"), "holes_overlap", &zh, &en));
             }
         }
     }
@@ -127,6 +140,33 @@ fn cross(one: &Edge, other: &Edge) -> bool {
     boxes_meet(one, other) && parted(one, other) && parted(other, one)
 }
 
+/// Whether two rings have some area in common. They may touch.
+fn overlap((one, one_edges): (&Ring, &[Edge]), (other, other_edges): (&Ring, &[Edge])) -> bool {
+    if one_edges.iter().any(|edge| other_edges.iter().any(|its| cross(edge, its))) {
+        return true;
+    }
+    // No edges cross, so between two touches an edge is wholly inside or wholly outside the other ring.
+    let goes_into = |edges: &[Edge], around: &Ring| {
+        edges.iter().any(|edge| {
+            let on = around.iter().filter(|corner| meet(edge, &Edge { a: **corner, b: **corner, at: 0 }));
+            let mut stops: Vec<Location> = on.copied().chain([edge.a, edge.b]).collect();
+            let along = |a: f64, b: f64| a.total_cmp(&b);
+            stops.sort_by(|p, q| along(p.longitude, q.longitude).then(along(p.latitude, q.latitude)));
+            stops.windows(2).any(|pair| pair[0] != pair[1] && side(around, halfway(pair[0], pair[1])) == Side::In)
+        })
+    };
+    goes_into(one_edges, other) || goes_into(other_edges, one) || same(one, other)
+}
+
+/// Rings of the same corners, wherever each begins.
+fn same(one: &Ring, other: &Ring) -> bool {
+    one.iter().all(|corner| other.contains(corner)) && other.iter().all(|corner| one.contains(corner))
+}
+
+fn halfway(a: Location, b: Location) -> Location {
+    Location { longitude: (a.longitude + b.longitude) / 2.0, latitude: (a.latitude + b.latitude) / 2.0 }
+}
+
 /// A corner of a hole that is not inside the outer ring, or from which an edge leaves it.
 fn outside(hole: &Ring, edges: &[Edge], outer: &Ring, outer_edges: &[Edge]) -> Option<usize> {
     let mut touched: Option<Location> = None;
@@ -207,6 +247,40 @@ mod tests {
             json!({"type": "MultiPolygon", "coordinates": [[SQUARE], [[[20, 0], [28, 8], [28, 0], [20, 8], [20, 0]]]]});
         let found = Area::take(&parts).unwrap_err();
         assert_eq!((found.pointer.as_str(), found.code), ("/coordinates/1/0/2", "crosses_itself"));
+    }
+
+    #[test]
+    fn holes_lie_beside_each_other() {
+        let hole = |a: i32, b: i32| json!([[a, a], [b, a], [b, b], [a, b], [a, a]]);
+        for (second, expected) in [
+            (hole(4, 6), None),
+            (json!([[3, 3], [5, 3], [5, 5], [3, 3]]), None),
+            (hole(1, 3), Some("/coordinates/2")),
+            (hole(2, 4), Some("/coordinates/2")),
+            (json!([[2, 2], [5, 2], [5, 5], [2, 2]]), Some("/coordinates/2")),
+            (json!([[1, 2], [3, 2], [3, 4], [1, 4], [1, 2]]), Some("/coordinates/2")),
+            (json!([[2, 4], [4, 2], [5, 5], [2, 4]]), None),
+            (json!([[3, 4], [4, 2], [2, 4], [3, 4]]), None),
+            // No corner is in the other, and no edge crosses another: they meet in corners.
+            (json!([[1, 1], [3, 3], [5, 2], [1, 1]]), Some("/coordinates/2")),
+            (json!([[1, 2], [4, 1], [4, 3], [1, 2]]), Some("/coordinates/2")),
+        ] {
+            let expected = expected.map(|pointer| (pointer.to_owned(), "holes_overlap"));
+            assert_eq!(found(&json!([SQUARE, hole(1, 3), second])), expected, "{second}");
+        }
+        let inner = json!([[2, 2], [2, 2], [3, 2], [3, 3], [2, 2]]);
+        let expected = Some(("/coordinates/2".to_owned(), "holes_overlap"));
+        assert_eq!(found(&json!([SQUARE, hole(1, 6), inner])), expected, "a hole in a hole");
+        assert_eq!(found(&json!([SQUARE, inner, hole(1, 6)])), expected, "a hole around a hole");
+    }
+
+    #[test]
+    fn a_ring_does_not_go_over_the_antimeridian() {
+        let islands = json!([[[179, 0], [-179, 0], [-179, 2], [179, 2], [179, 0]]]);
+        assert_eq!(found(&islands), Some(("/coordinates/0/0".to_owned(), "over_antimeridian")));
+        let halves = json!({"type": "MultiPolygon", "coordinates": [[[[179, 0], [180, 0], [180, 2], [179, 2], [179, 0]]],
+            [[[-180, 0], [-179, 0], [-179, 2], [-180, 2], [-180, 0]]]]});
+        assert!(Area::take(&halves).is_ok());
     }
 
     /// A comb of 5,000 corners whose teeth all overlap from west to east, then the same with its last tooth through the first.

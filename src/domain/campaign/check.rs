@@ -11,6 +11,7 @@ use super::check_terms::{
 use super::findings::{Fault, Findings};
 use super::ignored::ignored;
 use super::schema::*;
+use super::unknown::unknown_words;
 use crate::domain::money::Fen;
 use crate::domain::time::{Ms, Zone};
 
@@ -34,7 +35,9 @@ pub fn check(campaign: &Campaign) -> Findings {
     check_money(&mut found, campaign);
     check_enrolment(&mut found, &campaign.merchant_enrolment, &zone);
     check_use_of_packs(&mut found, campaign);
-    found.warnings.extend(ignored(campaign));
+    let ignored = ignored(campaign);
+    found.warnings.extend(ignored.refused.into_iter().chain(ignored.told));
+    found.warnings.extend(unknown_words(campaign));
     keep_first(&mut found.faults);
     keep_first(&mut found.warnings);
     found

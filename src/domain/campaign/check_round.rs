@@ -242,6 +242,10 @@ impl Case<'_> {
         else {
             return;
         };
+        // Of a window that ends before it begins nothing can be said but that.
+        if closes <= opens {
+            return;
+        }
         let length = closes - opens;
         let lasts = Ms::from(release.seconds) * SECOND;
         let rain = self.round.mode == Mode::Rain;

@@ -93,14 +93,6 @@ pub fn check_eligibility(found: &mut Findings, terms: &Eligibility, at: &str) {
             "One list cannot both allow and deny.",
         );
     }
-    if terms.health_pass.is_none() && terms.health_pass_unknown != HealthPassUnknown::Refuse {
-        found.warn(
-            format!("{at}/health_pass_unknown"),
-            "no_effect",
-            "未要求健康码，此项不起作用。",
-            "Without health_pass this has no effect.",
-        );
-    }
 }
 
 pub fn check_validity(found: &mut Findings, terms: &Validity, at: &str, zone: &Zone) {

@@ -1,6 +1,6 @@
 //! Campaigns: the file a city writes, read and judged. `schema` and `terms` are the types; `parse` reads bytes and reports every
 //! fault at once; `check` judges the rules between fields; `supported` says what this version cannot run yet, `ignored` what no round
-//! would look at;
+//! would look at, `unknown` which words name nothing;
 //! `effective` and `totals` compute what the file amounts to.
 
 pub mod check;
@@ -24,6 +24,7 @@ mod parse_round;
 mod parse_terms;
 mod reader;
 mod strict_json;
+mod unknown;
 
 pub use check::{check, not_in_past};
 pub use effective::{Unit, effective_view};

@@ -98,11 +98,8 @@ impl<'a> Node<'a> {
         let found = number.as_i64().filter(|n| range.contains(n)).and_then(|n| T::try_from(n).ok());
         if found.is_none() {
             let (low, high) = (range.start(), range.end());
-            self.fault(
-                "out_of_range",
-                format!("须在 {low} 至 {high} 之间，现为 {number}。"),
-                format!("Must be {low} to {high}, is {number}."),
-            );
+            let zh = format!("须在 {low} 至 {high} 之间，现为 {number}。");
+            self.fault("out_of_range", zh, format!("Must be {low} to {high}, is {number}."));
         }
         found.or(stand_in)
     }
@@ -290,8 +287,11 @@ impl<'a> Node<'a> {
     ) -> Option<Vec<T>> {
         let mut seen: Vec<T> = Vec::new();
         self.list(length, |node| {
+            let told = self.walk.findings.borrow().faults.len();
             let value = item(&node)?;
-            match seen.contains(&value) {
+            // What could not be read is told as that; its stand-in may be like another's.
+            let is_read = self.walk.findings.borrow().faults.len() == told;
+            match is_read && seen.contains(&value) {
                 true => node.fault("duplicate", "同一列表中不能重复。", "Stands twice in this list."),
                 false => seen.push(value),
             }
@@ -321,11 +321,8 @@ impl<'a> Node<'a> {
     fn judge_length(&self, found: usize, length: RangeInclusive<usize>) {
         if !length.contains(&found) {
             let (low, high) = (length.start(), length.end());
-            self.fault(
-                "wrong_length",
-                format!("须有 {low} 至 {high} 项，现有 {found} 项。"),
-                format!("Must have {low} to {high} items, has {found}."),
-            );
+            let zh = format!("须有 {low} 至 {high} 项，现有 {found} 项。");
+            self.fault("wrong_length", zh, format!("Must have {low} to {high} items, has {found}."));
         }
     }
 }

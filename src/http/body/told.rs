@@ -2,6 +2,9 @@
 
 use crate::domain::campaign::spelling::{did_you_mean, nearest};
 
+/// Names that a text lists.
+const MOST_LISTED: usize = 8;
+
 /// What serde's message means, with the field it names; values that were sent are left out of the text.
 pub fn explain(message: &str) -> (&'static str, Option<&str>, String, String) {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -9,12 +12,14 @@ pub fn explain(message: &str) -> (&'static str, Option<&str>, String, String) {
     let expected = message.rsplit_once(", expected ").map_or("", |(_, expected)| expected);
     if message.starts_with("unknown field ") {
         let (meant_zh, meant_en) = meant(&quoted);
-        return (
-            "unknown_field",
-            name,
-            format!("没有这个字段，可用：{}。{meant_zh}", names(expected)),
-            format!("There is no such field; known: {expected}.{meant_en}"),
-        );
+        // Who meant a field is helped by its name, and who looks for one by a list that can be read through.
+        let known = quoted.len().saturating_sub(1);
+        let (zh, en) = if meant_en.is_empty() && (1..=MOST_LISTED).contains(&known) {
+            (format!("可用：{}。", names(expected)), format!(" Known: {expected}."))
+        } else {
+            (meant_zh, meant_en)
+        };
+        return ("unknown_field", name, format!("没有这个字段。{zh}"), format!("There is no such field.{en}"));
     }
     if message.starts_with("missing field ") {
         return ("missing_field", name, "缺少此字段。".into(), "This field is needed.".into());

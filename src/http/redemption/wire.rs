@@ -276,6 +276,9 @@ impl Parts {
             text.iter().try_for_each(|text| short(pointer, text))?;
         }
         let items = self.items.unwrap_or_default();
+        for (index, item) in items.iter().enumerate() {
+            named(&format!("/items/{index}/sku"), &item.sku)?;
+        }
         serials::check(&items)?;
         let items = items.into_iter().map(|item| rules::Item {
             sku: item.sku,
@@ -299,6 +302,15 @@ impl Parts {
             receipt_no: receipt.receipt_no.unwrap_or_default(),
         })
     }
+}
+
+/// What is for nobody to read names no goods.
+fn named(pointer: &str, sku: &str) -> Result<(), Refusal> {
+    if !sku.trim().is_empty() && !sku.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let (zh, en) = ("须有内容，且不含控制字符。", "It needs a text without control characters.");
+    Err(invalid(pointer, "bad_text", zh, en))
 }
 
 fn short(pointer: &str, text: &str) -> Result<(), Refusal> {

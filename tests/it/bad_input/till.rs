@@ -46,6 +46,10 @@ pub const ROWS: &[Row] = &[
     row("a discount above the amount", 422, BAD, "/merchant_discount", |s| s.with("merchant_discount", json!(7001))),
     row("a negative discount", 422, BAD, "/merchant_discount", |s| s.with("merchant_discount", json!(-5))),
     row("an unknown field", 422, BAD, "/tip", |s| s.with("tip", json!(1))),
+    row("goods without a name", 422, BAD, "/items/0/sku", |s| s.with("items", json!([{"sku": " ", "amount": 7000}]))),
+    row("goods with a name that ends early", 422, BAD, "/items/0/sku", |s| {
+        s.with("items", json!([{"sku": "a\u{0}b", "amount": 7000}]))
+    }),
     row("capture as text", 422, BAD, "/capture", |s| s.with("capture", json!("yes"))),
     row("an empty order id", 422, BAD, "/order_id", |s| s.with("order_id", json!(""))),
     row("a very long order id", 422, BAD, "/order_id", |s| s.with("order_id", json!("x".repeat(500)))),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::vectors::{buy, campaign, kind};
 use crate::harness::Server;
-use crate::harness::fixture::{EVE, Market, merchant, new_merchant_id};
+use crate::harness::fixture::{EVE, Market, chengdu, merchant, new_merchant_id};
 use crate::harness::till::Till;
 use crate::list::put_list;
 
@@ -48,6 +48,31 @@ fn a_voucher_for_listed_merchants_pays_there_and_nowhere_else() {
     server.redeem(&off, &named).refused_with("merchant_not_enrolled");
     assert_eq!(buy(&market, &on, &person, 9_000, json!({})).ok().int("discount_amount"), 2_000);
     server.assert_audit_clean();
+}
+
+#[test]
+fn a_list_that_names_nobody_known_is_warned_of() {
+    let server = Server::at(EVE);
+    let (registered, elsewhere) = (new_merchant_id(), new_merchant_id());
+    server.create_merchant(&merchant(&registered)).ok();
+    let stranger = server.create_key("officer", "another-city");
+    server.office_as(&stranger, "POST", "/v1/merchants", Some(merchant(&elsewhere))).ok();
+    put_list(&server, "shops", &format!("merchant_id\n{registered}\n{elsewhere}\nm-nobody\n")).ok();
+    let mut file = chengdu("names-nobody", 1);
+    file["merchant_enrolment"]["by_list"] = json!("shops");
+    file["use_rule"]["merchants_list"] = json!("shops");
+    let drafted = server.create_campaign(&file).ok();
+    let warned = drafted["warnings"].as_array().expect("warnings");
+    let warned: Vec<&Value> = warned.iter().filter(|one| one["code"] == "unknown_merchant").collect();
+    assert_eq!(warned.len(), 2, "{}", drafted.text());
+    for (named, expected) in [(&registered, false), (&elsewhere, true), (&"m-nobody".to_owned(), true)] {
+        let said = warned[0]["message"]["en"].as_str().expect("a text");
+        assert_eq!(said.contains(named.as_str()), expected, "{named}: {said}");
+    }
+    let places: Vec<&str> = warned.iter().filter_map(|one| one["pointer"].as_str()).collect();
+    assert_eq!(places, ["/use_rule/merchants_list", "/merchant_enrolment/by_list"], "{}", drafted.text());
+    // A merchant may register after the campaign was handed over.
+    server.publish("names-nobody");
 }
 
 #[test]

@@ -3,21 +3,22 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::campaign::ignored::{ROWS, Way};
+use crate::domain::campaign::ignored::{CAMPAIGN_ROWS, ROWS, Way};
 
-/// For each way `+` where a field is looked at, `x` where its being there is a fault of form, `i` where it would be ignored: then a draft is
-/// warned and publication refused. Ways: credited ballot, ballot with a window, rain, first come, credited grant, grant with a window.
-const TABLE: [(&str, &str); 21] = [
+/// For each way `+` where a field is looked at, `x` where its being there is a fault of form, `i` where it would be ignored and `t` where
+/// that harms nobody: a draft is warned of both, and publication refuses `i`. Ways: credited ballot, ballot with a window, rain, first come, credited grant, grant with a window.
+const TABLE: [(&str, &str); 22] = [
     ("name", "++++++"),
     ("reservation", "++++ii"),
-    ("eligibility", "++++ii"),
-    ("eligibility/minimum_age", "++++ii"),
-    ("eligibility/age_on", "++++ii"),
-    ("eligibility/residence_prefixes", "++++ii"),
-    ("eligibility/health_pass", "++++ii"),
-    ("eligibility/allow_list", "++++ii"),
-    ("eligibility/deny_list", "++++ii"),
-    ("eligibility/attributes", "++++ii"),
+    ("eligibility", "++++tt"),
+    ("eligibility/minimum_age", "++++tt"),
+    ("eligibility/age_on", "++++tt"),
+    ("eligibility/residence_prefixes", "++++tt"),
+    ("eligibility/health_pass", "++++tt"),
+    ("eligibility/allow_list", "++++tt"),
+    ("eligibility/deny_list", "++++tt"),
+    ("eligibility/attributes", "++++tt"),
+    ("eligibility/health_pass_unknown", "tttttt"),
     ("validity", "++++++"),
     ("use_rule", "++++++"),
     ("limits", "++++++"),
@@ -94,6 +95,7 @@ fn say(round: &mut Value, field: &str) {
                 "age_on" => json!("2020-07-24"),
                 "residence_prefixes" => json!(["5101"]),
                 "health_pass" => json!("green"),
+                "health_pass_unknown" => json!("accept"),
                 "attributes" => json!({"job": ["nurse"]}),
                 list => json!(list),
             };
@@ -116,11 +118,15 @@ fn every_field_of_a_round_is_looked_at_or_refused_in_every_mode() {
             let pointer = format!("/rounds/1/{field}");
             match parse_value(file) {
                 Ok(parsed) => {
-                    let refused = ignored(&parsed.campaign);
-                    let is_here = |fault: &Fault| fault.pointer == pointer;
-                    let warned = parsed.warnings.iter().any(is_here);
-                    assert_eq!(warned, refused.iter().any(is_here), "{field} {way:?}: a draft is told what is refused");
-                    if warned { 'i' } else { '+' }
+                    let found = ignored(&parsed.campaign);
+                    let is_in = |faults: &[Fault]| faults.iter().any(|fault| fault.pointer == pointer);
+                    let (refused, told) = (is_in(&found.refused), is_in(&found.told));
+                    assert_eq!(is_in(&parsed.warnings), refused || told, "{field} {way:?}: a draft is told both");
+                    match (refused, told) {
+                        (true, _) => 'i',
+                        (_, true) => 't',
+                        _ => '+',
+                    }
                 }
                 Err(faults) => {
                     assert!(faults.iter().all(|fault| fault.pointer.starts_with(&pointer)), "{way:?} {faults:#?}");
@@ -140,7 +146,7 @@ fn the_table_has_a_row_for_every_field_of_a_round_and_of_its_eligibility() {
     let round = names(&campaign.rounds[1]).into_iter();
     // A place has its own rule, and a list of documents has to be there.
     let terms = names(campaign.rounds[1].eligibility.as_ref().unwrap()).into_iter();
-    let terms = terms.filter(|name| !["document_types", "health_pass_unknown", "location"].contains(&name.as_str()));
+    let terms = terms.filter(|name| !["document_types", "location"].contains(&name.as_str()));
     let rows: Vec<&str> = ROWS.iter().map(|row| row.field).collect();
     for name in round.chain(terms.map(|name| format!("eligibility/{name}"))) {
         assert!(rows.contains(&name.as_str()), "{name} has no row");
@@ -185,19 +191,195 @@ fn a_reservation_that_no_round_uses_promises_nothing() {
     for (round, edits) in [("walk-in", &walk_in[..]), ("grant", &grant[..])] {
         let refused = |more: &[(&str, Value)]| {
             let parsed = parse(&chengdu_with(&[edits, more].concat())).unwrap_or_else(|faults| panic!("{faults:#?}"));
-            assert_eq!(places(&parsed.warnings), places(&ignored(&parsed.campaign)), "{round}");
-            ignored(&parsed.campaign).into_iter().map(|fault| fault.pointer).collect::<Vec<_>>()
+            let found = ignored(&parsed.campaign);
+            let mut told = places(&found.told);
+            told.sort_unstable();
+            let mut expected = vec![("/consent_version", "no_effect"), ("/reservation", "no_effect")];
+            expected.extend((round == "grant").then_some(("/eligibility", "no_effect")));
+            expected.sort_unstable();
+            assert_eq!(told, expected, "{round}: publication goes on");
+            assert_eq!(parsed.warnings.len(), told.len() + found.refused.len(), "{round}: a draft is told both");
+            found.refused.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>()
         };
-        assert_eq!(refused(&[]), [""; 0], "{round}: a window alone says nothing");
-        assert_eq!(refused(&[("/reservation/stagger", stagger.clone())]), ["/reservation/stagger"], "{round}");
-        assert_eq!(
-            refused(&[("/reservation/max_reservations", json!(9))]),
-            ["/reservation/max_reservations"],
-            "{round}"
-        );
+        assert_eq!(refused(&[]), [""; 0], "{round}");
+        assert_eq!(refused(&[("/reservation/stagger", stagger.clone())]), [""; 0], "{round}: told once, of the whole");
         assert_eq!(refused(&[("/limits", limit.clone())]), ["/limits/0"], "{round}");
         assert_eq!(refused(&[("/rounds/0/limits", limit.clone())]), ["/rounds/0/limits/0"], "{round}");
     }
     let used = parse(&chengdu_with(&[("/reservation/stagger", stagger), ("/limits", limit)])).unwrap();
-    assert_eq!(ignored(&used.campaign), []);
+    let found = ignored(&used.campaign);
+    assert_eq!((found.refused, found.told), (vec![], vec![]));
+}
+
+#[test]
+fn chance_has_something_to_choose_from() {
+    for way in Way::ALL {
+        let told = |assignment: &str| {
+            let mut file = of_way(way);
+            file["rounds"][1]["assignment"] = json!(assignment);
+            let campaign = parse_value(file).unwrap_or_else(|faults| panic!("{way:?}: {faults:#?}")).campaign;
+            let found = ignored(&campaign);
+            assert!(found.refused.iter().all(|fault| fault.pointer != "/rounds/1/assignment"), "{way:?}");
+            found.told.iter().any(|fault| fault.pointer == "/rounds/1/assignment")
+        };
+        assert_eq!([told("single"), told("chance")], [false, true], "{way:?}: one pack only");
+    }
+}
+
+#[test]
+fn what_a_campaign_says_for_its_rounds_is_used_by_one_of_them() {
+    let validity = json!({"available_day_after_receive": 7});
+    let own = [("/rounds/0/validity", validity), ("/rounds/0/use_rule", json!({"categories": ["catering"]}))];
+    let eligible = [("/rounds/0/eligibility", json!({"document_types": ["cn_id"]}))];
+    let walk_in = [
+        ("/rounds/0/mode", json!("first_come")),
+        ("/rounds/0/draw", json!("-")),
+        ("/rounds/0/reservation", json!(null)),
+    ];
+    let spent = [
+        ("/refund_policy", json!("consume")),
+        ("/max_restores_per_voucher", json!(2)),
+        ("/carry_over_sources", json!(["expired"])),
+    ];
+    for (edits, expected) in [
+        (&own[..], &["/use_rule", "/validity"][..]),
+        (&eligible, &["/eligibility"]),
+        (&walk_in, &["/consent_version", "/reservation"]),
+        (&spent, &["/carry_over_sources", "/max_restores_per_voucher"]),
+        (
+            &[("/eligibility/health_pass", json!("-")), ("/eligibility/health_pass_unknown", json!("accept"))],
+            &["/eligibility/health_pass_unknown"],
+        ),
+        (&[("/carry_over", json!("pool")), ("/carry_over_sources", json!(["expired"]))], &[]),
+        (&[], &[]),
+    ] {
+        let parsed = parse(&chengdu_with(edits)).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let found = ignored(&parsed.campaign);
+        assert_eq!(found.refused, [], "{edits:?}: a default that no round uses stops nothing");
+        let mut found: Vec<String> = found.told.into_iter().map(|fault| fault.pointer).collect();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{edits:?}");
+        for pointer in found {
+            assert!(parsed.warnings.iter().any(|warning| warning.pointer == pointer), "a draft is told {pointer}");
+        }
+    }
+}
+
+/// Every field of every section. Those of a campaign and of a round have rows of their own; each of the others is looked at wherever its
+/// section is, or `check` says when it is not.
+const SECTIONS: [(&str, &[&str]); 16] = [
+    (
+        "/reservation",
+        &[
+            "opens_at",
+            "closes_at",
+            "one_per",
+            "identity_keys",
+            "duplicates",
+            "withdraw_until",
+            "max_reservations",
+            "stagger",
+        ],
+    ),
+    ("/reservation/stagger", &["by", "days"]),
+    ("/eligibility/location", &["area_id", "at"]),
+    (
+        "/validity",
+        &[
+            "available_begin_time",
+            "available_end_time",
+            "available_day_after_receive",
+            "wait_days_after_receive",
+            "day_counting",
+        ],
+    ),
+    (
+        "/use_rule",
+        &[
+            "categories",
+            "category_codes",
+            "districts",
+            "merchants_list",
+            "channels",
+            "scenes",
+            "hours",
+            "dates_excluded",
+            "eligible_items",
+            "excluded_items",
+            "threshold_on",
+            "combine_with_merchant_offers",
+            "combine_with_campaigns",
+            "max_vouchers_per_payment",
+            "minimum_payable",
+            "hold_seconds",
+            "location",
+            "require_items",
+        ],
+    ),
+    ("/use_rule/location", &["area_id"]),
+    ("/use_rule/hours/0", &["week_days", "begin_time", "end_time"]),
+    ("/merchant_enrolment", &["opens_at", "closes_at", "kinds", "registered_in", "by_list"]),
+    ("/packs/0", &["pack_id", "vouchers", "use_rule"]),
+    (
+        "/packs/0/vouchers/0",
+        &[
+            "voucher_kind",
+            "count",
+            "name",
+            "kind",
+            "transaction_minimum",
+            "discount_amount",
+            "use_rule",
+            "validity",
+            "after_kind",
+        ],
+    ),
+    (
+        "/packs/0/vouchers/1",
+        &[
+            "voucher_kind",
+            "count",
+            "name",
+            "kind",
+            "discount_basis_points",
+            "discount_amount_max",
+            "item_price_max",
+            "unique_serial",
+            "one_per_category",
+            "use_rule",
+            "validity",
+            "after_kind",
+        ],
+    ),
+    ("/rounds/0/draw", &["at", "close_list_at", "entropy", "drand_round"]),
+    ("/rounds/0/release", &["shape", "seconds", "slices", "points"]),
+    ("/limits/0", &["action", "entities", "period", "max_count"]),
+    ("/funding/0", &["source", "weight"]),
+    ("/name", &["zh", "en"]),
+];
+
+#[test]
+fn the_tables_have_every_field_of_a_campaign_file() {
+    let percent = json!({"voucher_kind": "fifteen", "kind": "percent", "discount_basis_points": 1500, "discount_amount_max": 1000, "count": 1});
+    let file = chengdu_with(&[
+        ("/reservation/stagger", json!({"by": "hash", "days": [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]})),
+        ("/eligibility/location", json!({"area_id": "city", "at": ["claim"]})),
+        ("/use_rule/location", json!({"area_id": "city"})),
+        ("/use_rule/hours", json!([{"week_days": [1], "begin_time": "10:00", "end_time": "12:00"}])),
+        ("/packs/0/vouchers/1", percent),
+        ("/funding", json!([{"source": "city", "weight": 1}])),
+    ]);
+    let shown = serde_json::to_value(&parse(&file).unwrap_or_else(|faults| panic!("{faults:#?}")).campaign).unwrap();
+    let rows: Vec<&str> = CAMPAIGN_ROWS.iter().map(|row| row.field).filter(|field| !field.contains('/')).collect();
+    assert_eq!(sorted(names(&shown)), sorted(rows.iter().map(|name| (*name).to_owned()).collect()), "of a campaign");
+    for (pointer, fields) in SECTIONS {
+        let section = shown.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
+        let known = fields.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(sorted(names(section)), sorted(known), "{pointer}");
+    }
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names
 }

@@ -35,6 +35,7 @@ fn two_packs(mode: &str, more: &[(&'static str, Value)]) -> Vec<(&'static str, V
     }
     if mode == "grant" {
         edits.push(("/rounds/0/entries_list", json!("nurses")));
+        edits.extend(["/reservation", "/eligibility", "/consent_version"].map(|unused| (unused, json!("-"))));
     }
     edits.extend_from_slice(more);
     edits

@@ -1,0 +1,51 @@
+//! Words that a campaign file does not define itself: documents, districts, industries.
+
+use serde_json::json;
+
+use super::super::*;
+use super::{chengdu_with, places, refuses};
+
+#[test]
+fn what_only_follows_from_a_fault_is_not_told_beside_it() {
+    let reversed = [("/rounds/0/closes_at", json!("2020-07-24T17:50:00+08:00"))];
+    refuses(&reversed, &[("/rounds/0/closes_at", "window_reversed")]);
+    let keys = "/reservation/identity_keys";
+    let (first, second) = (format!("{keys}/0"), format!("{keys}/1"));
+    let unknown = [(first.as_str(), "unknown_value"), (second.as_str(), "unknown_value")];
+    refuses(&[(keys, json!(["fone", "mail"]))], &unknown);
+    refuses(&[(keys, json!(["person", "phone", "phone"]))], &[("/reservation/identity_keys/2", "duplicate")]);
+}
+
+#[test]
+fn words_that_name_nothing_are_warned_of() {
+    let (types, prefixes) = ("/eligibility/document_types", "/eligibility/residence_prefixes");
+    let (districts, codes) = ("/use_rule/districts", "/use_rule/category_codes");
+    let registered = "/merchant_enrolment/registered_in";
+    for (pointer, value, place, code, names) in [
+        (types, json!(["cnid"]), "/eligibility/document_types/0", "unknown_value", "cn_id"),
+        (types, json!(["cn_id", "pasport"]), "/eligibility/document_types/1", "unknown_value", "passport"),
+        (prefixes, json!(["9901"]), "/eligibility/residence_prefixes/0", "unknown_district", "9901"),
+        (districts, json!(["5101", "A1"]), "/use_rule/districts/1", "unknown_district", "A1"),
+        (registered, json!(["1601"]), "/merchant_enrolment/registered_in/0", "unknown_district", "1601"),
+        (codes, json!({"catering": ["H", "Z1"]}), "/use_rule/category_codes/catering/1", "unknown_industry", "Z1"),
+        (codes, json!({"catering": ["98"]}), "/use_rule/category_codes/catering/0", "unknown_industry", "98"),
+    ] {
+        let warnings =
+            parse(&chengdu_with(&[(pointer, value.clone())])).expect("other countries have other words").warnings;
+        assert_eq!(places(&warnings), [(place, code)], "{value}");
+        assert!(warnings[0].zh.contains(names) && warnings[0].en.contains(names), "{warnings:?}");
+    }
+    let all = chengdu_with(&[
+        ("/rounds/0/eligibility", json!({"document_types": ["hk_macau_permit", "student"]})),
+        ("/rounds/0/use_rule", json!({"districts": ["5"], "category_codes": {"catering": ["6", "62", "H62"]}})),
+        ("/packs/0/use_rule", json!({"districts": ["8"]})),
+        ("/packs/0/vouchers/1/use_rule", json!({"districts": ["9"]})),
+    ]);
+    let expected = [
+        ("/packs/0/vouchers/1/use_rule/districts/0", "unknown_district"),
+        ("/rounds/0/eligibility/document_types/1", "unknown_value"),
+    ];
+    let found = parse(&all).expect("warned of").warnings;
+    let found = places(&found).into_iter().filter(|(_, code)| *code != "no_effect");
+    assert_eq!(found.collect::<Vec<_>>(), expected, "wherever they stand");
+}
