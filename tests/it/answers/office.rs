@@ -293,7 +293,7 @@ async fn uploads(turn: &Turn<'_>, before: Before) {
         let held = node.store.record::<ListRecord>(Kind::List, &format!("city/{list}")).await.expect("a record");
         let record = held.map(|held| held.value).unwrap_or_default();
         for version in &record.versions {
-            let root = Root::of_digest(&node.keys.identity, "cn_id", "another");
+            let root = Root::of_digest(&node.keys.identity, "cn_id", &digest_of("another"));
             let pinned = PinnedList {
                 version: 1,
                 kind: version.kind,
