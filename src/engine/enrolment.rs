@@ -77,7 +77,7 @@ impl Engine {
 
     pub async fn get_enrolment(&self, key: &ApiKey, campaign_id: &str, merchant_id: &str) -> Result<Value, Refusal> {
         let view = self.enrolling_campaign(key, campaign_id).await?;
-        enrolment_body(&self.own_merchant(key, merchant_id).await?.value, &view)
+        enrolment_body(&self.own_merchant(key, merchant_id).await?.1.value, &view)
     }
 
     /// Whether the campaign's list has the merchant, where it admits by a list.

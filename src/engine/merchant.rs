@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::Engine;
 use super::access::{ApiKey, Role};
@@ -17,7 +16,7 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
 use crate::store::StoreError;
 use crate::store::config::{Kind, Purpose, PutError, Versioned};
-use crate::store::merchant::{CodeClaim, FreezeRecord, MerchantRecord};
+use crate::store::merchant::{CodeClaim, FreezeRecord, MerchantPlace, MerchantRecord};
 
 /// Who may do what with merchants.
 pub mod may {
@@ -31,7 +30,8 @@ pub mod may {
 /// A merchant as a node uses it for static rules; the merchant's slot has the last word on freeze and enrolment.
 #[derive(Clone, Debug)]
 pub struct MerchantView {
-    pub merchant_id: String,
+    /// As the store names it; no other program's merchant has this name.
+    pub stored_id: String,
     pub program: String,
     pub frozen: bool,
     pub kind: MerchantKind,
@@ -52,9 +52,10 @@ pub struct MerchantStatus {
 }
 
 impl Engine {
-    /// A merchant of any program, for tills that begin something: at most one poll behind the store, and as its slot knows it.
-    pub async fn merchant(&self, merchant_id: &str) -> Result<Arc<MerchantView>, Refusal> {
-        let (view, told) = self.merchant_as_recorded(merchant_id).await?;
+    /// The merchant that a program calls by this id, for tills that begin something: at most one poll behind the store, and as its slot
+    /// knows it. Nobody else's is found.
+    pub async fn merchant(&self, program: &str, merchant_id: &str) -> Result<Arc<MerchantView>, Refusal> {
+        let (view, told) = self.merchant_as_recorded(program, merchant_id).await?;
         told?;
         Ok(view)
     }
@@ -62,28 +63,22 @@ impl Engine {
     /// The same, and whether its slot was told: what ends or reads an order does not wait for that.
     pub(super) async fn merchant_as_recorded(
         &self,
+        program: &str,
         merchant_id: &str,
     ) -> Result<(Arc<MerchantView>, Result<(), StoreError>), Refusal> {
-        let revision = self.view().revision;
-        if let Some(view) = self.merchants.get(merchant_id, revision) {
+        let (revision, cached) = (self.view().revision, cache_id(program, merchant_id));
+        if let Some(view) = self.merchants.get(&cached, revision) {
             return Ok((view, Ok(())));
         }
-        let held = self.look_for_merchant(merchant_id).await?;
+        let MerchantPlace { stored_id, held } = self.store.merchant_place(program, merchant_id).await?;
         let record = held.ok_or_else(|| Refusal::new(Code::NotFound))?.value;
         // A change whose second half was lost is finished here.
-        let told = self.store.put_merchant_view(merchant_id, &record).await;
-        let view = Arc::new(MerchantView::new(record));
+        let told = self.store.put_merchant_view(&stored_id, &record).await;
+        let view = Arc::new(MerchantView::new(stored_id, record));
         if told.is_ok() {
-            self.merchants.put(merchant_id, revision, view.clone());
+            self.merchants.put(&cached, revision, view.clone());
         }
         Ok((view, told))
-    }
-
-    pub(super) async fn look_for_merchant(
-        &self,
-        merchant_id: &str,
-    ) -> Result<Option<Versioned<MerchantRecord>>, StoreError> {
-        self.store.record::<MerchantRecord>(Kind::Merchant, merchant_id).await
     }
 
     /// Registers a merchant; the same registration again is the same merchant, another one under its code or id is refused.
@@ -103,7 +98,7 @@ impl Engine {
     }
 
     pub async fn get_merchant(&self, key: &ApiKey, merchant_id: &str) -> Result<MerchantStatus, Refusal> {
-        Ok(status(self.own_merchant(key, merchant_id).await?, false))
+        Ok(status(self.own_merchant(key, merchant_id).await?.1, false))
     }
 
     /// No order begins at a frozen merchant, on any node, once this is answered; payments in flight and refunds end as usual.
@@ -130,14 +125,14 @@ impl Engine {
         Ok(status(held, false))
     }
 
-    /// A merchant of the caller's program; anybody else's does not exist.
+    /// A merchant of the caller's program, with the id under which it is stored; anybody else's does not exist.
     pub(super) async fn own_merchant(
         &self,
         key: &ApiKey,
         merchant_id: &str,
-    ) -> Result<Versioned<MerchantRecord>, Refusal> {
-        let held = self.store.record::<MerchantRecord>(Kind::Merchant, merchant_id).await?;
-        held.filter(|held| held.value.program == key.program).ok_or_else(|| Code::NotFound.into())
+    ) -> Result<(String, Versioned<MerchantRecord>), Refusal> {
+        let MerchantPlace { stored_id, held } = self.store.merchant_place(&key.program, merchant_id).await?;
+        Ok((stored_id, held.ok_or(Code::NotFound)?))
     }
 
     /// Changes a merchant's record and brings it to its slot. A step that changes nothing still does the second half, so that a repeat
@@ -150,11 +145,11 @@ impl Engine {
         step: impl Fn(&mut MerchantRecord) -> Result<bool, Refusal>,
     ) -> Result<Versioned<MerchantRecord>, Refusal> {
         for _ in 0..8 {
-            let mut held = self.own_merchant(key, merchant_id).await?;
-            if step(&mut held.value)? && !self.put_merchant(purpose, merchant_id, &mut held).await? {
+            let (stored_id, mut held) = self.own_merchant(key, merchant_id).await?;
+            if step(&mut held.value)? && !self.put_merchant(purpose, &stored_id, &mut held).await? {
                 continue;
             }
-            self.tell_slot(merchant_id, &held.value).await?;
+            self.tell_slot(&stored_id, &held.value).await?;
             return Ok(held);
         }
         Err(Code::PreconditionFailed.into())
@@ -169,8 +164,8 @@ impl Engine {
         step: impl Fn(&mut MerchantRecord) -> bool,
     ) -> Result<Versioned<MerchantRecord>, Refusal> {
         for _ in 0..8 {
-            let mut held = self.own_merchant(key, merchant_id).await?;
-            if !step(&mut held.value) || self.put_merchant(purpose, merchant_id, &mut held).await? {
+            let (stored_id, mut held) = self.own_merchant(key, merchant_id).await?;
+            if !step(&mut held.value) || self.put_merchant(purpose, &stored_id, &mut held).await? {
                 return Ok(held);
             }
         }
@@ -181,22 +176,22 @@ impl Engine {
     async fn put_merchant(
         &self,
         purpose: Purpose,
-        merchant_id: &str,
+        stored_id: &str,
         held: &mut Versioned<MerchantRecord>,
     ) -> Result<bool, Refusal> {
         held.value.rev += 1;
-        match self.store.put_record_for(purpose, Kind::Merchant, merchant_id, held.version, &held.value).await {
+        match self.store.put_record_for(purpose, Kind::Merchant, stored_id, held.version, &held.value).await {
             Ok(version) => held.version = version,
             Err(PutError::Conflict(_)) => return Ok(false),
             Err(PutError::Store(error)) => return Err(error.into()),
         }
-        self.merchants.forget(merchant_id);
+        self.merchants.forget(&cache_id(&held.value.program, &held.value.merchant.merchant_id));
         Ok(true)
     }
 
     /// The record is what the office asked for; until the slot has it too, orders are judged as before.
-    async fn tell_slot(&self, merchant_id: &str, record: &MerchantRecord) -> Result<(), Refusal> {
-        self.store.put_merchant_view(merchant_id, record).await.map_err(|error| Refusal::from(error).half_done())
+    async fn tell_slot(&self, stored_id: &str, record: &MerchantRecord) -> Result<(), Refusal> {
+        self.store.put_merchant_view(stored_id, record).await.map_err(|error| Refusal::from(error).half_done())
     }
 
     /// One attempt to register; `None` when somebody else wrote in between. A code is claimed before its merchant is written, so that
@@ -212,52 +207,40 @@ impl Engine {
         if let (Some(claim), false) = (&claim, id_was_chosen) {
             merchant.merchant_id.clone_from(&claim.value.merchant_id);
         }
-        match self.store.record::<MerchantRecord>(Kind::Merchant, &merchant.merchant_id).await? {
-            Some(held) if held.value.program == key.program => {
-                return self.registered_before(held, &merchant).await.map(Some);
-            }
-            // Another program's id must not keep this program from registering the same shop.
-            Some(_) if !id_was_chosen => merchant.merchant_id = id_in_program(&merchant.code, &key.program),
-            Some(_) => return Err(conflict(&["merchant_id"])),
-            None => {}
+        let MerchantPlace { stored_id, held } = self.store.merchant_place(&key.program, &merchant.merchant_id).await?;
+        if let Some(held) = held {
+            return self.registered_before(&stored_id, held, &merchant).await.map(Some);
         }
-        if claim.as_ref().is_none_or(|claim| claim.value.merchant_id != merchant.merchant_id) {
-            let expected = match &claim {
-                Some(claim) => self.void_claim(key, claim, &merchant).await?,
-                None => 0,
-            };
-            let claim = CodeClaim { merchant_id: merchant.merchant_id.clone() };
-            if !was_written(self.store.put_record(Kind::MerchantCode, &claim_id, expected, &claim).await)? {
-                return Ok(None);
+        match claim {
+            Some(claim) if claim.value.merchant_id != merchant.merchant_id => {
+                return Err(self.claimed(key, &claim.value.merchant_id, &merchant).await?);
+            }
+            Some(_) => {}
+            None => {
+                let claim = CodeClaim { merchant_id: merchant.merchant_id.clone() };
+                if !was_written(self.store.put_record(Kind::MerchantCode, &claim_id, 0, &claim).await)? {
+                    return Ok(None);
+                }
             }
         }
         let record = new_record(key, merchant, self.now());
-        let merchant_id = record.merchant.merchant_id.as_str();
-        if !was_written(self.store.put_record(Kind::Merchant, merchant_id, 0, &record).await)? {
+        if !was_written(self.store.put_record(Kind::Merchant, &stored_id, 0, &record).await)? {
             return Ok(None);
         }
-        self.tell_slot(merchant_id, &record).await?;
+        self.tell_slot(&stored_id, &record).await?;
         Ok(Some(status(Versioned { version: 1, value: record }, true)))
     }
 
-    /// The version of a claim that may be replaced: one that came to nothing because another program was quicker with the id.
-    async fn void_claim(
-        &self,
-        key: &ApiKey,
-        claim: &Versioned<CodeClaim>,
-        merchant: &Merchant,
-    ) -> Result<u64, Refusal> {
-        let claimed_id = claim.value.merchant_id.as_str();
-        let fields = match self.store.record::<MerchantRecord>(Kind::Merchant, claimed_id).await? {
-            Some(held) if held.value.program != key.program => return Ok(claim.version),
-            Some(held) => held.value.merchant.differs_in(merchant),
-            None => vec!["merchant_id"],
-        };
-        Err(conflict(&fields).with("merchant_id", claimed_id))
+    /// The program has the code under another id.
+    async fn claimed(&self, key: &ApiKey, claimed_id: &str, merchant: &Merchant) -> Result<Refusal, Refusal> {
+        let held = self.store.merchant_place(&key.program, claimed_id).await?.held;
+        let fields = held.map_or(vec!["merchant_id"], |held| held.value.merchant.differs_in(merchant));
+        Ok(conflict(&fields).with("merchant_id", claimed_id))
     }
 
     async fn registered_before(
         &self,
+        stored_id: &str,
         held: Versioned<MerchantRecord>,
         merchant: &Merchant,
     ) -> Result<MerchantStatus, Refusal> {
@@ -265,17 +248,17 @@ impl Engine {
         if !fields.is_empty() {
             return Err(conflict(&fields).with("merchant_id", held.value.merchant.merchant_id.as_str()));
         }
-        self.tell_slot(&merchant.merchant_id, &held.value).await?;
+        self.tell_slot(stored_id, &held.value).await?;
         Ok(status(held, false))
     }
 }
 
 impl MerchantView {
-    fn new(record: MerchantRecord) -> MerchantView {
+    fn new(stored_id: String, record: MerchantRecord) -> MerchantView {
         let enrolled = record.enrolments.into_iter().map(|(campaign, enrolment)| (campaign, enrolment.state)).collect();
         let merchant = record.merchant;
         MerchantView {
-            merchant_id: merchant.merchant_id,
+            stored_id,
             program: record.program,
             frozen: record.frozen,
             kind: merchant.kind,
@@ -317,10 +300,8 @@ fn conflict(fields: &[&str]) -> Refusal {
     Refusal::new(Code::MerchantConflict).with("fields", fields.to_vec())
 }
 
-/// The id when another program has the one that the code makes.
-fn id_in_program(code: &str, program: &str) -> String {
-    let digest = hex::encode(Sha256::digest(program.as_bytes()));
-    format!("m-{}-{}", code.to_ascii_lowercase(), &digest[..8])
+fn cache_id(program: &str, merchant_id: &str) -> String {
+    format!("{program}/{merchant_id}")
 }
 
 fn new_record(key: &ApiKey, merchant: Merchant, now: Ms) -> MerchantRecord {

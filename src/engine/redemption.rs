@@ -5,6 +5,7 @@
 //! repeat, so any node may continue where another stopped.
 
 mod apply;
+mod caller;
 mod codes;
 mod draft;
 mod ending;
@@ -28,12 +29,9 @@ mod sweep;
 mod terms;
 mod transactions;
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::Engine;
-use super::merchant::MerchantView;
 use super::view::{CampaignView, Snapshot};
 use crate::domain::account::Account;
 use crate::domain::basket::{self, Basket, Better};
@@ -48,6 +46,7 @@ use crate::domain::rules::Item;
 use crate::domain::time::{Ms, Zone};
 use crate::store::StoreError;
 use crate::store::orders::NO_SHARD;
+pub use caller::{NamedTill, Till};
 pub use codes::Codes;
 pub use found::Met;
 pub(in crate::engine) use limits::Cap;
@@ -64,14 +63,6 @@ const MOST_VOUCHERS: usize = MAX_VOUCHERS_PER_PAYMENT as usize;
 
 /// How often a step is judged again when others move underneath it.
 const TRIES: usize = 8;
-
-/// Who calls: a till of a merchant.
-#[derive(Clone, Debug)]
-pub struct Till {
-    pub program: String,
-    pub merchant_id: String,
-    pub terminal_id: String,
-}
 
 /// Whose vouchers.
 #[derive(Clone, Debug)]
@@ -249,7 +240,7 @@ impl Engine {
         let enrolled = plan::approved(&merchant, &snapshot);
         let place = limits::place_of(till, ask, merchant.store(&ask.store)?);
         let caps = self.caps_seen(&payer, &seen, &till.merchant_id, &place, (None, &[])).await?;
-        let unlisted = self.unlisted(&payer.people, &till.merchant_id).await?;
+        let unlisted = self.unlisted(&payer.people, &till.named).await?;
         let serials = self.serials_used(&payer, &seen, &ask.items, None).await?;
         let counter = plan::Counter { merchant: &merchant, place, enrolled: &enrolled, unlisted, caps, serials };
         let basket = match plan::basket(&payer, &seen, &counter, ask, true) {
@@ -295,24 +286,6 @@ impl Engine {
             .collect();
         let not_taken = not_taken.iter().map(|one| one.to_json()).collect();
         Quote { payable: ask.net() - discount, discount, vouchers, not_taken, better, stopped, refused: None }
-    }
-
-    /// The till's merchant, who belongs to the key's program; anybody else's does not exist.
-    async fn merchant_of(&self, till: &Till) -> Result<Arc<MerchantView>, Refusal> {
-        let (merchant, told) = self.known_merchant_of(till).await?;
-        told?;
-        Ok(merchant)
-    }
-
-    /// For steps of an order that has begun: a merchant's slot that takes nothing now must not keep a voucher held or money away.
-    async fn known_merchant_of(&self, till: &Till) -> Result<(Arc<MerchantView>, Result<(), StoreError>), Refusal> {
-        let (merchant, told) = self.merchant_as_recorded(&till.merchant_id).await?;
-        if merchant.program == till.program {
-            return Ok((merchant, told));
-        }
-        // One that nobody has is looked for in the store each time.
-        self.look_for_merchant(&till.merchant_id).await?;
-        Err(Code::NotFound.into())
     }
 
     /// Where an order stands, with its history; an order that has had no effect so far is not found.

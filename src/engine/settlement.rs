@@ -9,6 +9,7 @@ use crate::domain::settlement::{Day, DayState, Statement, StatementLine, Summary
 use crate::domain::time::{Ms, Zone};
 use crate::domain::voucher::VoucherRef;
 use crate::store::ledger::{Item, LedgerEntry, LedgerReader, Line, PersonField};
+use crate::store::merchant::id_in_program;
 use crate::store::{Store, StoreError};
 pub use posted::{Calls, Posted};
 
@@ -46,7 +47,9 @@ impl<'a> Books<'a> {
             return;
         }
         let Some(posted) = Posted::of(&entry.line) else { return };
-        let ours = self.merchant_id.is_none_or(|merchant_id| merchant_id == posted.merchant_id);
+        // Of a program's campaigns only its own merchants have lines.
+        let merchant_id = id_in_program(posted.merchant_id);
+        let ours = self.merchant_id.is_none_or(|wanted| wanted == merchant_id);
         let Some(zone) = self.zones.get(&posted.c).filter(|_| ours) else { return };
         let amount = self.calls.amount(shard, entry, &posted);
         if zone.day_number(entry.at) != self.number {
@@ -70,7 +73,7 @@ impl<'a> Books<'a> {
             receipt_no: posted.receipt_no.to_owned(),
             funding: Vec::new(),
         };
-        self.day.add(posted.merchant_id, posted.c, line);
+        self.day.add(merchant_id, posted.c, line);
     }
 
     pub fn close(self) -> Day {

@@ -87,7 +87,7 @@ impl Engine {
         terminal_id: &str,
     ) -> Result<TerminalStatus, Refusal> {
         ids::caller_id("/terminal_id", terminal_id)?;
-        let held = self.own_merchant(key, merchant_id).await?.value;
+        let held = self.own_merchant(key, merchant_id).await?.1.value;
         if let Some(terminal) = live_terminal(&held, terminal_id) {
             return Ok(TerminalStatus { created: false, body: terminal_body(terminal_id, terminal) });
         }
@@ -139,7 +139,7 @@ impl Engine {
         terminal_id: &str,
         rotation: Rotation,
     ) -> Result<Value, Refusal> {
-        let record = self.own_merchant(key, merchant_id).await?.value;
+        let record = self.own_merchant(key, merchant_id).await?.1.value;
         let key_id = terminal_of(&record, terminal_id)?.key_id.clone();
         let rotated = self.change_till_key(&key_id, |record| rotate(record, rotation)).await?;
         let mut body = self.note_terminal(key, merchant_id, (terminal_id, &key_id), &rotated).await?;
@@ -157,7 +157,7 @@ impl Engine {
         terminal_id: &str,
         reason: Option<String>,
     ) -> Result<Value, Refusal> {
-        let record = self.own_merchant(key, merchant_id).await?.value;
+        let record = self.own_merchant(key, merchant_id).await?.1.value;
         let key_id = terminal_of(&record, terminal_id)?.key_id.clone();
         let revoked = self
             .change_till_key(&key_id, |record| {

@@ -15,7 +15,7 @@ use crate::domain::ids::{self, caller_id};
 use crate::domain::money::Fen;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::parse_rfc3339;
-use crate::engine::redemption::{Answered, OrderView, Till};
+use crate::engine::redemption::{Answered, NamedTill, OrderView};
 use wire::{
     CancelRequest, Cancelled, ConfirmRequest, OrderBody, QuoteBody, QuoteRequest, Redeemed, RedemptionRequest,
     RefundBody, RefundRequest, ReverseBody, ReverseRequest, TillQuery, TransactionsBody, TransactionsQuery,
@@ -27,7 +27,7 @@ pub fn configure(config: &mut ServiceConfig) {
 }
 
 /// The till as the engine takes it: a platform names merchant and terminal, others may only repeat their own.
-fn till(caller: Caller, merchant_id: Option<String>, terminal_id: Option<String>) -> Result<Till, Refusal> {
+fn till(caller: Caller, merchant_id: Option<String>, terminal_id: Option<String>) -> Result<NamedTill, Refusal> {
     let own = |known: Option<String>, named: Option<String>, pointer: &str| match (known, named) {
         (Some(known), Some(named)) if known != named => Err(Refusal::from(Code::NotFound)),
         (Some(known), _) => Ok(Some(known)),
@@ -43,7 +43,7 @@ fn till(caller: Caller, merchant_id: Option<String>, terminal_id: Option<String>
         )
     })?;
     let terminal_id = own(caller.terminal_id, terminal_id, "/terminal_id")?.unwrap_or_default();
-    Ok(Till { program: caller.program, merchant_id, terminal_id })
+    Ok(NamedTill { program: caller.program, merchant_id, terminal_id })
 }
 
 fn effect(state: &State, body: &impl serde::Serialize, replayed: bool) -> answer::Result {
@@ -56,6 +56,7 @@ fn effect(state: &State, body: &impl serde::Serialize, replayed: bool) -> answer
 pub async fn quote(state: Data<State>, gate: Data<Gate>, caller: Caller, body: Body<QuoteRequest>) -> answer::Result {
     let guesses = caller.guesses();
     let (till, ask) = body.0.ask(caller)?;
+    let till = state.engine.till_at(till).await?;
     let quote = guesses.counted(&gate, state.engine.quote(&till, &ask)).await?;
     Ok(Answer::ok(&QuoteBody::from(quote)))
 }
@@ -71,6 +72,7 @@ pub async fn redeem(
 ) -> answer::Result {
     let guesses = caller.guesses();
     let (till, order_id, ask) = body.0.ask(caller)?;
+    let till = state.engine.till_at(till).await?;
     let Answered { value, replayed } = guesses.counted(&gate, state.engine.redeem(&till, &order_id, &ask)).await?;
     super::sandbox::spoil(&state, &ask, replayed)?;
     effect(&state, &Redeemed::first(&value), replayed)
@@ -87,7 +89,7 @@ pub async fn confirm(
     body: Body<ConfirmRequest>,
 ) -> answer::Result {
     let order_id = ids::order_id("/order_id", &order_id)?;
-    let till = till(caller, body.0.merchant_id, body.0.terminal_id)?;
+    let till = state.engine.till_at(till(caller, body.0.merchant_id, body.0.terminal_id)?).await?;
     let Answered { value, replayed } =
         state.engine.confirm(&till, &order_id, &body.0.hold_id, Fen(body.0.paid_amount)).await?;
     effect(&state, &Redeemed::confirmed(&value), replayed)
@@ -105,7 +107,7 @@ pub async fn cancel(
 ) -> answer::Result {
     let order_id = ids::order_id("/order_id", &order_id)?;
     let body = body.0.unwrap_or_default();
-    let till = till(caller, body.merchant_id, body.terminal_id)?;
+    let till = state.engine.till_at(till(caller, body.merchant_id, body.terminal_id)?).await?;
     let Answered { value, replayed } = state.engine.cancel(&till, &order_id).await?;
     effect(&state, &Cancelled::from(&value), replayed)
 }
@@ -124,7 +126,7 @@ pub async fn reverse(
     let body = body.0.unwrap_or_default();
     // What a cashier types may name a person, so the log says only whether something was typed.
     tracing::info!(order.id = order_id, reason_given = body.reason.is_some(), "reverse");
-    let till = till(caller, body.merchant_id, body.terminal_id)?;
+    let till = state.engine.till_at(till(caller, body.merchant_id, body.terminal_id)?).await?;
     let Answered { value, replayed } = state.engine.reverse(&till, &order_id).await?;
     effect(&state, &ReverseBody::from(value), replayed)
 }
@@ -141,6 +143,7 @@ pub async fn refund(
 ) -> answer::Result {
     let order_id = ids::order_id("/order_id", &order_id)?;
     let (till, ask) = body.0.ask(caller)?;
+    let till = state.engine.till_at(till).await?;
     let Answered { value, replayed } = state.engine.refund(&till, &order_id, &ask).await?;
     effect(&state, &RefundBody::from(&value), replayed)
 }
@@ -155,7 +158,7 @@ pub async fn get_order(
     query: Params<TillQuery>,
 ) -> answer::Result {
     let order_id = ids::order_id("/order_id", &order_id)?;
-    let till = till(caller, query.0.merchant_id, None)?;
+    let till = state.engine.till_at(till(caller, query.0.merchant_id, None)?).await?;
     let view: OrderView = state.engine.get_order(&till, &order_id).await?;
     Ok(Answer::ok(&OrderBody::from(&view)))
 }
@@ -175,7 +178,7 @@ pub async fn transactions(state: Data<State>, caller: Caller, query: Params<Tran
         })
     };
     let (from, to) = (instant("from", &query.0.from)?, instant("to", &query.0.to)?);
-    let till = till(caller, query.0.merchant_id, None)?;
+    let till = state.engine.till_at(till(caller, query.0.merchant_id, None)?).await?;
     let page = state.engine.transactions(&till, from, to, query.0.cursor.as_deref()).await?;
     Ok(Answer::ok(&TransactionsBody::from(page)))
 }

@@ -13,7 +13,7 @@
 //! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
 //! | `{s000}:ac:<bucket>` | hash | accounts of channels, field = 16 bytes of their keyed digest, value = root pseudonym | until unlinked |
 //! | `{s000}:list:<n>:<bucket>` | hash | persons of the n-th uploaded list, field = root pseudonym | installation |
-//! | `{m000}:h` | hash | header of a merchant slot: `m:<merchant>` state and enrolments, `u:…` caps used | installation; a cap while an order holds of it, and no longer than campaign + refund window |
+//! | `{m000}:h` | hash | header of a merchant slot: `m:<stored id of a merchant>` state and enrolments, `u:…` caps used | installation; a cap while an order holds of it, and no longer than campaign + refund window |
 //! | `{m000}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
 //! | `{m000}:d:<bucket>` | hash | directory: order -> shard and attempt, field = 12 bytes of SHA-256(merchant, order) | campaign + refund window; without an effect it stays |
 //! | `{r.<c>.<round>}:h` | hash | pool of a first-come round, by cell: packs out, and per shard its leases, returns, drained | campaign |

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rmpv::Value;
 use serde::{Deserialize, Serialize};
 
+use super::config::{Kind, Versioned};
 use super::keys::Slot;
 use super::script::{self, Member};
 use super::{Store, StoreError, int, keys, text};
@@ -12,7 +13,8 @@ use crate::domain::holder::Holder;
 use crate::domain::merchant::{EnrolState, Merchant};
 use crate::domain::time::Ms;
 
-/// One configuration record per merchant, replaced by compare-and-set.
+/// One configuration record per merchant, replaced by compare-and-set. Its slot, its caps, its orders and the ledger name the merchant as the
+/// record is stored, so that what two programs call by one id is two merchants everywhere.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MerchantRecord {
     pub program: String,
@@ -114,15 +116,46 @@ impl CodeClaim {
     }
 }
 
+/// Where the store keeps a program's merchant, or would keep it.
+#[derive(Clone, Debug)]
+pub struct MerchantPlace {
+    pub stored_id: String,
+    pub held: Option<Versioned<MerchantRecord>>,
+}
+
+/// As a program calls a merchant that is stored under this id; an id has no slash.
+pub fn id_in_program(stored_id: &str) -> &str {
+    stored_id.rsplit_once('/').map_or(stored_id, |(_, merchant_id)| merchant_id)
+}
+
 impl Store {
+    /// The merchant that a program calls by this id. Who was first with an id has it as it is; of every other program it stands behind the
+    /// program's name. Records are never removed, so where a merchant is stays true.
+    pub async fn merchant_place(&self, program: &str, merchant_id: &str) -> Result<MerchantPlace, StoreError> {
+        let scoped = format!("{program}/{merchant_id}");
+        // Both are looked for whoever has them, so that the time of an answer does not tell of other programs.
+        let (plain, scoped_held) = tokio::join!(
+            self.record::<MerchantRecord>(Kind::Merchant, merchant_id),
+            self.record::<MerchantRecord>(Kind::Merchant, &scoped),
+        );
+        if let Some(held) = scoped_held? {
+            return Ok(MerchantPlace { stored_id: scoped, held: Some(held) });
+        }
+        let (stored_id, held) = match plain? {
+            Some(held) if held.value.program != program => (scoped, None),
+            held => (merchant_id.to_owned(), held),
+        };
+        Ok(MerchantPlace { stored_id, held })
+    }
+
     /// Brings a merchant's state to its slot; an older revision than the slot's changes nothing. What tills may do follows it.
-    pub async fn put_merchant_view(&self, merchant_id: &str, record: &MerchantRecord) -> Result<(), StoreError> {
+    pub async fn put_merchant_view(&self, stored_id: &str, record: &MerchantRecord) -> Result<(), StoreError> {
         let approved = record.enrolments.values().filter(|enrolment| enrolment.state == EnrolState::Approved);
         let approved: Vec<Value> = approved.map(|enrolment| int(enrolment.number)).collect();
         let state = if record.frozen { "frozen" } else { "active" };
-        let field = text(keys::merchant_field(merchant_id));
+        let field = text(keys::merchant_field(stored_id));
         let member = Member::new(vec![], vec![field, int(record.rev as i64), text(state), Value::Array(approved)]);
-        self.call(&script::MERCHANT_VIEW, &Slot::Merchant(self.merchant_slot(merchant_id)), member).await?;
+        self.call(&script::MERCHANT_VIEW, &Slot::Merchant(self.merchant_slot(stored_id)), member).await?;
         Ok(())
     }
 }

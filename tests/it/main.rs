@@ -31,6 +31,7 @@ mod plays;
 mod pool;
 mod redemption;
 mod reservation;
+mod scope;
 mod settings;
 mod settlement;
 mod store_health;

@@ -309,7 +309,7 @@ fn candidates_of<'a>(
         let definition = view.campaign.packs.get(usize::from(pack.pack));
         let (Some(round), Some(definition)) = (round, definition) else { continue };
         let of = of_pack(view, record, pack);
-        let facts = facts_used(view, of, &counter.place, now, record, &counter.merchant.merchant_id, &counter.caps);
+        let facts = facts_used(view, of, &counter.place, now, record, &counter.merchant.stored_id, &counter.caps);
         for unit in &view.units[usize::from(pack.pack)] {
             let kind = &definition.vouchers[unit.kind_index];
             let Some(window) =

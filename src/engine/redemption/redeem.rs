@@ -257,7 +257,7 @@ impl Engine {
         let place = call.place.clone();
         let caps =
             self.caps_seen(call.payer, &seen, &call.till.merchant_id, &place, (Some(&call.key), &held.caps)).await?;
-        let unlisted = self.unlisted(&call.payer.people, &call.till.merchant_id).await?;
+        let unlisted = self.unlisted(&call.payer.people, &call.till.named).await?;
         let serials = self.serials_used(call.payer, &seen, &call.ask.items, Some(&call.key)).await?;
         let counter =
             plan::Counter { merchant: call.merchant, place, enrolled: &opened.enrolled, unlisted, caps, serials };

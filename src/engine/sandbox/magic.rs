@@ -60,10 +60,6 @@ impl Engine {
         order_id: Option<&str>,
         magic: Magic,
     ) -> Result<KnownPayer, Refusal> {
-        let merchant = self.merchant(&till.merchant_id).await?;
-        if merchant.program != till.program {
-            return Err(Code::NotFound.into());
-        }
         let refused = match (magic, order_id) {
             (Magic::Refused(code), _) => Some(code),
             (Magic::Once(code), Some(order_id)) => {
@@ -119,13 +115,13 @@ impl Engine {
 
     /// A merchant that the office has taken out of the campaign stays out.
     async fn enrol_by_magic(&self, till: &Till, campaign_id: &str) -> Result<(), Refusal> {
-        let merchant = self.merchant(&till.merchant_id).await?;
+        let merchant = self.merchant(&till.program, &till.named).await?;
         if merchant.enrolled.contains_key(campaign_id) {
             return Ok(());
         }
         let office = office(till);
-        self.apply_to_campaign(&office, campaign_id, &till.merchant_id).await?;
-        self.move_enrolment(&approver(till), campaign_id, &till.merchant_id, EnrolState::Approved, None).await?;
+        self.apply_to_campaign(&office, campaign_id, &till.named).await?;
+        self.move_enrolment(&approver(till), campaign_id, &till.named, EnrolState::Approved, None).await?;
         Ok(())
     }
 

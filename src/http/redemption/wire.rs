@@ -14,7 +14,9 @@ use crate::domain::money::Fen;
 use crate::domain::refund::RefundAsk;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules;
-use crate::engine::redemption::{Ask, OrderView, Payer, RefundView, ReversedView, Till, TransactionPage, VoucherView};
+use crate::engine::redemption::{
+    Ask, NamedTill, OrderView, Payer, RefundView, ReversedView, TransactionPage, VoucherView,
+};
 use crate::http::auth_till::{Till as Caller, TillKind};
 
 /// The longest text that a receipt or category may have.
@@ -149,7 +151,7 @@ pub struct PieceBody {
 }
 
 impl RefundRequest {
-    pub fn ask(self, caller: Caller) -> Result<(Till, RefundAsk), Refusal> {
+    pub fn ask(self, caller: Caller) -> Result<(NamedTill, RefundAsk), Refusal> {
         let refund_id = caller_id("/refund_id", &self.refund_id)?;
         let piece = |piece: PieceBody| Piece {
             sku: piece.sku,
@@ -211,7 +213,7 @@ fn usual_scene(caller: &Caller) -> Option<Scene> {
 }
 
 impl QuoteRequest {
-    pub fn ask(self, caller: Caller) -> Result<(Till, Ask), Refusal> {
+    pub fn ask(self, caller: Caller) -> Result<(NamedTill, Ask), Refusal> {
         let usual_scene = usual_scene(&caller);
         let payer = payer(&caller, self.pay_code, self.voucher_ids, self.account)?;
         let till = till(caller, self.merchant_id, self.terminal_id)?;
@@ -231,7 +233,7 @@ impl QuoteRequest {
 }
 
 impl RedemptionRequest {
-    pub fn ask(self, caller: Caller) -> Result<(Till, String, Ask), Refusal> {
+    pub fn ask(self, caller: Caller) -> Result<(NamedTill, String, Ask), Refusal> {
         let order_id = ids::order_id("/order_id", &self.order_id)?;
         let usual_scene = usual_scene(&caller);
         let payer = payer(&caller, self.pay_code, self.voucher_ids, self.account)?;

@@ -138,7 +138,8 @@ pub async fn node_with(options: Options, clock: &Clock) -> Arc<Engine> {
 }
 
 pub fn till(number: usize) -> Till {
-    Till { program: PROGRAM.into(), merchant_id: format!("m{number}"), terminal_id: "t1".into() }
+    let named = format!("m{number}");
+    Till { program: PROGRAM.into(), merchant_id: named.clone(), named, terminal_id: "t1".into() }
 }
 
 pub fn draft(merchant_id: &str) -> Draft {
