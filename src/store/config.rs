@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::keys::{self, Slot};
 use super::script::{self, Member};
+use super::unknown;
 use super::{Store, StoreError, int, text};
 
 /// Kinds of records; the kind is part of the key.
@@ -146,8 +147,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Replaces version `expected` (0 = must be absent) and answers the new version.
-    pub async fn put_record<T: Serialize>(
+    /// Replaces version `expected` (0 = must be absent) and answers the new version. What a newer binary has put into the record stays in it.
+    pub async fn put_record<T: Serialize + DeserializeOwned>(
         &self,
         kind: Kind,
         id: &str,
@@ -158,7 +159,7 @@ impl Store {
     }
 
     /// The same, which a full store takes where it stops something.
-    pub async fn put_record_for<T: Serialize>(
+    pub async fn put_record_for<T: Serialize + DeserializeOwned>(
         &self,
         purpose: Purpose,
         kind: Kind,
@@ -166,7 +167,10 @@ impl Store {
         expected: u64,
         value: &T,
     ) -> Result<u64, PutError> {
-        let json = serde_json::to_string(value).map_err(|error| StoreError::Broken(error.to_string()))?;
+        let json = match expected {
+            0 => unknown::written(value)?,
+            _ => self.carried(kind, id, value).await?,
+        };
         let member = Member::new(
             keys::config(kind.name()).to_vec(),
             vec![text(id), int(expected as i64), text(json), text(kind.note(id))],
@@ -180,13 +184,13 @@ impl Store {
     }
 
     /// Makes the campaign of its name out of a draft, each if it still has the version that is named, and answers the campaign's.
-    pub async fn publish_draft<T: Serialize>(
+    pub async fn publish_draft<T: Serialize + DeserializeOwned>(
         &self,
         (draft, draft_version): (&str, u64),
         (campaign, expected): (&str, u64),
         value: &T,
     ) -> Result<u64, PutError> {
-        let json = serde_json::to_string(value).map_err(|error| StoreError::Broken(error.to_string()))?;
+        let json = self.carried(Kind::Draft, draft, value).await?;
         let keys = [keys::config(Kind::Draft.name()), keys::config(Kind::Campaign.name())].concat();
         let [draft_version, expected] = [draft_version, expected].map(|version| int(version as i64));
         let note = text(Kind::Campaign.note(campaign));
@@ -195,6 +199,22 @@ impl Store {
         match reply.refused() {
             Some(_) => Err(PutError::Conflict(reply.int(1) as u64)),
             None => Ok(reply.int(0) as u64),
+        }
+    }
+
+    /// The text of a record that replaces the one with this id. What is read here is no older than what the writer has read, and where it
+    /// is newer the replacement fails.
+    async fn carried<T: Serialize + DeserializeOwned>(
+        &self,
+        kind: Kind,
+        id: &str,
+        value: &T,
+    ) -> Result<String, StoreError> {
+        let [records, _] = keys::config(kind.name());
+        let held: Option<Vec<u8>> = self.query(redis::cmd("HGET").arg(records).arg(id)).await?;
+        match held {
+            Some(held) => unknown::carried(&held, value),
+            None => unknown::written(value),
         }
     }
 

@@ -28,6 +28,7 @@ pub mod retention;
 pub mod script;
 pub mod serial;
 pub mod snapshot;
+mod unknown;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

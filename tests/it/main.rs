@@ -16,6 +16,7 @@ mod audit;
 mod bad_input;
 mod callers;
 mod campaign;
+mod carried;
 mod certify;
 mod conservation;
 mod contention;
