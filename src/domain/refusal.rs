@@ -334,6 +334,7 @@ refusals! {
         pos "已过冲正期限，请走退款。" "It is too late to cancel: make a refund.";
 
     // Merchants and settlement.
+    TillKeyConflict "till_key_conflict" 409 false "该 Idempotency-Key 已用于其他密钥，见 fields。" "The Idempotency-Key made another key; see fields.";
     MerchantConflict "merchant_conflict" 409 false "商户信息与已登记的不同，见 fields。" "The merchant exists with other data; see fields.";
     EnrolmentClosed "enrolment_closed" 409 false "不在商户报名期内。" "The enrolment window is not open.";
     MerchantStateRefuses "merchant_state_refuses" 409 false "商户当前状态不允许此操作。" "The merchant's state does not allow this; see state.";

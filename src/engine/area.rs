@@ -6,9 +6,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::access::{ApiKey, Role};
+use super::bounds;
 use super::list_pins::not_pinned;
 use super::lists::blocking;
+use super::merchant::was_written;
 use super::person_list::check_list_id;
+use super::resident::Resident;
 use super::view::CampaignView;
 use super::{Engine, Failure};
 use crate::domain::area::{Area, Location, name_of_use};
@@ -17,7 +20,7 @@ use crate::domain::campaign::schema::{Campaign, Eligibility, UseRule};
 use crate::domain::refusal::{Code, Refusal};
 use crate::store::StoreError;
 use crate::store::area::{AreaRecord, AreaVersion};
-use crate::store::config::{Kind, PutError};
+use crate::store::config::Kind;
 
 /// Versions of one area.
 const MOST_VERSIONS: usize = 100;
@@ -72,10 +75,12 @@ impl Engine {
             }
             let (area, put_by) = (area.clone(), key.name.clone());
             record.versions.push(AreaVersion { area, sha256: sha256.clone(), put_by, put_at: self.now() });
-            match self.store.put_record(Kind::Area, &id, expected, &record).await {
-                Ok(_) => return status(area_id, &record, true),
-                Err(PutError::Conflict(_)) => continue,
-                Err(PutError::Store(error)) => return Err(error.into()),
+            let written = match expected {
+                0 => self.make(Kind::Area, &bounds::AREAS, (&key.program, &id), &record).await?.is_some(),
+                _ => was_written(self.store.put_record(Kind::Area, &id, expected, &record).await)?,
+            };
+            if written {
+                return status(area_id, &record, true);
             }
         }
         Err(Code::PreconditionFailed.into())
@@ -103,12 +108,24 @@ impl Engine {
         Ok(area)
     }
 
-    /// The areas of published campaigns' rules of use in which a place is, as `campaign number/area_id`.
-    pub(super) async fn areas_of_use(&self, place: Location) -> Result<Vec<String>, StoreError> {
+    /// The areas of rules of use in which a place is, as `campaign number/area_id`, of published campaigns that know the person: nobody
+    /// has vouchers of the others, whoever's they are and however many.
+    pub(super) async fn areas_of_use(&self, resident: &Resident, place: Location) -> Result<Vec<String>, StoreError> {
         let snapshot = self.view();
+        let asks = |view: &&Arc<CampaignView>| view.is_published() && !view.areas_of_use.is_empty();
+        let views: Vec<&Arc<CampaignView>> = snapshot.by_number.values().filter(asks).collect();
+        if views.is_empty() {
+            return Ok(Vec::new());
+        }
+        let record_of = |view: &&Arc<CampaignView>| {
+            let person = self.person(view, resident);
+            (person.bucket_key.clone(), person.pseudonym.field().to_vec())
+        };
+        let fields: Vec<(String, Vec<u8>)> = views.iter().map(record_of).collect();
+        let (_, records) = self.store.read_together(resident.shard, &fields).await?;
         let mut inside = Vec::new();
-        for view in snapshot.by_number.values().filter(|view| view.is_published()) {
-            for area_id in of_use(&view.campaign) {
+        for (view, _) in views.into_iter().zip(records).filter(|(_, record)| !record.is_empty()) {
+            for area_id in &view.areas_of_use {
                 if self.area(view, area_id).await?.contains(place) {
                     inside.push(name_of_use(view.number, area_id));
                 }
@@ -164,7 +181,7 @@ fn record_id(program: &str, area_id: &str) -> String {
 }
 
 /// The areas in which vouchers of a campaign may be used, each once.
-fn of_use(campaign: &Campaign) -> BTreeSet<&str> {
+pub(super) fn of_use(campaign: &Campaign) -> BTreeSet<&str> {
     let of_packs = campaign
         .packs
         .iter()

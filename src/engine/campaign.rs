@@ -1,9 +1,12 @@
 //! The life of a campaign: draft, review, approval by another person, publication, pause, resume, stop.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::access::{ApiKey, Role};
 use super::area::unpinned_areas;
+use super::bounds;
 use super::campaign_file::{
     buckets, check_file, draft, faults, invalid, refused_in, require_state, reservation_maximum_over_shards, status,
 };
@@ -177,6 +180,10 @@ impl Engine {
             // Whoever published it may have stopped before every shard was told.
             self.tell_shards(&held).await?;
             return Err(refused_in(&held));
+        }
+        let own = |view: &&Arc<CampaignView>| view.is_published() && view.record.program == key.program;
+        if self.view().by_number.values().filter(own).count() >= bounds::PUBLISHED.most {
+            return Err(bounds::PUBLISHED.refusal());
         }
         self.change(key, campaign_id, |record| {
             require_state(record, State::Approved)?;

@@ -3,6 +3,8 @@
 //! that everybody knows it by, if no other program has published under it first.
 
 use super::access::ApiKey;
+use super::bounds;
+use super::campaign::Expect;
 use super::campaign_file::refused_in;
 use super::view::Head;
 use super::{Engine, Refusal};
@@ -95,7 +97,27 @@ impl Engine {
         record: &CampaignRecord,
     ) -> Result<u64, Refusal> {
         let id = draft_id(&record.program, campaign_id);
-        written(self.store.put_record(Kind::Draft, &id, expected, record).await)
+        if expected > 0 {
+            return written(self.store.put_record(Kind::Draft, &id, expected, record).await);
+        }
+        let made = self.make(Kind::Draft, &bounds::DRAFTS, (&record.program, &id), record).await?;
+        made.ok_or_else(|| Code::PreconditionFailed.into())
+    }
+
+    /// Removes what was never published; a published campaign stays for good.
+    pub async fn delete_draft(&self, key: &ApiKey, campaign_id: &str, expect: Option<Expect>) -> Result<(), Refusal> {
+        let held = self.own_campaign(key, campaign_id).await?;
+        let Some(expect) = expect else { return Err(Code::PreconditionRequired.into()) };
+        if !held.is_draft {
+            return Err(refused_in(&held.value));
+        }
+        let Expect::Version(version) = expect else { return Err(Code::PreconditionFailed.into()) };
+        let id = draft_id(&key.program, campaign_id);
+        match self.store.drop_record(Kind::Draft, &key.program, &id, version).await {
+            Ok(()) => Ok(()),
+            Err(PutError::Conflict(_)) => Err(Code::PreconditionFailed.into()),
+            Err(PutError::Store(error)) => Err(error.into()),
+        }
     }
 
     /// The draft becomes a campaign, with its number, and is no draft any more.
@@ -105,7 +127,10 @@ impl Engine {
             held.value.number = self.store.next_campaign_number().await?;
         }
         let id = draft_id(&held.value.program, campaign_id);
-        let published = self.store.publish_draft((&id, held.version), (campaign_id, in_its_place), &held.value).await;
+        let published = self
+            .store
+            .publish_draft(&held.value.program, (&id, held.version), (campaign_id, in_its_place), &held.value)
+            .await;
         let version = written(published)?;
         self.tell_shards(&held.value).await?;
         Ok(version)
@@ -124,6 +149,7 @@ impl Engine {
             return Err(Code::CampaignIdTaken.into());
         }
         let id = draft_id(&in_the_way.value.program, campaign_id);
+        // It was there before, so it is not counted: nobody's publication waits for another program to make room.
         match self.store.put_record(Kind::Draft, &id, 0, &in_the_way.value).await {
             Ok(_) | Err(PutError::Conflict(_)) => Ok(in_the_way.version),
             Err(PutError::Store(error)) => Err(error.into()),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Engine;
 use super::access::{ApiKey, Role};
+use super::bounds;
 use crate::domain::campaign::schema::MerchantKind;
 use crate::domain::merchant::{Draft, EnrolState, Merchant, Store};
 use crate::domain::refusal::{Code, Refusal};
@@ -224,7 +225,8 @@ impl Engine {
             }
         }
         let record = new_record(key, merchant, self.now());
-        if !was_written(self.store.put_record(Kind::Merchant, &stored_id, 0, &record).await)? {
+        let place = (key.program.as_str(), stored_id.as_str());
+        if self.make(Kind::Merchant, &bounds::MERCHANTS, place, &record).await?.is_none() {
             return Ok(None);
         }
         self.tell_slot(&stored_id, &record).await?;

@@ -5,6 +5,7 @@ pub mod account;
 pub mod amendment;
 pub mod area;
 pub mod audit;
+mod bounds;
 pub mod cache;
 pub mod campaign;
 mod campaign_file;

@@ -4,13 +4,15 @@ use sha2::{Digest, Sha256};
 
 use super::Engine;
 use super::access::{ApiKey, Role};
+use super::bounds;
 use super::list_file::{ListRow, ListRows, Listed};
+use super::merchant::was_written;
 use crate::clock::wall_ms;
 use crate::domain::person::Root;
 use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::time::{MINUTE, Ms};
 use crate::store::StoreError;
-use crate::store::config::{Kind, PutError};
+use crate::store::config::Kind;
 use crate::store::keys::{self, PERSONS_PER_BUCKET, Slot};
 use crate::store::list::{
     ListKind, ListMember, ListRecord, ListVersion, NewMember, PinnedList, Upload, merchant_bucket, person_bucket, steps,
@@ -141,10 +143,12 @@ impl Engine {
             let held = self.store.record::<ListRecord>(Kind::List, &id).await?;
             let (expected, mut record) = held.map(|held| (held.version, held.value)).unwrap_or_default();
             step(&mut record);
-            match self.store.put_record(Kind::List, &id, expected, &record).await {
-                Ok(_) => return Ok(record),
-                Err(PutError::Conflict(_)) => continue,
-                Err(PutError::Store(error)) => return Err(error.into()),
+            let written = match expected {
+                0 => self.make(Kind::List, &bounds::LISTS, (program, &id), &record).await?.is_some(),
+                _ => was_written(self.store.put_record(Kind::List, &id, expected, &record).await)?,
+            };
+            if written {
+                return Ok(record);
             }
         }
         Err(Code::PreconditionFailed.into())

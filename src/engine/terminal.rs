@@ -89,7 +89,7 @@ impl Engine {
         ids::caller_id("/terminal_id", terminal_id)?;
         let held = self.own_merchant(key, merchant_id).await?.1.value;
         if let Some(terminal) = live_terminal(&held, terminal_id) {
-            return Ok(TerminalStatus { created: false, body: terminal_body(terminal_id, terminal) });
+            return self.terminal_with_key(key, merchant_id, terminal_id, terminal).await;
         }
         if held.terminals.len() >= MOST_TERMINALS {
             let refusal = Refusal::new(Code::InvalidRequest);
@@ -99,6 +99,34 @@ impl Engine {
                 "最多 1000 台终端。",
                 "A merchant has at most 1,000 terminals.",
             ));
+        }
+        let key_id = self.free_key_id().await?;
+        let made = Terminal { key_id, version: 1, created_at: self.now(), revoked: false };
+        let held = self
+            .change_terminals(Purpose::Any, key, merchant_id, |record| {
+                let first = live_terminal(record, terminal_id).is_none();
+                if first {
+                    record.terminals.insert(terminal_id.to_owned(), made.clone());
+                }
+                first
+            })
+            .await?;
+        self.terminal_with_key(key, merchant_id, terminal_id, terminal_of(&held.value, terminal_id)?).await
+    }
+
+    /// The merchant's record names the key before there is one, so that what stops halfway is finished by the repeat and leaves no key that
+    /// nobody knows. Who makes the key is the one to see its secret.
+    async fn terminal_with_key(
+        &self,
+        key: &ApiKey,
+        merchant_id: &str,
+        terminal_id: &str,
+        terminal: &Terminal,
+    ) -> Result<TerminalStatus, Refusal> {
+        let mut body = terminal_body(terminal_id, terminal);
+        let key_id = terminal.key_id.as_str();
+        if self.store.record::<TillKeyRecord>(Kind::TillKey, key_id).await?.is_some() {
+            return Ok(TerminalStatus { created: false, body });
         }
         let record = TillKeyRecord {
             kind: TillKind::Terminal,
@@ -110,23 +138,10 @@ impl Engine {
             first_live: 1,
             revoked: false,
         };
-        let key_id = self.new_till_key(&record).await?;
-        let made = Terminal { key_id: key_id.clone(), version: 1, created_at: self.now(), revoked: false };
-        let held = self
-            .change_terminals(Purpose::Any, key, merchant_id, |record| {
-                // Who was slower leaves a key behind that nobody has seen.
-                let first = live_terminal(record, terminal_id).is_none();
-                if first {
-                    record.terminals.insert(terminal_id.to_owned(), made.clone());
-                }
-                first
-            })
-            .await?;
-        let terminal = terminal_of(&held.value, terminal_id)?;
-        let created = terminal.key_id == key_id;
-        let mut body = terminal_body(terminal_id, terminal);
+        let put = self.store.put_record(Kind::TillKey, key_id, 0, &record).await;
+        let created = was_written(put).map_err(Refusal::half_done)?;
         if created {
-            body["secret"] = json!(self.till_secret(&key_id, 1));
+            body["secret"] = json!(self.till_secret(key_id, 1));
         }
         Ok(TerminalStatus { created, body })
     }
@@ -188,10 +203,10 @@ impl Engine {
     }
 
     /// Names are random: a counter restored from a backup would give an old key's name, and with it its secret, to a new terminal.
-    pub(super) async fn new_till_key(&self, record: &TillKeyRecord) -> Result<String, Refusal> {
+    async fn free_key_id(&self) -> Result<String, Refusal> {
         for _ in 0..8 {
-            let key_id = random_key_id(self.settings.key_prefix, record.kind);
-            if was_written(self.store.put_record(Kind::TillKey, &key_id, 0, record).await)? {
+            let key_id = random_key_id(self.settings.key_prefix, TillKind::Terminal);
+            if self.store.record::<TillKeyRecord>(Kind::TillKey, &key_id).await?.is_none() {
                 return Ok(key_id);
             }
         }
@@ -262,7 +277,7 @@ pub(super) fn rotate(record: &mut TillKeyRecord, rotation: Rotation) -> Result<(
     Ok(())
 }
 
-fn random_key_id(prefix: &str, kind: TillKind) -> String {
+pub(super) fn random_key_id(prefix: &str, kind: TillKind) -> String {
     use rand::RngExt;
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let places: [u8; 8] = rand::rng().random();

@@ -5,13 +5,22 @@ use serde_json::{Value, json};
 
 use super::Engine;
 use super::access::ApiKey;
-use super::terminal::{Rotation, rotate};
+use super::bounds;
+use super::terminal::{Rotation, random_key_id, rotate};
 use crate::domain::refusal::{Code, Refusal};
-use crate::store::config::Kind;
+use crate::store::config::{Kind, PutError};
+use crate::store::made::{Made, New};
 use crate::store::merchant::{TillKeyRecord, TillKind};
 
 /// Keys per page.
 const PAGE: usize = 100;
+
+/// A key as the office is told of it; its secret only when it was made just now.
+#[derive(Clone)]
+pub struct KeyMade {
+    pub body: Value,
+    pub created: bool,
+}
 
 /// What a new key is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +30,9 @@ pub enum KeyScope {
 }
 
 impl Engine {
-    /// Makes a key. Its secret is in this answer and no other; who lost the answer makes another key.
-    pub async fn create_till_key(&self, key: &ApiKey, scope: KeyScope) -> Result<Value, Refusal> {
+    /// Makes a key. Its secret is in this answer and no other: who lost it and has named the request asks again, is told which key it
+    /// is, and rotates it. Without a name each request makes a key.
+    pub async fn create_till_key(&self, key: &ApiKey, scope: KeyScope, name: &str) -> Result<KeyMade, Refusal> {
         let (kind, merchant_id, channels) = match scope {
             KeyScope::Merchant { merchant_id } => {
                 self.own_merchant(key, &merchant_id).await?;
@@ -40,16 +50,35 @@ impl Engine {
             first_live: 1,
             revoked: false,
         };
-        let key_id = self.new_till_key(&record).await?;
-        tracing::info!(key.id = key_id, kind = ?kind, by = key.name, "till key made");
-        let mut body = body(&key_id, &record);
-        body["secret"] = json!(self.till_secret(&key_id, 1));
-        Ok(body)
+        for _ in 0..8 {
+            let key_id = random_key_id(self.settings.key_prefix, kind);
+            let new = New { program: &key.program, id: &key_id, name, most: bounds::TILL_KEYS.most };
+            match self.store.make_record(Kind::TillKey, new, &record).await {
+                Ok(Made::Now(_)) => {
+                    tracing::info!(key.id = key_id, kind = ?kind, by = key.name, "till key made");
+                    let mut body = body(&key_id, &record);
+                    body["secret"] = json!(self.till_secret(&key_id, 1));
+                    return Ok(KeyMade { body, created: true });
+                }
+                Ok(Made::Before(key_id)) => {
+                    let held = self.own_till_key(key, &key_id).await?;
+                    return made_before(&key_id, &held, &record);
+                }
+                Ok(Made::Full) => return Err(bounds::TILL_KEYS.refusal()),
+                Err(PutError::Conflict(_)) => {}
+                Err(PutError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(Code::Internal.into())
     }
 
     /// The keys of merchants and platforms of the caller's program, by their ids; those of terminals are with their merchants.
     pub async fn list_till_keys(&self, key: &ApiKey, after: Option<&str>) -> Result<Value, Refusal> {
-        let records = self.store.records::<TillKeyRecord>(Kind::TillKey).await?.into_iter();
+        let mut ids = self.store.ids_of_program(Kind::TillKey, &key.program).await?;
+        ids.retain(|key_id| after.is_none_or(|after| key_id.as_str() > after));
+        let next_cursor = (ids.len() > PAGE).then(|| ids[PAGE - 1].clone());
+        ids.truncate(PAGE);
+        let records = self.store.records_named::<TillKeyRecord>(Kind::TillKey, &ids).await?.into_iter();
         let readable = records.filter_map(|(key_id, record)| match record {
             Ok(record) => Some((key_id, record)),
             Err(error) => {
@@ -57,12 +86,7 @@ impl Engine {
                 None
             }
         });
-        let is_listed = |key_id: &str, record: &_| is_own(key, record) && after.is_none_or(|after| key_id > after);
-        let mut own: Vec<_> = readable.filter(|(key_id, record)| is_listed(key_id, record)).collect();
-        own.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let next_cursor = (own.len() > PAGE).then(|| own[PAGE - 1].0.clone());
-        own.truncate(PAGE);
-        let items: Vec<Value> = own.iter().map(|(key_id, record)| body(key_id, record)).collect();
+        let items: Vec<Value> = readable.map(|(key_id, record)| body(&key_id, &record)).collect();
         Ok(json!({"items": items, "next_cursor": next_cursor}))
     }
 
@@ -98,6 +122,20 @@ impl Engine {
         let held = self.store.record::<TillKeyRecord>(Kind::TillKey, key_id).await?.map(|held| held.value);
         held.filter(|record| is_own(key, record)).ok_or_else(|| Code::NotFound.into())
     }
+}
+
+/// The answer to a request whose name has made a key before.
+fn made_before(key_id: &str, held: &TillKeyRecord, asked: &TillKeyRecord) -> Result<KeyMade, Refusal> {
+    let differs = [
+        ("kind", held.kind != asked.kind),
+        ("merchant_id", held.merchant_id != asked.merchant_id),
+        ("channels", held.channels != asked.channels),
+    ];
+    let fields: Vec<&str> = differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+    if !fields.is_empty() {
+        return Err(Refusal::new(Code::TillKeyConflict).with("fields", fields));
+    }
+    Ok(KeyMade { body: body(key_id, held), created: false })
 }
 
 fn is_own(key: &ApiKey, record: &TillKeyRecord) -> bool {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 
+use super::area;
 use super::drawn;
 use super::drawn::Group;
 pub use super::drawn::{DrawView, Place};
@@ -154,6 +155,8 @@ pub struct CampaignView {
     pub units: Vec<Vec<Unit>>,
     /// Whether any of its vouchers asks for serial numbers that are used once.
     pub unique_serials: bool,
+    /// The areas in which its vouchers may be used, each once.
+    pub(super) areas_of_use: Vec<String>,
     /// Whether limits at the till count phones, devices or accounts.
     pub counts_contacts: bool,
     pub(super) windows: Windows,
@@ -173,6 +176,7 @@ impl CampaignView {
         let kinds = || campaign.packs.iter().flat_map(|pack| &pack.vouchers);
         let unique_serials = kinds().any(|kind| kind.has_unique_serial());
         let counts_contacts = needs_contacts(&campaign);
+        let areas_of_use = area::of_use(&campaign).into_iter().map(str::to_owned).collect();
         let windows = Windows::new(&campaign, &units);
         let pseudonym_key = keys.campaign(id);
         Ok(CampaignView {
@@ -182,6 +186,7 @@ impl CampaignView {
             rounds,
             units,
             unique_serials,
+            areas_of_use,
             counts_contacts,
             zone,
             windows,

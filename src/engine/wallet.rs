@@ -175,7 +175,7 @@ impl Engine {
     pub async fn new_pay_code(&self, resident: &Resident, place: Option<Location>) -> Result<ShownCode, Refusal> {
         let zone = self.resident_zone();
         let areas = match place {
-            Some(place) => self.areas_of_use(place).await?,
+            Some(place) => self.areas_of_use(resident, place).await?,
             None => Vec::new(),
         };
         for _ in 0..4 {

@@ -1,7 +1,7 @@
 //! Campaigns for the program office: the file, its life, and what a city watches.
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, get, post, put};
+use actix_web::{HttpRequest, delete, get, post, put};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -24,6 +24,7 @@ pub fn configure(config: &mut ServiceConfig) {
     config
         .service(put_campaign)
         .service(get_campaign)
+        .service(delete_draft)
         .service(submit_campaign)
         .service(approve_campaign)
         .service(reject_campaign)
@@ -115,6 +116,20 @@ pub async fn get_campaign(
     };
     let status = state.engine.get_campaign(key, &campaign_id, effective).await?;
     Ok(Answer::ok(&status.body).etag(status.version))
+}
+
+/// Remove what was never published (`If-Match`); a published campaign stays for good.
+#[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 204)))]
+#[delete("/v1/campaigns/{campaign_id}")]
+pub async fn delete_draft(
+    state: Data<State>,
+    officer: Officer<{ roles(may::WRITE) }>,
+    campaign_id: Path<String>,
+    request: HttpRequest,
+) -> answer::Result {
+    let key = officer.key();
+    state.engine.delete_draft(key, &campaign_id, expectation(&request)?).await?;
+    Ok(Answer::no_content().effect(&state.engine.settings.durability, false))
 }
 
 macro_rules! step {

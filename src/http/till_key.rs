@@ -1,7 +1,7 @@
 //! Keys of merchants and platforms; those of single terminals are in `merchant.rs`.
 
 use actix_web::web::{Data, Path};
-use actix_web::{get, post};
+use actix_web::{HttpRequest, get, post};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -61,17 +61,35 @@ impl TillKeyRequest {
     }
 }
 
-/// Make a key for a merchant or a platform. The secret is shown here and never again.
-#[utoipa::path(tag = "office", request_body = TillKeyRequest, responses((status = 201, body = TillKeyShown)))]
+/// Make a key for a merchant or a platform. The secret is shown here and never again; with an Idempotency-Key a repeat tells which key it
+/// is, without its secret, and makes no other.
+#[utoipa::path(tag = "office", request_body = TillKeyRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters, of the program's own.")),
+    responses((status = 201, body = TillKeyShown), (status = 200, description = "Made before; its secret is not shown.", body = TillKeyShown)))]
 #[post("/v1/till-keys")]
 pub async fn create_till_key(
     state: Data<State>,
     officer: Officer<{ roles(may::WRITE) }>,
+    request: HttpRequest,
     body: Body<TillKeyRequest>,
 ) -> answer::Result {
     let key = officer.key();
-    let body = state.engine.create_till_key(key, body.0.scope()?).await?;
-    Ok(Answer::created(&body).effect(&state.engine.settings.durability, false))
+    let made = state.engine.create_till_key(key, body.0.scope()?, idempotency_key(&request)?).await?;
+    let answer = if made.created { Answer::created(&made.body) } else { Answer::ok(&made.body) };
+    Ok(answer.effect(&state.engine.settings.durability, !made.created))
+}
+
+/// What the caller calls the request; empty if it has sent none.
+fn idempotency_key(request: &HttpRequest) -> Result<&str, Refusal> {
+    let Some(sent) = request.headers().get("idempotency-key") else { return Ok("") };
+    let read = sent.to_str().ok().filter(|name| (1..=255).contains(&name.len()));
+    read.ok_or_else(|| {
+        let (zh, en) = (
+            "Idempotency-Key 须为 1 至 255 个可见 ASCII 字符。",
+            "Idempotency-Key must be 1 to 255 visible ASCII characters.",
+        );
+        Refusal::new(Code::InvalidRequest).field("", "invalid_id", zh, en)
+    })
 }
 
 #[derive(Deserialize, IntoParams)]

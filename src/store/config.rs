@@ -52,7 +52,7 @@ impl Kind {
         !matches!(self, Kind::Draft | Kind::List | Kind::Area | Kind::MerchantCode | Kind::Settlement)
     }
 
-    fn note(self, id: &str) -> String {
+    pub(super) fn note(self, id: &str) -> String {
         if self.is_followed() { format!("{}/{id}", self.name()) } else { String::new() }
     }
 }
@@ -110,19 +110,27 @@ impl Store {
         kind: Kind,
     ) -> Result<Vec<(String, Result<T, StoreError>)>, StoreError> {
         let [records, _] = keys::config(kind.name());
+        Ok(self.scan(&records).await?.into_iter().map(|(id, value)| (id, decode(&value))).collect())
+    }
+
+    /// All fields of a hash, read in steps that hold up nobody else.
+    pub(super) async fn scan(&self, key: &str) -> Result<HashMap<String, Vec<u8>>, StoreError> {
         let mut all: HashMap<String, Vec<u8>> = HashMap::new();
         let mut cursor = 0_u64;
         loop {
-            let mut step = redis::cmd("HSCAN");
-            let step = step.arg(&records).arg(cursor).arg("COUNT").arg(SCANNED_AT_ONCE);
-            // A record may come twice while the hash grows.
-            let (next, found): (u64, Vec<(String, Vec<u8>)>) = self.query(step).await?;
+            // A field may come twice while the hash grows.
+            let (next, found) = self.scan_step(key, cursor).await?;
             all.extend(found);
             cursor = next;
             if cursor == 0 {
-                return Ok(all.into_iter().map(|(id, value)| (id, decode(&value))).collect());
+                return Ok(all);
             }
         }
+    }
+
+    /// One step of it, and where the next one begins: at 0 there is none.
+    pub(super) async fn scan_step(&self, key: &str, cursor: u64) -> Result<(u64, Vec<(String, Vec<u8>)>), StoreError> {
+        self.query(redis::cmd("HSCAN").arg(key).arg(cursor).arg("COUNT").arg(SCANNED_AT_ONCE)).await
     }
 
     /// The version of every record of a kind, by id.
@@ -186,12 +194,14 @@ impl Store {
     /// Makes the campaign of its name out of a draft, each if it still has the version that is named, and answers the campaign's.
     pub async fn publish_draft<T: Serialize + DeserializeOwned>(
         &self,
+        program: &str,
         (draft, draft_version): (&str, u64),
         (campaign, expected): (&str, u64),
         value: &T,
     ) -> Result<u64, PutError> {
         let json = self.carried(Kind::Draft, draft, value).await?;
-        let keys = [keys::config(Kind::Draft.name()), keys::config(Kind::Campaign.name())].concat();
+        let [ids, _] = keys::made_by(Kind::Draft.name(), program);
+        let keys = [&keys::config(Kind::Draft.name())[..], &keys::config(Kind::Campaign.name()), &[ids]].concat();
         let [draft_version, expected] = [draft_version, expected].map(|version| int(version as i64));
         let note = text(Kind::Campaign.note(campaign));
         let args = vec![text(draft), draft_version, text(campaign), expected, text(json), note];

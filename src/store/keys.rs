@@ -22,9 +22,11 @@
 //! | `{i000}:c<c>:q:<bucket>` | hash | quotas: what is used of limits that neither a person nor a merchant counts, field = the quota's name | campaign + refund window |
 //! | `{i000}:c<c>:qm:<bucket>` | hash | marks of quotas: what an order holds of one, field = order and 6 bytes of the name's digest | campaign + refund window |
 //! | `{i000}:h`, `{i000}:l` | hash, stream | unused: an index slot has no counters and no ledger, the script shape names them | - |
-//! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, and what the store is bound to: `layout`, `shards`, `keys` (fingerprint), `manner` (sandbox, live); stream of changes | installation |
+//! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, `dropped:<kind>` the highest version that was removed, and what the store is bound to: `layout`, `shards`, `keys` (fingerprint), `manner` (sandbox, live); stream of changes | installation |
 //! | `{cfg}:list:<n>:<bucket>` | hash | merchants of the n-th uploaded list, field = merchant id | installation |
 //! | `{cfg}:<kind>`, `{cfg}:<kind>:v` | hash | configuration records and their versions | installation |
+//! | `{cfg}:of:<kind>:<program>` | hash | ids of the records of a kind that a program has made; `*` = all that were there before are among them | installation |
+//! | `{cfg}:named:<kind>:<program>` | hash | what a program's callers have called the requests that made them -> id | installation |
 //! | `{cfg}:probe` | string | the last write that a node has tried | installation |
 //!
 //! LAYOUT is written into the configuration header at first start (`installation.rs`); a binary refuses a store with another layout.
@@ -263,6 +265,16 @@ pub fn config(kind: &str) -> [String; 2] {
     [format!("{{cfg}}:{kind}"), format!("{{cfg}}:{kind}:v")]
 }
 
+/// Which records of a kind a program has made, and under which names of its callers.
+pub fn made_by(kind: &str, program: &str) -> [String; 2] {
+    ["of", "named"].map(|what| format!("{{cfg}}:{what}:{kind}:{program}"))
+}
+
+/// Header field of the highest version that a record of a kind had when it was removed.
+pub fn dropped_field(kind: &str) -> String {
+    format!("dropped:{kind}")
+}
+
 /// Header field that holds a campaign's view.
 pub fn view_field(campaign: u16) -> String {
     format!("v:{campaign}")
@@ -336,6 +348,7 @@ mod tests {
         assert_eq!(directory_bucket(3, &[0x12, 0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{m003}:d:4660");
         assert_eq!(list_bucket(&Slot::Shard(3), 7, 12), "{s003}:list:7:12");
         assert_eq!(list_bucket(&Slot::Config, 8, 0), "{cfg}:list:8:0");
+        assert_eq!(made_by("till-keys", "p"), ["{cfg}:of:till-keys:p", "{cfg}:named:till-keys:p"]);
         assert_eq!(pay_code(2, "970020000000000000"), "{s002}:pc:970020000000000000");
         assert_eq!(
             account_bucket(0, &AccountDigest([0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),

@@ -17,6 +17,7 @@ mod lane;
 pub mod ledger;
 mod link;
 pub mod list;
+pub mod made;
 pub mod merchant;
 pub mod order;
 pub mod orders;

@@ -76,6 +76,8 @@ scripts! {
     ACCOUNT_LINK "account_link",
     ALLOWANCE_PUT "allowance_put",
     CAMPAIGN_PUBLISH "campaign_publish",
+    CONFIG_DROP "config_drop",
+    CONFIG_MAKE "config_make",
     CONFIG_PUT "config_put",
     CURSOR_PUT "cursor_put",
     ENTRY_MARK "entry_mark" after "record",

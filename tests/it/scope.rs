@@ -1,5 +1,9 @@
 //! Two programs of one installation that give the same ids to everything: neither sees, hinders or changes the other.
 
+mod bounds;
+mod reads;
+mod repeats;
+
 use serde_json::{Value, json};
 
 use crate::harness::client::{Reply, Request};
@@ -40,13 +44,14 @@ impl<'a> City<'a> {
     }
 
     /// A campaign that admits by the city's list of merchants, with a pack for everybody; its merchants have a limit of their own.
-    fn publish(&self, people: i64) {
+    fn publish(&self, people: i64, edit: &dyn Fn(&City, &mut Value)) {
         self.send_file("PUT", "/v1/lists/shops", &format!("merchant_id\n{SHOP}\n")).ok();
         let mut file = chengdu(&self.campaign, people);
         file["merchant_enrolment"]["by_list"] = json!("shops");
         file["use_rule"]["merchants_list"] = json!("shops");
         let limit = json!({"action": "redeem", "entities": ["merchant"], "period": "day", "max_count": 4});
         file["limits"].as_array_mut().expect("limits").push(limit);
+        edit(self, &mut file);
         self.server.create_campaign_as(&self.key, &file).ok();
         for verb in ["submit", "approve", "publish"] {
             self.ask("POST", &format!("/v1/campaigns/{{campaign}}/{verb}"), Some(json!({}))).ok();
@@ -57,6 +62,14 @@ impl<'a> City<'a> {
         let made = self.ask("POST", path, Some(body)).ok();
         let text = |name: &str| made.str(name).to_owned();
         Till { merchant_id: SHOP.to_owned(), key_id: text("key_id"), secret: text("secret") }
+    }
+
+    /// The shop, enrolled, and its first till.
+    fn open_shop(&self) -> Till {
+        self.ask("POST", "/v1/merchants", Some(merchant(SHOP))).ok();
+        self.ask("PUT", "/v1/campaigns/{campaign}/merchants/M001", Some(json!({}))).ok();
+        self.ask("POST", "/v1/campaigns/{campaign}/merchants/M001/approve", Some(json!({}))).ok();
+        self.key_of_a_till(&format!("/v1/merchants/{SHOP}/terminals"), json!({"terminal_id": "t1"}))
     }
 
     fn tills(&self) -> [Till; 3] {
@@ -70,8 +83,12 @@ impl<'a> City<'a> {
 
 /// Two cities with a published campaign each, and people who hold a pack of both.
 fn two_cities(server: &Server, people: usize) -> ([City<'_>; 2], Vec<Resident>) {
+    two_cities_with(server, people, |_, _| ())
+}
+
+fn two_cities_with(server: &Server, people: usize, edit: impl Fn(&City, &mut Value)) -> ([City<'_>; 2], Vec<Resident>) {
     let cities = ["left", "right"].map(|program| City::new(server, program));
-    cities.iter().for_each(|city| city.publish(people as i64));
+    cities.iter().for_each(|city| city.publish(people as i64, &edit));
     server.set_clock(at("2020-07-13T09:00:00"));
     let people = Resident::many(people);
     for city in &cities {

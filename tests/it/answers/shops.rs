@@ -70,8 +70,9 @@ async fn changes_a_shop(turn: &Turn<'_>, change: Shop) {
         }
         Shop::Rotate | Shop::Revoke => drop(node.create_terminal(key, &id, "t1").await.expect("a terminal")),
         Shop::RotateKey | Shop::RevokeKey => {
-            let made = node.create_till_key(key, KeyScope::Merchant { merchant_id: id.clone() }).await.expect("a key");
-            key_id = made["key_id"].as_str().expect("an id").to_owned();
+            let made =
+                node.create_till_key(key, KeyScope::Merchant { merchant_id: id.clone() }, "").await.expect("a key");
+            key_id = made.body["key_id"].as_str().expect("an id").to_owned();
         }
         _ => {}
     }
@@ -84,7 +85,7 @@ async fn changes_a_shop(turn: &Turn<'_>, change: Shop) {
         Shop::Terminal => node.create_terminal(key, &id, "t1").await.map(drop),
         Shop::Rotate => node.rotate_terminal(key, &id, "t1", rotation).await.map(drop),
         Shop::Revoke => node.revoke_terminal(key, &id, "t1", None).await.map(drop),
-        Shop::Key => node.create_till_key(key, KeyScope::Merchant { merchant_id: id.clone() }).await.map(drop),
+        Shop::Key => node.create_till_key(key, KeyScope::Merchant { merchant_id: id.clone() }, "").await.map(drop),
         Shop::RotateKey => node.rotate_till_key(key, &key_id, rotation).await.map(drop),
         Shop::RevokeKey => node.revoke_till_key(key, &key_id, None).await.map(drop),
     };
