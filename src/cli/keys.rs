@@ -8,7 +8,7 @@ use super::could_not;
 use crate::app::Node;
 use crate::config::Settings;
 use crate::domain::holder::{written_id, written_name};
-use crate::domain::ids::caller_id;
+use crate::domain::ids::{caller_id, program};
 use crate::engine::access::{ApiKey, Role, put_api_key};
 use crate::instance::new_api_key;
 
@@ -30,8 +30,8 @@ enum Command {
         /// With --role platform: a channel whose reservations the key brings; may be given several times. Only in a sandbox may it be left out.
         #[arg(long, value_parser = channel)]
         channel: Vec<String>,
-        /// The city or department whose campaigns and merchants the key reaches.
-        #[arg(long)]
+        /// The city or department whose campaigns and merchants the key reaches, 1 to 64 characters and no slash.
+        #[arg(long, value_parser = program)]
         program: String,
         /// Who holds it, 1 to 64 letters of one script (Latin ones may stand beside Chinese), digits, punctuation and spaces. Four-eyes
         /// compares names, whatever their case, width, spaces and punctuation, and takes letters that look alike for the same.

@@ -29,6 +29,18 @@ pub fn caller_id(pointer: &str, text: &str) -> Result<String, Refusal> {
     ))
 }
 
+/// What a city or department is called: 1 to 64 letters, digits, signs and spaces of any script, and no slash, behind which its records have
+/// their ids.
+pub fn program(text: &str) -> Result<String, String> {
+    if !(1..=64).contains(&text.chars().count()) || text.trim() != text {
+        return Err("it needs 1 to 64 characters, without spaces around them".to_owned());
+    }
+    match text.chars().find(|c| *c == '/' || c.is_control()) {
+        Some(c) => Err(format!("{c:?} is not a character of a program's name")),
+        None => Ok(text.to_owned()),
+    }
+}
+
 /// What another system calls a person or a device, compared as it stands: 1 to 128 visible ASCII characters.
 pub fn opaque(text: &str) -> Option<String> {
     let fits = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());

@@ -41,6 +41,12 @@ impl<T> Cache<T> {
         entries.insert(id.to_owned(), (revision, value));
     }
 
+    /// The record as it was read last, under whatever revision: for what of it never changes.
+    pub fn as_met(&self, id: &str) -> Option<Arc<T>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.get(id).map(|(_, value)| value.clone())
+    }
+
     /// Whether there was a record with this id under an earlier revision: whoever names it does not guess.
     fn was_met(&self, id: &str) -> bool {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).contains_key(id)

@@ -68,10 +68,14 @@ impl Engine {
         merchant_id: &str,
     ) -> Result<(Arc<MerchantView>, Result<(), StoreError>), Refusal> {
         let (revision, cached) = (self.view().revision, cache_id(program, merchant_id));
-        if let Some(view) = self.merchants.get(&cached, revision) {
+        if let Some(view) = self.merchants.get(&cached, revision).filter(|view| view.program == program) {
             return Ok((view, Ok(())));
         }
-        let MerchantPlace { stored_id, held } = self.store.merchant_place(program, merchant_id).await?;
+        let place = match self.merchants.as_met(&cached) {
+            Some(met) => self.store.merchant_met(program, merchant_id, &met.stored_id).await?,
+            None => self.store.merchant_place(program, merchant_id).await?,
+        };
+        let MerchantPlace { stored_id, held } = place;
         let record = held.ok_or_else(|| Refusal::new(Code::NotFound))?.value;
         // A change whose second half was lost is finished here.
         let told = self.store.put_merchant_view(&stored_id, &record).await;

@@ -153,6 +153,25 @@ impl Engine {
         }
         Err(Code::PreconditionFailed.into())
     }
+
+    /// A list of which neither a version nor another upload is left is none, and does not count among the program's.
+    async fn forget_upload(&self, program: &str, list_id: &str, number: u64) -> Result<(), Refusal> {
+        let id = record_id(program, list_id);
+        for _ in 0..8 {
+            let Some(held) = self.store.record::<ListRecord>(Kind::List, &id).await? else { return Ok(()) };
+            let mut record = held.value;
+            record.uploads.retain(|upload| upload.number != number);
+            let written = if record.versions.is_empty() && record.uploads.is_empty() {
+                self.store.drop_record(Kind::List, program, &id, held.version).await.map(|()| 0)
+            } else {
+                self.store.put_record(Kind::List, &id, held.version, &record).await
+            };
+            if was_written(written)? {
+                return Ok(());
+            }
+        }
+        Err(Code::PreconditionFailed.into())
+    }
 }
 
 impl ListUpload<'_> {
@@ -284,9 +303,7 @@ impl ListUpload<'_> {
 
     async fn drop_upload(&self) -> Result<(), Refusal> {
         self.engine.store.list_drop(&self.upload).await?;
-        let number = self.upload.number;
-        let forget = |record: &mut ListRecord| record.uploads.retain(|upload| upload.number != number);
-        self.engine.change_list(&self.key.program, &self.list_id, forget).await.map(drop)
+        self.engine.forget_upload(&self.key.program, &self.list_id, self.upload.number).await
     }
 }
 

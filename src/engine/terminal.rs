@@ -125,7 +125,8 @@ impl Engine {
     ) -> Result<TerminalStatus, Refusal> {
         let mut body = terminal_body(terminal_id, terminal);
         let key_id = terminal.key_id.as_str();
-        if self.store.record::<TillKeyRecord>(Kind::TillKey, key_id).await?.is_some() {
+        let held = self.store.record::<TillKeyRecord>(Kind::TillKey, key_id).await;
+        if held.map_err(|error| Refusal::from(error).half_done())?.is_some() {
             return Ok(TerminalStatus { created: false, body });
         }
         let record = TillKeyRecord {

@@ -33,6 +33,13 @@ pub struct MerchantRecord {
     pub terminals: BTreeMap<String, Terminal>,
 }
 
+impl MerchantRecord {
+    /// Whether the program calls this merchant so: what stands behind a program's name in the store is nobody's id.
+    fn is_called(&self, program: &str, merchant_id: &str) -> bool {
+        self.program == program && self.merchant.merchant_id == merchant_id
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FreezeRecord {
     pub frozen: bool,
@@ -138,14 +145,29 @@ impl Store {
             self.record::<MerchantRecord>(Kind::Merchant, merchant_id),
             self.record::<MerchantRecord>(Kind::Merchant, &scoped),
         );
-        if let Some(held) = scoped_held? {
+        let is_it = |held: &Versioned<MerchantRecord>| held.value.is_called(program, merchant_id);
+        if let Some(held) = scoped_held?.filter(is_it) {
             return Ok(MerchantPlace { stored_id: scoped, held: Some(held) });
         }
         let (stored_id, held) = match plain? {
-            Some(held) if held.value.program != program => (scoped, None),
+            Some(held) if !is_it(&held) => (scoped, None),
             held => (merchant_id.to_owned(), held),
         };
         Ok(MerchantPlace { stored_id, held })
+    }
+
+    /// The same of one that was met under this stored id before: it is looked for there alone.
+    pub async fn merchant_met(
+        &self,
+        program: &str,
+        merchant_id: &str,
+        stored_id: &str,
+    ) -> Result<MerchantPlace, StoreError> {
+        let held = self.record::<MerchantRecord>(Kind::Merchant, stored_id).await?;
+        match held.filter(|held| held.value.is_called(program, merchant_id)) {
+            Some(held) => Ok(MerchantPlace { stored_id: stored_id.to_owned(), held: Some(held) }),
+            None => self.merchant_place(program, merchant_id).await,
+        }
     }
 
     /// Brings a merchant's state to its slot; an older revision than the slot's changes nothing. What tills may do follows it.

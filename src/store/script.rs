@@ -38,10 +38,11 @@ impl Script {
         ![&MERCHANT_VIEW, &WALLET_READ].iter().any(|script| std::ptr::eq::<Script>(*script, self))
     }
 
-    /// Whether it only ever ends or gives back what was begun, or brings what the configuration holds to where it is judged: both go on
-    /// when the store is full.
+    /// Whether it only ever ends, removes or gives back what was begun, or brings what the configuration holds to where it is judged: all
+    /// go on when the store is full.
     fn ends(&self) -> bool {
-        const ENDING: [&Script; 8] = [
+        const ENDING: [&Script; 9] = [
+            &CONFIG_DROP,
             &ORDER_CLOSE,
             &ORDER_RELEASE,
             &ORDER_REVERSE,

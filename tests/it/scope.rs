@@ -1,6 +1,7 @@
 //! Two programs of one installation that give the same ids to everything: neither sees, hinders or changes the other.
 
 mod bounds;
+mod names;
 mod reads;
 mod repeats;
 

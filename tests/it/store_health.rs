@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::client::Reply;
+use crate::harness::client::{Reply, Request};
 use crate::harness::fixture::{self, EVE, Market, Round, chengdu, new_campaign_id, new_merchant_id, new_order, sale};
 use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
@@ -148,6 +148,8 @@ fn on_a_full_store_the_office_stops_what_it_wants_and_starts_nothing() {
     let first = on(&redis);
     first.create_campaign(&chengdu(&stopped, 6)).ok();
     first.publish(&stopped);
+    let unwanted = format!("/v1/campaigns/{stopped}-b");
+    let draft = first.create_campaign(&chengdu(&format!("{stopped}-b"), 6)).ok().header("etag").map(str::to_owned);
     let market = Market::open_on(first, chengdu(&paused, 6), 2);
     let server = market.server();
     let second = redis.node("2020-07-25T12:00:00+08:00", 1, Some(server));
@@ -165,6 +167,9 @@ fn on_a_full_store_the_office_stops_what_it_wants_and_starts_nothing() {
         let reply = server.office("POST", &path, Some(body));
         assert!(reply.is_success(), "{path}: {}", reply.text());
     }
+    let remove =
+        Request::new("DELETE", &unwanted).bearer(&server.admin_key).header("if-match", &draft.expect("an ETag"));
+    assert_eq!(server.send(&remove).status, 204, "what is taken away makes room");
     // What was begun goes on after the configuration has changed, too.
     assert_eq!(server.reverse(&tills[0], sold.str("order_id")).ok().str("state"), "reversed");
     for server in [server, &second] {

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{City, two_cities_with};
-use crate::harness::Server;
-use crate::harness::fixture::EVE;
+use super::{City, SHOP, two_cities_with};
+use crate::harness::fixture::{EVE, merchant};
 use crate::harness::redis::OwnRedis;
+use crate::harness::{Server, wait_until};
 
 #[test]
 fn a_list_of_a_programs_till_keys_reads_no_other_programs_keys() {
@@ -80,4 +80,30 @@ fn a_pay_code_with_a_place_looks_at_the_areas_of_campaigns_in_which_its_person_t
     let outside = server.pay_code(&people[0]);
     let told = server.redeem(&till, &crate::harness::fixture::sale("outside", &outside, 3_000, true));
     assert!(!told.is_success(), "{}", told.text());
+}
+
+#[test]
+fn a_till_costs_the_store_no_reading_of_its_merchant_while_nothing_changes_and_one_when_something_has() {
+    let redis = OwnRedis::start();
+    let server = redis.node(EVE, 1, None);
+    let cities = ["left", "right"].map(|program| City::new(&server, program));
+    for city in &cities {
+        city.ask("POST", "/v1/merchants", Some(merchant(SHOP))).ok();
+        let till = city.key_of_a_till("/v1/till-keys", json!({"kind": "merchant", "merchant_id": SHOP}));
+        let reverse = |order: &str| server.reverse(&till, order).ok();
+        reverse("warm");
+        let read = |heard: &[String]| {
+            let merchants = heard.iter().filter(|line| line.contains("\"HGET\" \"{cfg}:merchants\""));
+            merchants.cloned().collect::<Vec<_>>()
+        };
+        wait_until("the node has taken up the newest configuration", || {
+            read(&redis.hears(|| drop(reverse("cold")))).is_empty().then_some(())
+        });
+        city.ask("POST", "/v1/merchants", Some(merchant("M002"))).ok();
+        let again = wait_until("the merchant is read again", || {
+            let read = read(&redis.hears(|| drop(reverse("again"))));
+            (!read.is_empty()).then_some(read)
+        });
+        assert_eq!(again.len(), 1, "{again:?}");
+    }
 }
