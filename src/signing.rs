@@ -46,6 +46,22 @@ pub enum HeaderFault {
     Nonce,
 }
 
+impl HeaderFault {
+    /// The same in Chinese.
+    pub fn zh(self) -> String {
+        match self {
+            HeaderFault::Scheme => format!("Authorization 须以 {SCHEME} 开头。"),
+            HeaderFault::Shape => {
+                format!(r#"Authorization 的写法：{SCHEME} key_id="…",timestamp="…",nonce="…",signature="…"。"#)
+            }
+            HeaderFault::Duplicate => "Authorization 中有参数重复。".to_owned(),
+            HeaderFault::Missing => "Authorization 缺少参数；须有 key_id、timestamp、nonce 和 signature。".to_owned(),
+            HeaderFault::Timestamp => "timestamp 须为 Unix 秒数。".to_owned(),
+            HeaderFault::Nonce => "nonce 须为 16 至 64 个字符，可用 A-Z、a-z、0-9、_ 和 -。".to_owned(),
+        }
+    }
+}
+
 impl Credentials {
     pub fn parse(header: &str) -> Result<Credentials, HeaderFault> {
         let (scheme, rest) = header.split_once(' ').ok_or(HeaderFault::Scheme)?;

@@ -24,6 +24,7 @@ pub mod limit;
 pub mod magic;
 pub mod merchant;
 pub mod money;
+pub mod noun;
 pub mod order;
 pub mod pass;
 pub mod paycode;

@@ -36,12 +36,19 @@ pub struct FieldError {
     pub en: String,
 }
 
+impl FieldError {
+    fn placed(&self, words: &str, colon: &str) -> String {
+        if self.pointer.is_empty() { words.to_owned() } else { format!("{}{colon}{words}", self.pointer) }
+    }
+}
+
 /// A normal, expected "no": it names what the reader needs to do something about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
     pub code: Code,
     pub outcome: Outcome,
-    pub detail: Option<String>,
+    /// What is to be said of this very case.
+    pub detail: Option<Box<Words>>,
     /// Members such as `missing_amount`, `limit`, `until`, `fields`, `server_time`.
     pub extra: Map<String, Value>,
     pub errors: Vec<FieldError>,
@@ -64,9 +71,24 @@ impl Refusal {
         }
     }
 
-    pub fn detail(mut self, detail: impl Into<String>) -> Refusal {
-        self.detail = Some(detail.into());
+    /// What is to be said of this very case: both languages say the same facts.
+    pub fn detail(mut self, zh: impl Into<String>, en: impl Into<String>) -> Refusal {
+        self.detail = Some(Box::new(Words { zh: zh.into(), en: en.into() }));
         self
+    }
+
+    /// The case in words: as whoever refused says it, or else the place of the first fault, or else what the code means.
+    pub fn told(&self) -> Words {
+        let (zh, en) = self.code.message();
+        match (self.detail.as_deref(), self.errors.as_slice()) {
+            (Some(words), _) => words.clone(),
+            (None, []) => Words { zh: zh.to_owned(), en: en.to_owned() },
+            (None, [fault]) => Words { zh: fault.placed(&fault.zh, "："), en: fault.placed(&fault.en, ": ") },
+            (None, [first, more @ ..]) => Words {
+                zh: format!("{}另有{}处，见 errors。", first.placed(&first.zh, "："), more.len()),
+                en: format!("{} {} more in errors.", first.placed(&first.en, ": "), more.len()),
+            },
+        }
     }
 
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Refusal {
@@ -101,6 +123,15 @@ impl Refusal {
     pub fn half_done(self) -> Refusal {
         let code = if self.code.status() == 503 { Code::StoreTimeout } else { self.code };
         Refusal { code, outcome: Outcome::Unknown, ..self }
+    }
+
+    /// Others were quicker again and again with the record that this was about.
+    pub fn contended() -> Refusal {
+        let (zh, en) = (
+            "同一对象正被他人频繁修改，没有任何改动，请重试。",
+            "Others are changing the same thing: nothing was applied, try again.",
+        );
+        Refusal::new(Code::Overloaded).detail(zh, en).retry_after_ms(1_000)
     }
 
     pub fn retry_after_ms(mut self, milliseconds: u64) -> Refusal {
@@ -165,7 +196,7 @@ refusals! {
     HeadTimeout "head_timeout" 408 true "请求头未在期限内送达，请重发。" "The head of the request did not arrive in time; send it again.";
     BodyTooLarge "body_too_large" 413 false "请求体过大，请减小。" "The body is too large; send less.";
     BodyTimeout "body_timeout" 408 true "请求体未在期限内送达。" "The body did not arrive in time; send it again.";
-    UnsupportedMediaType "unsupported_media_type" 415 false "请使用 Content-Type: application/json。" "Send the body as Content-Type: application/json.";
+    UnsupportedMediaType "unsupported_media_type" 415 false "该地址不接受此 Content-Type 或压缩的请求体，可用的见 accept。" "The route does not take this Content-Type, or a compressed body; see accept for what it takes.";
     NotAcceptable "not_acceptable" 406 false "不支持所要求的格式。" "The asked format is not offered.";
     MalformedJson "malformed_json" 400 false "请求体不是有效的 JSON。" "The body is not valid JSON.";
     InvalidRequest "invalid_request" 422 false "请求内容有误，见 errors。" "The request has faults; see errors.";
@@ -188,11 +219,11 @@ refusals! {
     FourEyes "four_eyes_required" 403 false "须由另一人审批。" "Another person has to approve what this person submitted.";
     RateLimited "rate_limited" 429 true "请求过于频繁，请按 Retry-After 等待。" "Too many requests; wait as Retry-After says."
         pos "操作过于频繁，请稍后再试。" "Too many requests: wait a moment and try again.";
-    NotFound "not_found" 404 false "不存在，或不属于您。" "It does not exist, or it is not yours.";
+    NotFound "not_found" 404 false "不存在，或不属于您；见 what 与 id。" "It does not exist, or it is not yours; see what and id.";
 
     // Configuration.
     PreconditionRequired "precondition_required" 428 false "请携带 If-Match 或 If-None-Match: *。" "Send If-None-Match: * to create or If-Match to replace.";
-    PreconditionFailed "precondition_failed" 412 false "对象已被他人修改，请重新读取。" "It was changed since you read it; read it again.";
+    PreconditionFailed "precondition_failed" 412 false "对象已被他人修改（现行版本见 current），请重新读取。" "It was changed since you read it (see current for its version); read it again.";
     CampaignInvalid "campaign_invalid" 422 false "活动配置有误，见 errors。" "The campaign file has faults; see errors.";
     NotSupportedYet "not_supported_yet" 422 false "本版本尚不能执行所列配置，见 errors。" "This version cannot execute what errors lists.";
     CampaignStateRefuses "campaign_state_refuses" 409 false "活动当前状态不允许此操作。" "The campaign's state does not allow this; see state.";
@@ -208,8 +239,10 @@ refusals! {
     // Everything that runs.
     CampaignNotRunning "campaign_not_running" 409 true "活动暂停或未运行。" "The campaign is paused or does not run now."
         pos "活动已暂停，暂不能用券。" "The campaign is paused: vouchers cannot be used now.";
-    RoundNotFound "round_not_found" 404 false "没有这个场次。" "There is no such round.";
+    RoundNotFound "round_not_found" 404 false "没有这个场次，现有场次见 rounds。" "There is no such round; see rounds for those that there are.";
     RoundNotClosed "round_not_closed" 409 true "场次结束后才公布。" "This is published when the round has closed.";
+    /// For good: the round's mode has neither list nor draw.
+    RoundHasNoDraw "round_has_no_draw" 404 false "该场次不摇号，没有名单、中签名单和摇号结果；公布的内容见 published。" "This round is not drawn: it has no list, no winners and no draw; see published for what it publishes.";
     EntropyConflict "entropy_conflict" 409 false "该公开随机数已录入且不同。" "Another public value was entered for this draw; the first one stays.";
     ListNotClosed "list_not_closed" 409 true "名单尚未截止。" "The list has not closed yet.";
 
@@ -350,48 +383,5 @@ refusals! {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_is_snake_case_and_found_by_its_name() {
-        for code in Code::ALL {
-            assert!(code.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{}", code.as_str());
-            assert_eq!(Code::named(code.as_str()), Some(*code));
-        }
-    }
-
-    /// Members and headers that a text may name beside those with an underscore.
-    const NAMES: &str = "HTTP JSON KiB Content Type application json errors If Match None Retry After current reasons days fields payable allowed \
-        items serial line lines stores received detail until limit state by sku goods scene hours";
-
-    #[test]
-    fn a_chinese_text_is_chinese_but_for_the_names_of_members() {
-        for code in Code::ALL {
-            let words = code.message().0.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-            let words = words.filter(|word| word.bytes().any(|byte| byte.is_ascii_alphabetic()));
-            let foreign = |word: &&str| !word.contains('_') && !NAMES.split_whitespace().any(|name| name == *word);
-            assert_eq!(words.filter(foreign).collect::<Vec<_>>(), [""; 0], "{}", code.as_str());
-            let said = code.pos_message().unwrap_or_default().0;
-            assert!(!said.bytes().any(|byte| byte.is_ascii_alphabetic()), "{}: {said}", code.as_str());
-        }
-    }
-
-    #[test]
-    fn both_languages_name_the_same_members() {
-        for code in Code::ALL {
-            let (zh, en) = code.message();
-            // Named in one language and described in the other.
-            let own_id = ["order_id", "refund_id", "amendment_id", "voucher_id"];
-            let members = |text: &str| {
-                let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map(str::to_owned);
-                let is_member = |word: &String| word.contains('_') && !own_id.contains(&word.as_str());
-                let mut words: Vec<String> = words.filter(is_member).collect();
-                words.sort_unstable();
-                words.dedup();
-                words
-            };
-            assert_eq!(members(zh), members(en), "{}: {zh} {en}", code.as_str());
-        }
-    }
-}
+#[path = "refusal_tests.rs"]
+mod tests;

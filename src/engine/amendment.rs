@@ -13,6 +13,7 @@ use crate::domain::campaign::schema::{Campaign, Mode, Round};
 use crate::domain::campaign::{self, Fault};
 use crate::domain::holder::Holder;
 use crate::domain::ids::caller_id;
+use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{MINUTE, Ms};
 use crate::store::campaign::{AmendmentRecord, AppliedRecord, CampaignRecord, ListState, RoundRecord, State};
@@ -78,7 +79,7 @@ impl Engine {
             let body = held.value.amendments.last().map(|one| shown(&held.value, one)).unwrap_or_default();
             return Ok(Told { body, replayed: false });
         }
-        Err(Code::PreconditionFailed.into())
+        Err(Refusal::contended())
     }
 
     /// Brings a proposal into force. It is judged again: what it names may have changed or been decided since.
@@ -92,7 +93,7 @@ impl Engine {
             let mut held = self.own_campaign(key, campaign_id).await?;
             let record = &mut held.value;
             let known = record.amendments.iter().position(|one| one.amendment_id == amendment_id);
-            let index = known.ok_or(Code::NotFound)?;
+            let index = known.ok_or_else(|| Noun::Amendment.not_found(amendment_id))?;
             self.require_another_person(key, &record.amendments[index].submitted_by)?;
             if record.amendments[index].applied.is_some() {
                 self.tell_shards(record).await?;
@@ -107,7 +108,7 @@ impl Engine {
             tracing::info!(campaign.id = campaign_id, amendment.id = amendment_id, "campaign amended");
             return Ok(Told { body: shown(&held.value, &held.value.amendments[index]), replayed: false });
         }
-        Err(Code::PreconditionFailed.into())
+        Err(Refusal::contended())
     }
 
     fn bring_into_force(&self, record: &mut CampaignRecord, index: usize, approver: Holder) -> Result<(), Refusal> {

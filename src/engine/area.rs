@@ -17,6 +17,7 @@ use super::{Engine, Failure};
 use crate::domain::area::{Area, Location, name_of_use};
 use crate::domain::campaign::Fault;
 use crate::domain::campaign::schema::{Campaign, Eligibility, UseRule};
+use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::store::StoreError;
 use crate::store::area::{AreaRecord, AreaVersion};
@@ -70,8 +71,9 @@ impl Engine {
             let points: usize =
                 record.versions.iter().filter_map(|one| Area::parse(&one.area).ok()).map(|one| one.points()).sum();
             if record.versions.len() >= MOST_VERSIONS || points + taken.points() > MOST_POINTS {
-                let detail = "The area has 100 versions, or versions of 100,000 points in all; begin another one.";
-                return Err(Refusal::new(Code::InvalidRequest).detail(detail));
+                let zh = "该区域已有 100 个版本，或各版本合计已有 100,000 个点；请另建区域。";
+                let en = "The area has 100 versions, or versions of 100,000 points in all; begin another one.";
+                return Err(Refusal::new(Code::InvalidRequest).detail(zh, en));
             }
             let (area, put_by) = (area.clone(), key.name.clone());
             record.versions.push(AreaVersion { area, sha256: sha256.clone(), put_by, put_at: self.now() });
@@ -83,13 +85,13 @@ impl Engine {
                 return status(area_id, &record, true);
             }
         }
-        Err(Code::PreconditionFailed.into())
+        Err(Refusal::contended())
     }
 
     /// The newest version of an area of the caller's program.
     pub async fn area_status(&self, key: &ApiKey, area_id: &str) -> Result<AreaStatus, Refusal> {
         let held = self.store.record::<AreaRecord>(Kind::Area, &record_id(&key.program, area_id)).await?;
-        status(area_id, &held.ok_or(Code::NotFound)?.value, false)
+        status(area_id, &held.ok_or_else(|| Noun::Area.not_found(area_id))?.value, false)
     }
 
     /// An area that the campaign was submitted with. A version never changes, so it is read once.
@@ -166,7 +168,7 @@ pub(super) fn unpinned_areas(campaign: &Campaign, pinned: &BTreeMap<String, u32>
 }
 
 fn status(area_id: &str, record: &AreaRecord, created: bool) -> Result<AreaStatus, Refusal> {
-    let newest = record.versions.last().ok_or(Code::NotFound)?;
+    let newest = record.versions.last().ok_or_else(|| Noun::Area.not_found(area_id))?;
     Ok(AreaStatus {
         area_id: area_id.to_owned(),
         version: record.versions.len() as u32,

@@ -15,6 +15,7 @@ use super::list_pins::unpinned_lists;
 use super::view::CampaignView;
 use super::{Engine, Failure, amendment};
 use crate::domain::campaign::{self, Fault, Parsed, effective};
+use crate::domain::noun::Noun;
 use crate::domain::ranking::Rule;
 use crate::domain::refusal::{Code, Refusal};
 use crate::store::StoreError;
@@ -22,12 +23,25 @@ use crate::store::campaign::{CampaignRecord, RoundRecord, Scope, State};
 use crate::store::config::{Kind, Purpose};
 
 /// What a writer expects to replace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expect {
     /// `If-None-Match: *`
     Absent,
     /// `If-Match: "<version>"`
     Version(u64),
+    /// `If-Match` with something that is no version of ours.
+    Other(String),
+}
+
+impl Expect {
+    /// As the header said it.
+    pub fn as_sent(&self) -> String {
+        match self {
+            Expect::Absent => "*".to_owned(),
+            Expect::Version(version) => format!("\"{version}\""),
+            Expect::Other(text) => text.clone(),
+        }
+    }
 }
 
 /// A campaign as the office sees it.
@@ -65,7 +79,10 @@ impl Engine {
             (None, _) => return Err(Code::PreconditionRequired.into()),
             (Some(Expect::Absent), None) => 0,
             (Some(Expect::Version(version)), Some(held)) if held.version == version => version,
-            _ => return Err(Code::PreconditionFailed.into()),
+            (Some(expect), held) => {
+                let version = held.as_ref().map(|held| held.version);
+                return Err(Noun::Campaign.has_changed(campaign_id, version, Some(&expect.as_sent())));
+            }
         };
         if let Some(held) = held.as_ref().filter(|held| held.value.state != State::Draft) {
             return Err(refused_in(&held.value));
@@ -129,7 +146,11 @@ impl Engine {
             require_state(record, State::Draft)?;
             // Lists and areas were looked up for the file that was read first; another file has to be read again.
             if record.rules_hash != held.rules_hash {
-                return Err(Code::PreconditionFailed.into());
+                let (zh, en) = (
+                    "提交期间草稿被修改，请核对后再提交。",
+                    "The draft was changed while it was handed over: look at it and submit it again.",
+                );
+                return Err(Refusal::new(Code::PreconditionFailed).with("current", Value::Null).detail(zh, en));
             }
             record.lists = lists.clone();
             record.areas = areas.iter().map(|(area_id, (version, _))| (area_id.clone(), *version)).collect();
@@ -319,7 +340,7 @@ impl Engine {
                 }
             }
         }
-        Err(Code::PreconditionFailed.into())
+        Err(Refusal::contended())
     }
 
     /// Writes a campaign's record and brings its new view to every shard before anybody is told.
@@ -384,7 +405,7 @@ impl Engine {
                 Ok(_) => return Ok(()),
             }
         }
-        Err(Code::PreconditionFailed.into())
+        Err(Refusal::contended().into())
     }
 }
 

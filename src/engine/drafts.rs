@@ -8,6 +8,7 @@ use super::campaign::Expect;
 use super::campaign_file::refused_in;
 use super::view::Head;
 use super::{Engine, Refusal};
+use crate::domain::noun::Noun;
 use crate::domain::refusal::Code;
 use crate::store::StoreError;
 use crate::store::campaign::{CampaignRecord, State};
@@ -25,7 +26,7 @@ pub(super) struct Held {
 impl Engine {
     /// A campaign that belongs to the caller's program; anybody else's does not exist.
     pub(super) async fn own_campaign(&self, key: &ApiKey, campaign_id: &str) -> Result<Held, Refusal> {
-        self.held_campaign(key, campaign_id).await?.ok_or_else(|| Code::NotFound.into())
+        self.held_campaign(key, campaign_id).await?.ok_or_else(|| Noun::Campaign.not_found(campaign_id))
     }
 
     /// The record of the caller's program with this id. Of one that cannot be read nobody else hears.
@@ -63,7 +64,7 @@ impl Engine {
     pub(super) async fn unpublished(&self, key: &ApiKey, campaign_id: &str) -> Refusal {
         match self.draft(key, campaign_id).await {
             Ok(Some(held)) => refused_in(&held.value),
-            Ok(None) => Code::NotFound.into(),
+            Ok(None) => Noun::Campaign.not_found(campaign_id),
             Err(refusal) => refusal,
         }
     }

@@ -32,8 +32,8 @@ impl Engine {
     ) -> Result<Vec<Verdict>, Refusal> {
         let view = self.published(campaign_id)?;
         let round = match round_id {
-            Some(round_id) => view.round(round_id).ok_or(Code::RoundNotFound)?,
-            None => view.rounds.first().ok_or(Code::RoundNotFound)?,
+            Some(round_id) => view.named_round(round_id)?,
+            None => view.rounds.first().ok_or(Code::RoundRequired)?,
         };
         let rule = round.eligibility.as_ref().and_then(|rules| rules.location.as_ref());
         let at = rule.and_then(|rule| rule.at.first().copied()).unwrap_or(LocationAt::Reserve);

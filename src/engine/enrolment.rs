@@ -10,6 +10,7 @@ use super::access::ApiKey;
 use super::view::CampaignView;
 use crate::domain::campaign::schema::MerchantEnrolment;
 use crate::domain::merchant::{EnrolState, Merchant, enrolment_is_open};
+use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::store::config::Purpose;
@@ -58,7 +59,8 @@ impl Engine {
         let now = self.now();
         let held = self
             .change_merchant(purpose, key, merchant_id, |record| {
-                let enrolment = record.enrolments.get(campaign_id).ok_or_else(|| Refusal::new(Code::NotFound))?;
+                let enrolment =
+                    record.enrolments.get(campaign_id).ok_or_else(|| Noun::Enrolment.not_found(merchant_id))?;
                 if enrolment.state == to {
                     return Ok(false);
                 }
@@ -141,7 +143,8 @@ fn refused_in(state: Option<EnrolState>) -> Refusal {
 }
 
 fn enrolment_body(record: &MerchantRecord, view: &CampaignView) -> Result<Value, Refusal> {
-    let enrolment = record.enrolments.get(&view.id).ok_or_else(|| Refusal::new(Code::NotFound))?;
+    let enrolment =
+        record.enrolments.get(&view.id).ok_or_else(|| Noun::Enrolment.not_found(&record.merchant.merchant_id))?;
     let history = enrolment.history.iter().map(|step| {
         let mut entry = json!({"state": step.state, "at": view.zone.rfc3339(step.at), "by": step.by.name});
         if let Some(reason) = &step.reason {

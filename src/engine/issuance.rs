@@ -69,7 +69,7 @@ impl Engine {
     ) -> Result<Tap, Refusal> {
         self.with_view(|| async move {
             let view = self.published(campaign_id)?;
-            let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
+            let round = view.named_round(round_id)?;
             let pass = self.pass_of(&view, round, claimant, Judge::Eligibility(location)).await?;
             let judged = self.judge_tap(&view, round, &pass, choice, self.now()).told(round);
             if let Err(would_be) = &judged

@@ -90,8 +90,10 @@ impl ListRows {
         if self.faults.is_empty() {
             return None;
         }
-        let mut refusal = Refusal::new(Code::InvalidRequest)
-            .detail("Nothing was stored. The first part of a pointer is the line of the file.");
+        let mut refusal = Refusal::new(Code::InvalidRequest).detail(
+            "未存入任何内容；各 pointer 的第一段是文件的行号。",
+            "Nothing was stored. The first part of a pointer is the line of the file.",
+        );
         refusal.errors = self.faults.clone();
         Some(refusal)
     }

@@ -48,7 +48,10 @@ impl Engine {
         if let Some(earlier) = undecided(&view, &view.rounds[index]) {
             let earlier = &earlier.round.round_id;
             return Err(Refusal::new(Code::RoundNotDrawn)
-                .detail(format!("Winners of {earlier} are excluded and not decided yet."))
+                .detail(
+                    format!("场次 {earlier} 的中签者不得参加本场，而其结果未定。"),
+                    format!("Winners of {earlier} are excluded and not decided yet."),
+                )
                 .into());
         }
         self.advance(campaign_id, |record| {
@@ -85,7 +88,7 @@ impl Engine {
         view: &Arc<CampaignView>,
         closing_at: Ms,
     ) -> Result<(), Failure> {
-        let round = view.round(round_id).ok_or(Code::RoundNotFound)?.index;
+        let round = view.named_round(round_id)?.index;
         let index = usize::from(round);
         self.strike(view, round, closing_at).await?;
         let list = self.entries(view, round).await?;
@@ -153,7 +156,7 @@ impl Engine {
 
     pub(super) fn round_of(&self, campaign_id: &str, round_id: &str) -> Result<(Arc<CampaignView>, u8), Failure> {
         let view = self.published(campaign_id)?;
-        let round = view.round(round_id).ok_or(Code::RoundNotFound)?.index;
+        let round = view.named_round(round_id)?.index;
         Ok((view, round))
     }
 

@@ -3,6 +3,8 @@
 //! The record is committed first, by compare-and-set, and then brought to the merchant's slot, which judges orders; an answer comes
 //! after both. What stops between the two is finished by the repeat, or by the next node that reads the record.
 
+mod change;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use super::access::{ApiKey, Role};
 use super::bounds;
 use crate::domain::campaign::schema::MerchantKind;
 use crate::domain::merchant::{Draft, EnrolState, Merchant, Store};
+use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
 use crate::store::StoreError;
@@ -76,7 +79,7 @@ impl Engine {
             None => self.store.merchant_place(program, merchant_id).await?,
         };
         let MerchantPlace { stored_id, held } = place;
-        let record = held.ok_or_else(|| Refusal::new(Code::NotFound))?.value;
+        let record = held.ok_or_else(|| Noun::Merchant.not_found(merchant_id))?.value;
         // A change whose second half was lost is finished here.
         let told = self.store.put_merchant_view(&stored_id, &record).await;
         let view = Arc::new(MerchantView::new(stored_id, record));
@@ -89,17 +92,13 @@ impl Engine {
     /// Registers a merchant; the same registration again is the same merchant, another one under its code or id is refused.
     pub async fn create_merchant(&self, key: &ApiKey, draft: Draft) -> Result<MerchantStatus, Refusal> {
         let id_was_chosen = draft.merchant_id.is_some();
-        let merchant = draft.check().map_err(|faults| {
-            let mut refusal = Refusal::new(Code::InvalidRequest);
-            refusal.errors = faults;
-            refusal
-        })?;
+        let merchant = checked(draft)?;
         for _ in 0..8 {
             if let Some(status) = self.register(key, merchant.clone(), id_was_chosen).await? {
                 return Ok(status);
             }
         }
-        Err(Code::PreconditionFailed.into())
+        Err(Refusal::contended())
     }
 
     pub async fn get_merchant(&self, key: &ApiKey, merchant_id: &str) -> Result<MerchantStatus, Refusal> {
@@ -137,7 +136,7 @@ impl Engine {
         merchant_id: &str,
     ) -> Result<(String, Versioned<MerchantRecord>), Refusal> {
         let MerchantPlace { stored_id, held } = self.store.merchant_place(&key.program, merchant_id).await?;
-        Ok((stored_id, held.ok_or(Code::NotFound)?))
+        Ok((stored_id, held.ok_or_else(|| Noun::Merchant.not_found(merchant_id))?))
     }
 
     /// Changes a merchant's record and brings it to its slot. A step that changes nothing still does the second half, so that a repeat
@@ -157,7 +156,7 @@ impl Engine {
             self.tell_slot(&stored_id, &held.value).await?;
             return Ok(held);
         }
-        Err(Code::PreconditionFailed.into())
+        Err(Refusal::contended())
     }
 
     /// Changes what a merchant's record says of its terminals, of which its slot knows nothing.
@@ -174,7 +173,7 @@ impl Engine {
                 return Ok(held);
             }
         }
-        Err(Code::PreconditionFailed.into())
+        Err(Refusal::contended())
     }
 
     /// Replaces the record as it was read; false when somebody else was quicker.
@@ -252,7 +251,15 @@ impl Engine {
     ) -> Result<MerchantStatus, Refusal> {
         let fields = held.value.merchant.differs_in(merchant);
         if !fields.is_empty() {
-            return Err(conflict(&fields).with("merchant_id", held.value.merchant.merchant_id.as_str()));
+            let id = &held.value.merchant.merchant_id;
+            let (zh, en) = (
+                format!("商户“{id}”已登记，{} 不同；更改请用 PUT /v1/merchants/{id}。", fields.join("、")),
+                format!(
+                    "The merchant \"{id}\" is registered with another {}; change it with PUT /v1/merchants/{id}.",
+                    fields.join(", ")
+                ),
+            );
+            return Err(conflict(&fields).with("merchant_id", id.as_str()).detail(zh, en));
         }
         self.tell_slot(stored_id, &held.value).await?;
         Ok(status(held, false))
@@ -302,6 +309,10 @@ pub(super) fn was_written(put: Result<u64, PutError>) -> Result<bool, Refusal> {
     }
 }
 
+fn checked(draft: Draft) -> Result<Merchant, Refusal> {
+    draft.check().map_err(|faults| Refusal { errors: faults, ..Refusal::new(Code::InvalidRequest) })
+}
+
 fn conflict(fields: &[&str]) -> Refusal {
     Refusal::new(Code::MerchantConflict).with("fields", fields.to_vec())
 }
@@ -319,6 +330,7 @@ fn new_record(key: &ApiKey, merchant: Merchant, now: Ms) -> MerchantRecord {
         created_by: key.name.clone(),
         frozen: false,
         freezes: Vec::new(),
+        changes: Vec::new(),
         enrolments: BTreeMap::new(),
         terminals: BTreeMap::new(),
     }
@@ -336,6 +348,8 @@ fn status(held: Versioned<MerchantRecord>, created: bool) -> MerchantStatus {
     let mut body = serde_json::to_value(&record.merchant).unwrap_or_default();
     body["state"] = json!(if record.frozen { "frozen" } else { "active" });
     body["created_at"] = json!(beijing(record.created_at));
+    let changes = record.changes.iter().map(|one| json!({"fields": one.fields, "at": beijing(one.at), "by": one.by}));
+    body["changes"] = changes.collect();
     body["enrolments"] = enrolments.collect();
     body["terminals"] = terminals.collect();
     MerchantStatus { merchant_id: record.merchant.merchant_id, version: held.version, created, body }

@@ -59,6 +59,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
+use crate::domain::noun::Noun;
 use crate::domain::person::Root;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
@@ -176,7 +177,7 @@ impl Engine {
         snapshot.by_id.get(campaign_id).cloned().ok_or_else(|| {
             match snapshot.unreadable.get(campaign_id).filter(|unreadable| may_know(unreadable)) {
                 Some(_) => cannot_be_read(),
-                None => Code::NotFound.into(),
+                None => Noun::Campaign.not_found(campaign_id),
             }
         })
     }
@@ -184,7 +185,7 @@ impl Engine {
     /// A campaign that residents and tills can see: one that was published.
     pub fn published(&self, campaign_id: &str) -> Result<Arc<CampaignView>, Refusal> {
         let view = self.campaign_if(campaign_id, view::Unreadable::is_published)?;
-        if view.is_published() { Ok(view) } else { Err(Code::NotFound.into()) }
+        if view.is_published() { Ok(view) } else { Err(Noun::Campaign.not_found(campaign_id)) }
     }
 
     /// Reads what has changed in the configuration. Of two readers that overlap, the one that saw more stays.
@@ -212,7 +213,8 @@ impl Engine {
                 Ok(value) => return Ok(value),
             }
         }
-        Err(Refusal::new(Code::StoreUnavailable).detail("The campaign is being changed; try again."))
+        Err(Refusal::new(Code::StoreUnavailable)
+            .detail("活动正在变更，请重试。", "The campaign is being changed; try again."))
     }
 
     /// Brings whoever is behind forward: this node, or the shards after a change that stopped halfway.
@@ -240,7 +242,7 @@ impl Engine {
 }
 
 fn cannot_be_read() -> Refusal {
-    Refusal::new(Code::StoreUnavailable).detail("The record of this campaign cannot be read.")
+    Refusal::new(Code::StoreUnavailable).detail("该活动的记录无法读取。", "The record of this campaign cannot be read.")
 }
 
 /// Why an attempt ended: a business refusal, or the store.

@@ -8,6 +8,7 @@ use super::bounds;
 use super::list_file::{ListRow, ListRows, Listed};
 use super::merchant::was_written;
 use crate::clock::wall_ms;
+use crate::domain::noun::Noun;
 use crate::domain::person::Root;
 use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::time::{MINUTE, Ms};
@@ -90,7 +91,7 @@ impl Engine {
     /// The newest version of a list of the caller's program.
     pub async fn list_status(&self, key: &ApiKey, list_id: &str) -> Result<ListStatus, Refusal> {
         let record = self.list_record(&key.program, list_id).await?;
-        let (version, newest) = record.as_ref().and_then(newest).ok_or(Code::NotFound)?;
+        let (version, newest) = record.as_ref().and_then(newest).ok_or_else(|| Noun::List.not_found(list_id))?;
         Ok(status(list_id, version, newest, false))
     }
 
@@ -119,7 +120,8 @@ impl Engine {
         let dead = |other: &Upload| other.begun_at + DEAD_AFTER < upload.begun_at;
         let record = self.list_record(&key.program, list_id).await?.unwrap_or_default();
         if record.versions.len() >= MOST_VERSIONS {
-            return Err(Refusal::new(Code::InvalidRequest).detail("The list has 1,000 versions; begin another one."));
+            return Err(Refusal::new(Code::InvalidRequest)
+                .detail("该名单已有 1,000 个版本，请另建名单。", "The list has 1,000 versions; begin another one."));
         }
         for left in record.uploads.iter().filter(|other| dead(other)) {
             self.store.list_drop(left).await?;
@@ -170,7 +172,7 @@ impl Engine {
                 return Ok(());
             }
         }
-        Err(Code::PreconditionFailed.into())
+        Err(Refusal::contended())
     }
 }
 
@@ -220,7 +222,10 @@ impl ListUpload<'_> {
         }
         // A version that lacks a row of its file must not come to be.
         if self.count != self.rows.rows_read() {
-            return Err(Refusal::new(Code::Internal).detail("Not every row of the file was taken; nothing was stored."));
+            return Err(Refusal::new(Code::Internal).detail(
+                "文件未能逐行读入，未存入任何内容。",
+                "Not every row of the file was taken; nothing was stored.",
+            ));
         }
         let Some(kind) = self.rows.kind().filter(|_| self.count > 0) else {
             let (zh, en) = ("名单没有内容。", "The list has no rows.");
@@ -267,7 +272,8 @@ impl ListUpload<'_> {
         }
         self.count += rows.len() as u64;
         if self.count > MOST_MEMBERS {
-            return Err(Refusal::new(Code::BodyTooLarge).detail("A list has at most 20,000,000 rows."));
+            return Err(Refusal::new(Code::BodyTooLarge)
+                .detail("一份名单最多 20,000,000 行。", "A list has at most 20,000,000 rows."));
         }
         self.waiting.extend(rows);
         if self.waiting.len() >= BATCH { self.write().await } else { Ok(()) }

@@ -11,7 +11,9 @@ use super::lists::ListEntry;
 use super::reservation::NO_CHOICE;
 use super::view::{CampaignView, RoundView};
 use super::{Engine, amendment};
+use crate::domain::campaign::Mode;
 use crate::domain::pool::CellSupply;
+use crate::domain::refusal::{Code, Refusal};
 use crate::store::campaign::{CutoffRecord, ListState};
 
 /// The published commitment of a closed list.
@@ -74,10 +76,37 @@ pub fn proof(engine: &Engine, view: &CampaignView, round: &RoundView) -> Option<
     if amendments > 0 {
         proof["amendments"] = amendment::published(view, amendments);
     }
-    let base = format!("/v1/campaigns/{}/rounds/{}", view.id, round.round.round_id);
+    let base = base(view, round);
     proof["entries_url"] = format!("{base}/entries").into();
     proof["winners_url"] = format!("{base}/winners").into();
     Some(proof)
+}
+
+/// Why a round has no list, no draw and no winners, for good: its mode needs none. It says what is published instead.
+pub fn undrawn(view: &CampaignView, round: &RoundView) -> Option<Refusal> {
+    let (mode, zh, en) = match round.round.mode {
+        Mode::Ballot | Mode::Rain => return None,
+        Mode::FirstCome => ("first_come", "先到先得", "whoever comes first gets a pack"),
+        Mode::Grant => ("grant", "按主管部门的名单发放", "the office's list says who gets a pack"),
+    };
+    let round_id = &round.round.round_id;
+    let mut published = vec![format!("/v1/public/campaigns/{}", view.id)];
+    let (mut more_zh, mut more_en) = (String::new(), String::new());
+    if round.deal.is_some() {
+        published.extend(["commitment", "proof"].map(|what| format!("{}/{what}", base(view, round))));
+        more_zh = "；分到哪种券包由 commitment 与场次结束后的 proof 可复算".to_owned();
+        more_en =
+            "; which pack chance gave can be recomputed from the commitment and, after the round, the proof".to_owned();
+    }
+    let refusal = Refusal::new(Code::RoundHasNoDraw).with("round_id", round_id.as_str()).with("mode", mode);
+    Some(refusal.with("published", published).detail(
+        format!("场次“{round_id}”的方式为 {mode}（{zh}），不摇号，没有名单和中签名单。所公布的是活动文件{more_zh}。"),
+        format!("Round \"{round_id}\" is of mode {mode} ({en}): there is no list, no draw and no winners. What is published is the campaign file{more_en}."),
+    ))
+}
+
+fn base(view: &CampaignView, round: &RoundView) -> String {
+    format!("/v1/campaigns/{}/rounds/{}", view.id, round.round.round_id)
 }
 
 /// What is fixed from the publication on where chance deals packs without a draw.

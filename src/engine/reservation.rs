@@ -232,8 +232,7 @@ impl Engine {
     ) -> Result<(&'a RoundView, Entry), Refusal> {
         let person = self.person(view, resident);
         let record = self.person_record(&person).await?.unwrap_or_default();
-        let wanted =
-            round_id.map(|id| view.round(id).map(|round| round.index).ok_or(Code::RoundNotFound)).transpose()?;
+        let wanted = round_id.map(|id| view.named_round(id).map(|round| round.index)).transpose()?;
         let channel = view.channel(&resident.channel);
         let own = record.entries.iter().rev().filter(|entry| wanted.is_none_or(|round| round == entry.round));
         let mut own = own.filter_map(|entry| {
@@ -253,8 +252,8 @@ impl Engine {
             round.list_is_open() && round.reservation.as_ref().is_some_and(open)
         };
         if let Some(round_id) = round_id {
-            let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
-            return if takes(&round) { Ok(round) } else { Err(window_refusal(view, round, now)) };
+            let round = view.named_round(round_id)?;
+            return if takes(&round) { Ok(round) } else { Err(come_back(view, round, now)) };
         }
         let mut open = view.rounds.iter().filter(takes);
         match (open.next(), open.next()) {
@@ -263,8 +262,11 @@ impl Engine {
             _ => {
                 let mut reserved = view.rounds.iter().filter(|round| round.reservation.is_some());
                 let next = reserved.clone().find(|round| round.reservation.as_ref().is_some_and(|r| now < r.opens_at));
-                let round = next.or(reserved.next_back()).ok_or(Code::RoundNotFound)?;
-                Err(window_refusal(view, round, now))
+                let round = next.or(reserved.next_back()).ok_or_else(|| {
+                    Refusal::new(Code::RoundNotFound)
+                        .detail("该活动没有需要预约的场次。", "No round of the campaign takes reservations.")
+                })?;
+                Err(come_back(view, round, now))
             }
         }
     }
@@ -356,6 +358,17 @@ fn already_reserved(view: &CampaignView, channel: u8, choice: u8) -> Refusal {
     if choice == NO_CHOICE { refusal } else { refusal.with("pack_id", view.pack_id(choice)) }
 }
 
+/// The same for somebody who asks now, with how long the window is still closed.
+fn come_back(view: &CampaignView, round: &RoundView, now: Ms) -> Refusal {
+    let refusal = window_refusal(view, round, now);
+    let opens_at =
+        round.reservation.as_ref().map(|reservation| reservation.opens_at).filter(|opens_at| now < *opens_at);
+    match opens_at {
+        Some(opens_at) => refusal.retry_after_ms((opens_at - now) as u64),
+        None => refusal,
+    }
+}
+
 /// Why a round's list takes no entry at an instant.
 pub(super) fn window_refusal(view: &CampaignView, round: &RoundView, now: Ms) -> Refusal {
     match &round.reservation {
@@ -365,6 +378,7 @@ pub(super) fn window_refusal(view: &CampaignView, round: &RoundView, now: Ms) ->
         Some(reservation) => {
             Refusal::new(Code::ReservationClosed).with("closed_at", view.zone.rfc3339(reservation.closes_at))
         }
-        None => Refusal::new(Code::ReservationNotFound).detail("The round has no reservation; get a pass and claim."),
+        None => Refusal::new(Code::ReservationNotFound)
+            .detail("该场次无须预约，请领取通行证后直接抢券。", "The round has no reservation; get a pass and claim."),
     }
 }

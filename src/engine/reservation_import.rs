@@ -8,6 +8,7 @@ use super::reservation::{Coming, Entered, Wish, require_running, window_refusal}
 use super::resident::Resident;
 use super::view::{CampaignView, RoundView};
 use crate::domain::campaign::schema::Reservation;
+use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 
@@ -32,7 +33,7 @@ impl Engine {
     /// A campaign of the caller's program that takes reservations.
     pub async fn import_target(&self, key: &ApiKey, campaign_id: &str) -> Result<(), Refusal> {
         let view = self.own_view(key, campaign_id).await?;
-        if view.is_published() { Ok(()) } else { Err(Code::NotFound.into()) }
+        if view.is_published() { Ok(()) } else { Err(Noun::Campaign.not_found(campaign_id)) }
     }
 
     /// The times of an import are the channel's own word, and an earlier one moves an entry to it: so a platform speaks for its channels
@@ -44,7 +45,7 @@ impl Engine {
             return Ok(());
         }
         Err(Refusal::new(Code::Forbidden)
-            .detail("The key is of other channels.")
+            .detail("该密钥属于其他渠道，见 channels。", "The key is of other channels; see channels.")
             .with("channels", key.channels.clone()))
     }
 
@@ -89,7 +90,7 @@ impl Engine {
             still_open && round.reservation.as_ref().is_some_and(was_open)
         };
         if let Some(round_id) = round_id {
-            let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
+            let round = view.named_round(round_id)?;
             return if takes(&round) { Ok(round) } else { Err(window_refusal(view, round, taken_down)) };
         }
         let mut open = view.rounds.iter().filter(takes);

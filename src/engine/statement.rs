@@ -16,7 +16,11 @@ impl Engine {
     pub async fn settlement_day(&self, key: &ApiKey, date: &str, merchant_id: Option<&str>) -> Result<Day, Refusal> {
         let number = day_number(date).ok_or_else(|| {
             let refusal = Refusal::new(Code::InvalidRequest);
-            refusal.field("/date", "invalid_date", "日期应为 YYYY-MM-DD。", "The date must be YYYY-MM-DD.")
+            let (zh, en) = (
+                format!("“{date}”不是日期，应为存在的一天，写作 YYYY-MM-DD。"),
+                format!("{date:?} is not a day that there is, written YYYY-MM-DD."),
+            );
+            refusal.field("/date", "invalid_date", zh, en)
         })?;
         if let Some(merchant_id) = merchant_id {
             self.own_merchant(key, merchant_id).await?;
@@ -24,7 +28,10 @@ impl Engine {
         let view = self.view();
         if view.unreadable.values().any(|unreadable| unreadable.may_count_for(&key.program)) {
             let refusal = Refusal::new(Code::StoreUnavailable);
-            return Err(refusal.detail("The record of a campaign cannot be read; its lines would be missing."));
+            return Err(refusal.detail(
+                "有活动的记录无法读取，结算会缺少它的明细。",
+                "The record of a campaign cannot be read; its lines would be missing.",
+            ));
         }
         let own = view.by_number.iter().filter(|(_, campaign)| campaign.record.program == key.program);
         let zones: HashMap<u16, Zone> = own.map(|(number, campaign)| (*number, campaign.zone.clone())).collect();

@@ -11,6 +11,7 @@ use super::access::ApiKey;
 use super::cache::Recalled;
 use super::merchant::was_written;
 use crate::domain::ids;
+use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::store::config::{Kind, Purpose};
 use crate::store::merchant::{MerchantRecord, Terminal, TillKeyRecord, TillKind};
@@ -221,7 +222,7 @@ impl Engine {
     ) -> Result<TillKeyRecord, Refusal> {
         for _ in 0..8 {
             let held = self.store.record::<TillKeyRecord>(Kind::TillKey, key_id).await?;
-            let held = held.ok_or_else(|| Refusal::new(Code::NotFound))?;
+            let held = held.ok_or_else(|| Noun::TillKey.not_found(key_id))?;
             let mut changed = held.value.clone();
             step(&mut changed)?;
             if changed == held.value {
@@ -234,7 +235,7 @@ impl Engine {
                 return Ok(changed);
             }
         }
-        Err(Code::PreconditionFailed.into())
+        Err(Refusal::contended())
     }
 
     /// Copies a key's state to its merchant, for reading. The key has changed by then: a repeat copies what it has become.
@@ -267,7 +268,12 @@ pub(super) fn rotate(record: &mut TillKeyRecord, rotation: Rotation) -> Result<(
     let repeated = rotation.from_version.is_some_and(|from| from.checked_add(1) == Some(record.version));
     if !repeated {
         if rotation.from_version.is_some_and(|from| from != record.version) {
-            return Err(Refusal::new(Code::PreconditionFailed).with("version", record.version));
+            let (zh, en) = (
+                format!("密文的现行版本为 {}，与 from_version 不符。", record.version),
+                format!("The secret is at version {}, which is not what from_version names.", record.version),
+            );
+            let refusal = Refusal::new(Code::PreconditionFailed).with("version", record.version);
+            return Err(refusal.with("current", record.version).detail(zh, en));
         }
         record.first_live = record.version;
         record.version += 1;
@@ -296,7 +302,7 @@ fn live_terminal<'a>(record: &'a MerchantRecord, terminal_id: &str) -> Option<&'
 }
 
 fn terminal_of<'a>(record: &'a MerchantRecord, terminal_id: &str) -> Result<&'a Terminal, Refusal> {
-    record.terminals.get(terminal_id).ok_or_else(|| Code::NotFound.into())
+    record.terminals.get(terminal_id).ok_or_else(|| Noun::Terminal.not_found(terminal_id))
 }
 
 fn terminal_body(terminal_id: &str, terminal: &Terminal) -> Value {

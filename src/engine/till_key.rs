@@ -7,6 +7,7 @@ use super::Engine;
 use super::access::ApiKey;
 use super::bounds;
 use super::terminal::{Rotation, random_key_id, rotate};
+use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::store::config::{Kind, PutError};
 use crate::store::made::{Made, New};
@@ -120,7 +121,7 @@ impl Engine {
     /// A key of the caller's program. A terminal's is reached through its merchant, whose record names it.
     async fn own_till_key(&self, key: &ApiKey, key_id: &str) -> Result<TillKeyRecord, Refusal> {
         let held = self.store.record::<TillKeyRecord>(Kind::TillKey, key_id).await?.map(|held| held.value);
-        held.filter(|record| is_own(key, record)).ok_or_else(|| Code::NotFound.into())
+        held.filter(|record| is_own(key, record)).ok_or_else(|| Noun::TillKey.not_found(key_id))
     }
 }
 

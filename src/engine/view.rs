@@ -19,6 +19,7 @@ use crate::domain::limit::needs_contacts;
 use crate::domain::money::Fen;
 use crate::domain::person::MacKey;
 use crate::domain::pool::CellSupply;
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::ReleaseCurve;
 use crate::domain::time::{Ms, Zone};
 use crate::keyring::KeyRing;
@@ -214,6 +215,18 @@ impl CampaignView {
 
     pub fn round(&self, round_id: &str) -> Option<&RoundView> {
         self.rounds.iter().find(|round| round.round.round_id == round_id)
+    }
+
+    /// The round that a caller names, or which ones there are.
+    pub fn named_round(&self, round_id: &str) -> Result<&RoundView, Refusal> {
+        self.round(round_id).ok_or_else(|| {
+            let rounds: Vec<&str> = self.rounds.iter().map(|round| round.round.round_id.as_str()).collect();
+            let (zh, en) = (rounds.join("、"), rounds.join(", "));
+            Refusal::new(Code::RoundNotFound).with("round_id", round_id).with("rounds", rounds).detail(
+                format!("活动“{}”没有场次“{round_id}”，现有：{zh}。", self.id),
+                format!("The campaign \"{}\" has no round \"{round_id}\"; it has: {en}.", self.id),
+            )
+        })
     }
 
     pub fn channel(&self, name: &str) -> Option<u8> {

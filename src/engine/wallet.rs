@@ -9,6 +9,7 @@ use super::view::{CampaignView, RoundView};
 use crate::domain::area::Location;
 use crate::domain::campaign::{Unclaimed, Unit};
 use crate::domain::money::Fen;
+use crate::domain::noun::Noun;
 use crate::domain::order::OrderState;
 use crate::domain::paycode::{self, PayCode};
 use crate::domain::refusal::{Code, Refusal};
@@ -202,15 +203,17 @@ impl Engine {
 
     /// What has become of a shown code: `live`, `held`, `redeemed` or `expired`. Another person's code does not exist.
     pub async fn pay_code_state(&self, resident: &Resident, text: &str) -> Result<&'static str, Refusal> {
-        let code = PayCode::parse(text).filter(|code| code.shard() == resident.shard).ok_or(Code::NotFound)?;
+        let code = PayCode::parse(text)
+            .filter(|code| code.shard() == resident.shard)
+            .ok_or_else(|| Noun::PayCode.not_found(text))?;
         let fields = [(keys::pay_code(code.shard(), code.as_str()), b"v".to_vec())];
         let (now, values) = self.store.read_together(code.shard(), &fields).await?;
         let record = match values.first().filter(|value| !value.is_empty()) {
             Some(value) => PayCodeRecord::decode(value)?,
-            None => return Err(Code::NotFound.into()),
+            None => return Err(Noun::PayCode.not_found(text)),
         };
         if record.root.0 != resident.root.0 {
-            return Err(Code::NotFound.into());
+            return Err(Noun::PayCode.not_found(text));
         }
         let stored = match &record.order {
             Some(key) => self.store.order(code.shard(), key).await?,

@@ -2,12 +2,15 @@
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION,
+};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::error::Problem;
+use crate::engine::campaign::Expect;
 
 pub const DURABILITY: HeaderName = HeaderName::from_static("durability");
 pub const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -108,6 +111,17 @@ fn listed(request: &HttpRequest, name: HeaderName, etag: &str) -> bool {
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+}
+
+/// `If-None-Match: *` or `If-Match: "<version>"`.
+pub fn expectation(request: &HttpRequest) -> Option<Expect> {
+    let header = |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    if header(IF_NONE_MATCH).as_deref() == Some("*") {
+        return Some(Expect::Absent);
+    }
+    let text = header(IF_MATCH)?;
+    let version = text.trim_matches('"').parse::<u64>();
+    Some(version.map_or_else(|_| Expect::Other(text), Expect::Version))
 }
 
 #[cfg(test)]

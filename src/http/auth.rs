@@ -50,7 +50,9 @@ pub struct Gate {
 impl Gate {
     pub fn of(request: &HttpRequest) -> Result<web::Data<Gate>, Refusal> {
         let gate = request.app_data::<web::Data<Gate>>().cloned();
-        gate.ok_or_else(|| Refusal::new(Code::Internal).detail("The server was assembled without a gate."))
+        gate.ok_or_else(|| {
+            Refusal::new(Code::Internal).detail("服务器组装有误。", "The server was assembled without a gate.")
+        })
     }
 
     /// Counts the request; the answer carries where the caller stands.
@@ -216,12 +218,17 @@ impl FromRequest for Anyone {
 /// The one `Authorization` header; a second one is refused, because two readers might choose differently.
 pub fn authorization(headers: &HeaderMap) -> Result<&str, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION);
-    let first =
-        values.next().ok_or_else(|| Refusal::new(Code::Unauthenticated).detail("There is no Authorization header."))?;
+    let first = values.next().ok_or_else(|| {
+        Refusal::new(Code::Unauthenticated).detail("缺少 Authorization 请求头。", "There is no Authorization header.")
+    })?;
     if values.next().is_some() {
-        return Err(Refusal::new(Code::Unauthenticated).detail("There is more than one Authorization header."));
+        return Err(Refusal::new(Code::Unauthenticated)
+            .detail("Authorization 请求头多于一个。", "There is more than one Authorization header."));
     }
-    first.to_str().map_err(|_| Refusal::new(Code::Unauthenticated).detail("Authorization is not plain ASCII."))
+    first.to_str().map_err(|_| {
+        Refusal::new(Code::Unauthenticated)
+            .detail("Authorization 须为 ASCII 字符。", "Authorization is not plain ASCII.")
+    })
 }
 
 /// The text after `Bearer`.
@@ -231,9 +238,10 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
         .split_once(' ')
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
-    token
-        .filter(|token| !token.is_empty())
-        .ok_or_else(|| Refusal::new(Code::Unauthenticated).detail("Send Authorization: Bearer and the key or token."))
+    token.filter(|token| !token.is_empty()).ok_or_else(|| {
+        Refusal::new(Code::Unauthenticated)
+            .detail("请携带 Authorization: Bearer 加密钥或令牌。", "Send Authorization: Bearer and the key or token.")
+    })
 }
 
 #[cfg(test)]

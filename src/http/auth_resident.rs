@@ -2,13 +2,13 @@
 //! identity. What the token says about a person is never printed.
 
 mod claims;
+mod fault;
 
 use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, dev};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,13 +49,17 @@ impl Verifier {
 
     pub fn verify(&self, token: &str) -> Result<ResidentClaims, Refusal> {
         if token.len() > TOKEN_LIMIT {
-            return Err(Refusal::new(Code::TokenInvalid).detail("The token is longer than 4096 characters."));
+            return Err(Refusal::new(Code::TokenInvalid)
+                .detail("令牌超过 4096 个字符。", "The token is longer than 4096 characters."));
         }
         if names_extensions(token) {
-            return Err(Refusal::new(Code::TokenInvalid).detail("The header has crit, and no extension is understood."));
+            return Err(Refusal::new(Code::TokenInvalid).detail(
+                "令牌头有 crit，而本服务不支持任何扩展。",
+                "The header has crit, and no extension is understood.",
+            ));
         }
         let decoded = jsonwebtoken::decode::<ResidentClaims>(token, &self.key, &self.rules);
-        let claims = decoded.map_err(|error| refusal(error.kind()))?.claims;
+        let claims = decoded.map_err(|error| fault::refusal(error.kind()))?.claims;
         claims.judge()?;
         claims.judge_beginning(wall_ms() as f64 / 1000.0)?;
         Ok(claims)
@@ -68,28 +72,6 @@ fn names_extensions(token: &str) -> bool {
     let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
     let header = header.and_then(|header| serde_json::from_slice::<serde_json::Map<String, Value>>(&header).ok());
     header.is_some_and(|header| header.contains_key("crit"))
-}
-
-/// What is wrong with a token, without repeating anything of it but the names of claims.
-fn refusal(kind: &ErrorKind) -> Refusal {
-    let detail = match kind {
-        ErrorKind::ExpiredSignature => return Refusal::new(Code::TokenExpired).with("server_time", wall_ms() / 1000),
-        ErrorKind::InvalidSignature => "The signature was not made with this server's key.".to_owned(),
-        ErrorKind::InvalidAlgorithm => "The algorithm must be HS256.".to_owned(),
-        ErrorKind::InvalidIssuer => format!("iss must be {ISSUER}."),
-        ErrorKind::InvalidAudience => format!("aud must be {AUDIENCE}."),
-        ErrorKind::MissingRequiredClaim(claim) => format!("The claim {claim} is missing."),
-        ErrorKind::InvalidClaimFormat(claim) => format!("The claim {claim} has a wrong form."),
-        ErrorKind::Json(error) if error.to_string().starts_with("missing field") => {
-            match error.to_string().split('`').nth(1) {
-                Some(claim) => format!("The claim {claim} is missing."),
-                None => "A claim is missing.".to_owned(),
-            }
-        }
-        ErrorKind::Json(_) => "A claim has a wrong type.".to_owned(),
-        _ => "It is not a JSON Web Token.".to_owned(),
-    };
-    Refusal::new(Code::TokenInvalid).detail(detail)
 }
 
 /// Makes a sandbox token from claims; `iss`, `aud`, `sub` and `exp` have defaults. The error says what the claims lack.
@@ -129,7 +111,8 @@ fn by_token(request: &HttpRequest) -> Result<ResidentClaims, Refusal> {
 
 fn claims(gate: &Gate, token: &str) -> Result<ResidentClaims, Refusal> {
     let Some(tokens) = &gate.tokens else {
-        return Err(Refusal::new(Code::TokenInvalid).detail("This server has no identity provider."));
+        return Err(Refusal::new(Code::TokenInvalid)
+            .detail("本服务器没有身份提供方。", "This server has no identity provider."));
     };
     tokens.verify(token)
 }

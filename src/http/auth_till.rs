@@ -146,8 +146,8 @@ pub async fn authenticate(request: &mut ServiceRequest) -> Result<(), Refusal> {
 
 async fn judge_request(request: &mut ServiceRequest, gate: &Gate) -> Result<Till, Refusal> {
     let header = authorization(request.headers())?;
-    let credentials =
-        Credentials::parse(header).map_err(|fault| Refusal::new(Code::SignatureInvalid).detail(fault.to_string()))?;
+    let credentials = Credentials::parse(header)
+        .map_err(|fault| Refusal::new(Code::SignatureInvalid).detail(fault.zh(), fault.to_string()))?;
     let address = gate.address_of(request.request());
     let key = gate.find(address, &gate.till_keys, credentials.key_id.clone()).await?;
     let payload = request.take_payload();

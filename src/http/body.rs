@@ -207,7 +207,11 @@ async fn read_within(
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     if header(CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         // What is signed and measured is what was sent.
-        return Err(Refusal::new(Code::UnsupportedMediaType).detail("A compressed body is not taken."));
+        let (zh, en) = (
+            "不接受压缩的请求体，请不带 Content-Encoding 重发。",
+            "A compressed body is not taken; send it without Content-Encoding.",
+        );
+        return Err(Refusal::new(Code::UnsupportedMediaType).with("accept_encoding", "identity").detail(zh, en));
     }
     if header(CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
         return Err(too_large(limit));
@@ -220,15 +224,18 @@ async fn read_within(
 
 /// What a body is told that is larger than its route takes.
 pub fn too_large(limit: usize) -> Refusal {
-    Refusal::new(Code::BodyTooLarge).with("limit", limit).detail(format!("At most {} KiB.", limit / 1024))
+    Refusal::new(Code::BodyTooLarge)
+        .with("limit", limit)
+        .detail(format!("最多 {} KiB。", limit / 1024), format!("At most {} KiB.", limit / 1024))
 }
 
 async fn collect(limit: usize, mut payload: dev::Payload) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk =
-            chunk.map_err(|_| Refusal::new(Code::MalformedJson).detail("The body ended before it was complete."))?;
+        let chunk = chunk.map_err(|_| {
+            Refusal::new(Code::MalformedJson).detail("请求体未传完即中断。", "The body ended before it was complete.")
+        })?;
         if first.len() + rest.len() + chunk.len() > limit {
             return Err(too_large(limit));
         }
@@ -243,6 +250,20 @@ async fn collect(limit: usize, mut payload: dev::Payload) -> Result<Bytes, Refus
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
+/// A body of another type than the route takes.
+pub fn media_type_refused(accept: &[&str]) -> Refusal {
+    let (zh, en) = (accept.join(" 或 "), accept.join(" or "));
+    let refusal = Refusal::new(Code::UnsupportedMediaType).with("accept", accept.to_vec());
+    refusal.detail(format!("请以 Content-Type: {zh} 发送。"), format!("Send it as Content-Type: {en}."))
+}
+
+/// What is no JSON, by the place where it stops being one.
+pub fn malformed(error: &serde_json::Error) -> Refusal {
+    let (line, column) = (error.line(), error.column());
+    let (zh, en) = (format!("第 {line} 行，第 {column} 列。"), format!("At line {line}, column {column}."));
+    Refusal::new(Code::MalformedJson).detail(zh, en)
+}
+
 fn require_json(request: &HttpRequest) -> Result<(), Refusal> {
     let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (media_type, parameters) = value.split_once(';').unwrap_or((value, ""));
@@ -252,7 +273,7 @@ fn require_json(request: &HttpRequest) -> Result<(), Refusal> {
     {
         return Ok(());
     }
-    Err(Code::UnsupportedMediaType.into())
+    Err(media_type_refused(&["application/json"]))
 }
 
 /// Parses a JSON object into a type; the refusal points at the field and never repeats what was sent.
@@ -276,7 +297,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
         // What is no JSON as a whole is malformed, whatever its beginning lacks.
         match serde_json::from_slice::<IgnoredAny>(bytes) {
             Ok(_) => refusal(&path, error.inner()),
-            Err(malformed) => refusal("", &malformed),
+            Err(whole) => refusal("", &whole),
         }
     })?;
     match deserializer.end() {
@@ -287,8 +308,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
 
 fn refusal(path: &str, error: &serde_json::Error) -> Refusal {
     if error.classify() != serde_json::error::Category::Data {
-        let place = format!("At line {}, column {}.", error.line(), error.column());
-        return Refusal::new(Code::MalformedJson).detail(place);
+        return malformed(error);
     }
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);

@@ -11,12 +11,11 @@ use super::State;
 use super::answer::{self, Answer};
 use super::auth::{Anyone, Officer, roles};
 use super::body::{Body, MaybeBody, NoBody, Params, RawBody};
-use super::error::Problem;
 use super::shapes::campaign_file::CampaignFile;
 use super::shapes::office::{CampaignShown, CampaignStats, CampaignStatus, PublicCampaign};
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Failure;
-use crate::engine::campaign::{self, Expect, may};
+use crate::engine::campaign::{self, may};
 use crate::engine::ledger_view::LedgerView;
 use crate::store::campaign::Scope;
 
@@ -89,7 +88,7 @@ pub async fn put_campaign(
     file: RawBody,
 ) -> answer::Result {
     let key = officer.key();
-    let expect = expectation(&request)?;
+    let expect = answer::expectation(&request);
     let status = state.engine.put_campaign(key, &campaign_id, expect, &file.0, query.validate_only).await?;
     Ok(written(&state, status))
 }
@@ -251,18 +250,5 @@ fn written(state: &State, status: campaign::CampaignStatus) -> Answer {
         answer
     } else {
         answer.effect(&state.engine.settings.durability, false).etag(status.version)
-    }
-}
-
-/// `If-None-Match: *` or `If-Match: "<version>"`.
-fn expectation(request: &HttpRequest) -> Result<Option<Expect>, Problem> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if header("if-none-match") == Some("*") {
-        return Ok(Some(Expect::Absent));
-    }
-    match header("if-match").map(|value| value.trim_matches('"').parse::<u64>()) {
-        None => Ok(None),
-        Some(Ok(version)) => Ok(Some(Expect::Version(version))),
-        Some(Err(_)) => Err(Code::PreconditionFailed.into()),
     }
 }

@@ -4,12 +4,14 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
 use super::docs::PAGE;
+use super::language::Language;
 use super::middleware::Call;
+use crate::domain::cashier::Words;
 use crate::domain::refusal::{Code, FieldError, Outcome, Refusal};
 
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -37,9 +39,11 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let call = Call::current();
-        let body = body(&self.0, &call.request_id, call.till);
+        let body = body(&self.0, &call.request_id, call.till, call.language);
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON)));
+        response.insert_header((CONTENT_LANGUAGE, call.language.tag()));
+        response.insert_header((VARY, HeaderValue::from_static("accept-language")));
         if let Some(milliseconds) = self.0.retry_after_ms {
             response.insert_header((RETRY_AFTER, milliseconds.div_ceil(1_000).max(1)));
         }
@@ -50,23 +54,26 @@ impl ResponseError for Problem {
     }
 }
 
-/// The members of a problem; `extra` cannot replace one of the fixed ones.
-pub fn body(refusal: &Refusal, request_id: &str, till: bool) -> Value {
+/// The members of a problem; `extra` cannot replace one of the fixed ones. `title` and `detail` are in the language that was asked for,
+/// `message` says what `detail` says in both.
+pub fn body(refusal: &Refusal, request_id: &str, till: bool, language: Language) -> Value {
     let code = refusal.code;
     let (zh, en) = code.message();
+    let meaning = Words { zh: zh.to_owned(), en: en.to_owned() };
+    let told = refusal.told();
     let mut body = refusal.extra.clone();
     let mut put = |name: &str, value: Value| {
         body.insert(name.to_owned(), value);
     };
     put("type", json!(format!("{PAGE}#{}", code.as_str())));
-    put("title", json!(en));
+    put("title", json!(language.of_words(&meaning)));
     put("status", json!(code.status()));
     put("code", json!(code.as_str()));
-    put("message", text(zh, en));
+    put("message", text(&told.zh, &told.en));
     put("retryable", json!(code.retryable()));
     put("outcome", json!(refusal.outcome.as_str()));
     put("request_id", json!(request_id));
-    put("detail", json!(detail(refusal)));
+    put("detail", json!(language.of_words(&told)));
     if !refusal.errors.is_empty() {
         put("errors", refusal.errors.iter().map(field_error).collect());
     }
@@ -80,21 +87,6 @@ pub fn body(refusal: &Refusal, request_id: &str, till: bool) -> Value {
         put("pos_message", text(zh, en));
     }
     Value::Object(body)
-}
-
-/// What is to be said of this very case: by whoever refused, or else where the first fault is, or else what the code means.
-fn detail(refusal: &Refusal) -> String {
-    let (_, meaning) = refusal.code.message();
-    match (&refusal.detail, refusal.errors.as_slice()) {
-        (Some(detail), _) => detail.clone(),
-        (None, []) => meaning.to_owned(),
-        (None, [fault]) => place(fault),
-        (None, [first, more @ ..]) => format!("{} {} more in errors.", place(first), more.len()),
-    }
-}
-
-fn place(fault: &FieldError) -> String {
-    if fault.pointer.is_empty() { fault.en.clone() } else { format!("{}: {}", fault.pointer, fault.en) }
 }
 
 /// A cashier always gets a sentence, even for a fault of the till's program.
@@ -139,13 +131,14 @@ pub struct ProblemSchema {
     /// Where `/docs` of this server explains the code.
     #[schema(rename = "type", example = "/docs#order_conflict")]
     kind: String,
-    /// What happened and what to do, in English.
+    /// What the code means and what to do, in the language of `Content-Language`.
     title: String,
     status: u16,
-    /// What was refused in this very case, in English.
+    /// What was refused in this very case, in the same language.
     detail: String,
     /// Stable name of the refusal.
     code: String,
+    /// What `detail` says, in both languages.
     message: TextSchema,
     /// Whether the same request may be answered otherwise later.
     retryable: bool,
@@ -183,7 +176,7 @@ mod tests {
     #[test]
     fn a_problem_says_what_was_applied_and_whether_to_try_again() {
         let refusal = Refusal::new(Code::StoreTimeout).retry_after_ms(1_200);
-        let body = body(&refusal, "r-1", true);
+        let body = body(&refusal, "r-1", true, Language::En);
         assert_eq!(body["outcome"], "unknown");
         assert_eq!(body["retryable"], true);
         assert_eq!(body["request_id"], "r-1");
@@ -194,7 +187,7 @@ mod tests {
     #[test]
     fn what_the_reader_needs_stands_beside_the_fixed_members_and_replaces_none() {
         let refusal = Refusal::new(Code::MinimumNotMet).with("missing_amount", 400).with("status", 200);
-        let body = body(&refusal, "r", false);
+        let body = body(&refusal, "r", false, Language::En);
         assert_eq!(body["missing_amount"], 400);
         assert_eq!(body["status"], 422);
         assert!(body.get("pos_message").is_none());
@@ -205,27 +198,32 @@ mod tests {
         let bare = Refusal::new(Code::OrderNotFound);
         let one = Refusal::new(Code::InvalidRequest).field("/amount", "out_of_range", "过小。", "Too small.");
         let two = one.clone().field("/category", "missing_field", "缺少。", "Missing.");
-        let own = two.clone().detail("Nothing of it was read.");
+        let own = two.clone().detail("未读取任何内容。", "Nothing of it was read.");
         let whole = Refusal::new(Code::InvalidRequest).field("", "wrong_type", "须为对象。", "Must be an object.");
-        for (refusal, detail) in [
-            (&bare, Code::OrderNotFound.message().1),
-            (&one, "/amount: Too small."),
-            (&two, "/amount: Too small. 1 more in errors."),
-            (&own, "Nothing of it was read."),
-            (&whole, "Must be an object."),
+        for (refusal, zh, en) in [
+            (&bare, Code::OrderNotFound.message().0, Code::OrderNotFound.message().1),
+            (&one, "/amount：过小。", "/amount: Too small."),
+            (&two, "/amount：过小。另有1处，见 errors。", "/amount: Too small. 1 more in errors."),
+            (&own, "未读取任何内容。", "Nothing of it was read."),
+            (&whole, "须为对象。", "Must be an object."),
         ] {
-            assert_eq!(body(refusal, "r", false)["detail"], detail);
+            for (language, detail) in [(Language::Zh, zh), (Language::En, en)] {
+                let body = body(refusal, "r", false, language);
+                assert_eq!((&body["detail"], &body["message"]), (&json!(detail), &json!({"zh": zh, "en": en})));
+            }
         }
         for code in Code::ALL {
-            let detail = &body(&Refusal::new(*code), "r", false)["detail"];
-            assert!(detail.as_str().is_some_and(|text| !text.is_empty()), "{}", code.as_str());
+            for language in [Language::Zh, Language::En] {
+                let detail = &body(&Refusal::new(*code), "r", false, language)["detail"];
+                assert!(detail.as_str().is_some_and(|text| !text.is_empty()), "{}", code.as_str());
+            }
         }
     }
 
     #[test]
     fn a_cashier_gets_a_sentence_for_every_code() {
         for code in Code::ALL {
-            let body = body(&Refusal::new(*code), "r", true);
+            let body = body(&Refusal::new(*code), "r", true, Language::En);
             assert!(body["pos_message"]["zh"].as_str().is_some_and(|text| !text.is_empty()), "{}", code.as_str());
         }
     }

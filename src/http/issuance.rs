@@ -35,7 +35,8 @@ pub struct ClaimAnswer {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pack: Option<PackBody>,
-    /// Milliseconds until the next tap makes sense.
+    /// Milliseconds until the next tap makes sense: the exact wait of an early winner, and in a rush or a grant until the opening or the next
+    /// packs. Otherwise 500 to 5000 at random, however far away `opens_at` is: a drawn round says no more before it opens.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::State;
 use super::answer::{self, Answer};
 use super::auth::{Gate, Officer, roles};
+use super::body;
 use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::person_list::{ListStatus, ListUpload, may};
@@ -59,7 +60,7 @@ pub async fn put_list(
 ) -> answer::Result {
     let key = officer.key();
     if !HttpMessage::content_type(&request).eq_ignore_ascii_case("text/csv") {
-        return Err(Refusal::new(Code::UnsupportedMediaType).detail("Send the file as Content-Type: text/csv.").into());
+        return Err(body::media_type_refused(&["text/csv"]).into());
     }
     let _turn = Gate::of(&request)?.turns.take(Doing::Upload(key.program.clone()))?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -92,7 +93,8 @@ async fn receive(upload: &mut ListUpload<'_>, payload: &mut Payload) -> Result<(
         match chunk.map_err(|_| Refusal::new(Code::BodyTimeout))? {
             Some(Ok(chunk)) => upload.push(&chunk).await?,
             Some(Err(_)) => {
-                return Err(Refusal::new(Code::BodyTimeout).detail("The file ended before it was complete."));
+                return Err(Refusal::new(Code::BodyTimeout)
+                    .detail("文件未传完即中断。", "The file ended before it was complete."));
             }
             None => return Ok(()),
         }

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpSocket;
 
 use super::error::{self, PROBLEM_JSON};
+use super::language::Language;
 use super::middleware::{NO_SNIFF, new_id};
 use crate::config::Settings;
 use crate::domain::refusal::{Code, Outcome, Refusal};
@@ -185,10 +186,11 @@ fn problem(status: u16, head: &str) -> Vec<u8> {
     let mut buffer = [0; 36];
     let request_id = new_id(&mut buffer);
     tracing::info!(target: "quanyu::access", status, code = refusal.code.as_str(), request_id, "answered");
-    let body = error::body(&refusal, request_id, false).to_string();
+    let body = error::body(&refusal, request_id, false, Language::default()).to_string();
     let kept = head.split("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with("content-length:"));
     let mut lines: Vec<String> = kept.map(str::to_owned).collect();
     lines.push(format!("content-type: {PROBLEM_JSON}"));
+    lines.push("content-language: en".to_owned());
     lines.push(format!("content-length: {}", body.len()));
     lines.push(format!("request-id: {request_id}"));
     lines.push(format!("{}: {}", NO_SNIFF.0, NO_SNIFF.1.to_str().unwrap_or_default()));

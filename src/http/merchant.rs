@@ -1,7 +1,7 @@
 //! Merchants for the program office: registration, enrolment in campaigns, freeze, terminals and their keys.
 
 use actix_web::web::{Data, Path};
-use actix_web::{get, post, put};
+use actix_web::{HttpRequest, get, post, put};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -106,6 +106,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(create_merchant)
         .service(super::merchant_import::import_merchants)
         .service(get_merchant)
+        .service(change_merchant)
         .service(freeze_merchant)
         .service(unfreeze_merchant)
         .service(create_terminal)
@@ -145,6 +146,25 @@ pub async fn get_merchant(
 ) -> answer::Result {
     let status = state.engine.get_merchant(officer.key(), &merchant_id).await?;
     Ok(Answer::ok(&status.body).etag(status.version))
+}
+
+/// Change a merchant at the version that `If-Match` names: its name, operating district, industry and stores. All of it is written, as
+/// for a registration; a store may be added or renamed, and none is dropped.
+#[utoipa::path(tag = "office", params(("merchant_id" = String, Path)), request_body = MerchantBody,
+    responses((status = 200, body = MerchantShown)))]
+#[put("/v1/merchants/{merchant_id}")]
+pub async fn change_merchant(
+    state: Data<State>,
+    officer: Officer<{ roles(may::WRITE) }>,
+    merchant_id: Path<String>,
+    request: HttpRequest,
+    body: Body<MerchantBody>,
+) -> answer::Result {
+    let key = officer.key();
+    let expect = answer::expectation(&request);
+    let (status, replayed) = state.engine.replace_merchant(key, &merchant_id, expect, body.0.into()).await?;
+    let answer = Answer::ok(&status.body).effect(&state.engine.settings.durability, replayed);
+    Ok(answer.etag(status.version))
 }
 
 /// No order begins there any more, on any node, when this is answered; what is under way ends as usual.

@@ -12,7 +12,9 @@ use utoipa::ToSchema;
 use super::State;
 use super::answer::{self, Answer};
 use super::auth::{Gate, Officer, roles};
+use super::body;
 use super::error::ProblemSchema;
+use super::middleware::Call;
 use super::row_report::{RowReport, Told};
 use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
@@ -70,7 +72,7 @@ pub async fn import_merchants(
 ) -> answer::Result {
     let key = officer.key();
     if !HttpMessage::content_type(&request).eq_ignore_ascii_case("text/csv") {
-        return Err(Refusal::new(Code::UnsupportedMediaType).detail("Send the file as Content-Type: text/csv.").into());
+        return Err(body::media_type_refused(&["text/csv"]).into());
     }
     let _turn = Gate::of(&request)?.turns.take(Doing::Upload(key.program.clone()))?;
     let mut done = Import::default();
@@ -79,7 +81,7 @@ pub async fn import_merchants(
         return Err(refusal.clone().into());
     }
     let Import { rows_read, created, unchanged, refused, report } = done;
-    let stopped = stopped.map(|refusal| super::error::body(&refusal, "", false));
+    let stopped = stopped.map(|refusal| super::error::body(&refusal, "", false, Call::current().language));
     let answer = ImportAnswer { rows_read, created, unchanged, refused, told: report.into_parts(), stopped };
     Ok(Answer::ok(&answer).effect(&state.engine.settings.durability, false))
 }
@@ -94,7 +96,8 @@ async fn import(state: &State, key: &ApiKey, payload: &mut Payload, done: &mut I
         let read = match chunk {
             Some(Ok(chunk)) => rows.push(&chunk),
             Some(Err(_)) => {
-                return Err(Refusal::new(Code::BodyTimeout).detail("The file ended before it was complete."));
+                return Err(Refusal::new(Code::BodyTimeout)
+                    .detail("文件未传完即中断。", "The file ended before it was complete."));
             }
             None => rows.finish(),
         };
@@ -108,9 +111,10 @@ async fn import(state: &State, key: &ApiKey, payload: &mut Payload, done: &mut I
 
 async fn register(state: &State, key: &ApiKey, rows: Vec<Row>, done: &mut Import) -> Result<(), Refusal> {
     if done.report.len() + rows.len() > MOST_ROWS {
-        return Err(
-            Refusal::new(Code::BodyTooLarge).detail("At most 100,000 rows in a file; send the rest as another file.")
-        );
+        return Err(Refusal::new(Code::BodyTooLarge).detail(
+            "一个文件最多 100,000 行，其余请另发文件。",
+            "At most 100,000 rows in a file; send the rest as another file.",
+        ));
     }
     let mut registered = futures_util::stream::iter(rows)
         .map(|row| async move {

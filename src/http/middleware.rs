@@ -21,6 +21,7 @@ use tracing::Instrument;
 
 use super::auth_till::{self, Signer};
 use super::error::{PROBLEM_JSON, Problem, of_status};
+use super::language::Language;
 use super::limit::Standing;
 use crate::domain::refusal::{Code, Outcome, Refusal};
 
@@ -44,6 +45,8 @@ pub struct Call {
     pub request_id: Rc<str>,
     /// Answers to tills carry a sentence for the cashier.
     pub till: bool,
+    /// In which a refusal is told, as `Accept-Language` asks.
+    pub language: Language,
     notes: Rc<Notes>,
 }
 
@@ -61,7 +64,8 @@ impl Call {
             Some(id) => Rc::from(id),
             None => Rc::from(new_id(&mut [0; 36])),
         };
-        Call { request_id, till: auth_till::is_till_path(request.path()), notes: Rc::default() }
+        let language = Language::of(request.headers());
+        Call { request_id, till: auth_till::is_till_path(request.path()), language, notes: Rc::default() }
     }
 
     /// Outside a request there is an empty one.
@@ -69,6 +73,7 @@ impl Call {
         CALL.try_with(Call::clone).unwrap_or_else(|_| Call {
             request_id: Rc::from(""),
             till: false,
+            language: Language::default(),
             notes: Rc::default(),
         })
     }

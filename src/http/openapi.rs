@@ -1,5 +1,7 @@
 //! The OpenAPI 3.1 document, collected from the routes themselves, and the answer to whoever meets none of them.
 
+mod headers;
+
 use actix_web::http::header::ALLOW;
 use actix_web::http::header::HeaderValue;
 use actix_web::{App, HttpRequest, HttpResponse, ResponseError, web};
@@ -16,6 +18,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::error::{PROBLEM_JSON, Problem, ProblemSchema};
 use crate::domain::refusal::{Code, Refusal};
+
+/// How a till signs, for whoever has only the document.
+const TILL: &str = "QUANYU-HMAC-SHA256 key_id=\"…\",timestamp=\"<unix seconds>\",nonce=\"<16 to 64 of A-Z a-z 0-9 _ ->\",signature=\"…\": base64 \
+    HMAC-SHA256 over five lines, each ended by a line feed: method, raw path with query, timestamp, nonce, raw body; within 300 s.";
 
 /// The document and the routes it names; made once, shared by all workers as `web::Data<Document>`.
 pub struct Document {
@@ -42,6 +48,7 @@ impl Document {
             .collect();
         let mut json = serde_json::to_value(&document).unwrap_or_default();
         leave_out_nulls(&mut json);
+        headers::describe(&mut json);
         Document { json: json.to_string().into(), routes }
     }
 
@@ -101,11 +108,16 @@ fn complete(document: &mut OpenApi) {
     components.schemas.extend(schemas);
     let http =
         |scheme, text: &str| SecurityScheme::Http(HttpBuilder::new().scheme(scheme).description(Some(text)).build());
-    components.add_security_scheme("api_key", http(HttpAuthScheme::Bearer, "Program office: qk_…"));
+    components.add_security_scheme(
+        "api_key",
+        http(
+            HttpAuthScheme::Bearer,
+            "A key of the program office, qk_…; x-roles of an operation names the roles that may call it.",
+        ),
+    );
     components.add_security_scheme("resident", http(HttpAuthScheme::Bearer, "JSON Web Token of the identity provider"));
     components.add_security_scheme("pass", http(HttpAuthScheme::Bearer, "Pass of a reservation: qp1.…"));
-    let till =
-        utoipa::openapi::security::ApiKeyValue::with_description("Authorization", "QUANYU-HMAC-SHA256 signature");
+    let till = utoipa::openapi::security::ApiKeyValue::with_description("Authorization", TILL);
     components.add_security_scheme("till", SecurityScheme::ApiKey(utoipa::openapi::security::ApiKey::Header(till)));
     for item in document.paths.paths.values_mut() {
         for operation in

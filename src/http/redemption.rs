@@ -13,6 +13,7 @@ use super::auth_till::Till as Caller;
 use super::body::{Body, MaybeBody, Params};
 use crate::domain::ids::{self, caller_id};
 use crate::domain::money::Fen;
+use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::parse_rfc3339;
 use crate::engine::redemption::{Answered, NamedTill, OrderView};
@@ -28,13 +29,13 @@ pub fn configure(config: &mut ServiceConfig) {
 
 /// The till as the engine takes it: a platform names merchant and terminal, others may only repeat their own.
 fn till(caller: Caller, merchant_id: Option<String>, terminal_id: Option<String>) -> Result<NamedTill, Refusal> {
-    let own = |known: Option<String>, named: Option<String>, pointer: &str| match (known, named) {
-        (Some(known), Some(named)) if known != named => Err(Refusal::from(Code::NotFound)),
+    let own = |known: Option<String>, named: Option<String>, pointer: &str, noun: Noun| match (known, named) {
+        (Some(known), Some(named)) if known != named => Err(noun.not_found(&named)),
         (Some(known), _) => Ok(Some(known)),
         (None, Some(named)) => caller_id(pointer, &named).map(Some),
         (None, None) => Ok(None),
     };
-    let merchant_id = own(caller.merchant_id, merchant_id, "/merchant_id")?.ok_or_else(|| {
+    let merchant_id = own(caller.merchant_id, merchant_id, "/merchant_id", Noun::Merchant)?.ok_or_else(|| {
         Refusal::new(Code::InvalidRequest).field(
             "/merchant_id",
             "required",
@@ -42,7 +43,7 @@ fn till(caller: Caller, merchant_id: Option<String>, terminal_id: Option<String>
             "A platform's key names the merchant.",
         )
     })?;
-    let terminal_id = own(caller.terminal_id, terminal_id, "/terminal_id")?.unwrap_or_default();
+    let terminal_id = own(caller.terminal_id, terminal_id, "/terminal_id", Noun::Terminal)?.unwrap_or_default();
     Ok(NamedTill { program: caller.program, merchant_id, terminal_id })
 }
 

@@ -94,8 +94,7 @@ pub async fn import_reservations(
     state.engine.import_target(key, &campaign_id).await?;
     let media_type = HttpMessage::content_type(&request).to_ascii_lowercase();
     if !["application/json", "application/x-ndjson", "application/ndjson"].contains(&media_type.as_str()) {
-        let detail = "Send the rows as application/x-ndjson, or as an array in application/json.";
-        return Err(Refusal::new(Code::UnsupportedMediaType).detail(detail).into());
+        return Err(body::media_type_refused(&["application/x-ndjson", "application/json"]).into());
     }
     let _turn = Gate::of(&request)?.turns.take(Doing::Upload(key.program.clone()))?;
     let file = read(&mut payload).await?;
@@ -170,11 +169,13 @@ async fn read(payload: &mut Payload) -> Result<BytesMut, Refusal> {
         let chunk = tokio::time::timeout(CHUNK_DEADLINE, payload.next()).await;
         match chunk.map_err(|_| Refusal::new(Code::BodyTimeout))? {
             Some(Ok(chunk)) if file.len() + chunk.len() > LARGEST_BODY => {
-                return Err(Refusal::new(Code::BodyTooLarge).detail("At most 4 MiB; send the rest as another file."));
+                return Err(Refusal::new(Code::BodyTooLarge)
+                    .detail("最多 4 MiB，其余请另发文件。", "At most 4 MiB; send the rest as another file."));
             }
             Some(Ok(chunk)) => file.extend_from_slice(&chunk),
             Some(Err(_)) => {
-                return Err(Refusal::new(Code::BodyTimeout).detail("The file ended before it was complete."));
+                return Err(Refusal::new(Code::BodyTimeout)
+                    .detail("文件未传完即中断。", "The file ended before it was complete."));
             }
             None => return Ok(file),
         }
@@ -185,10 +186,7 @@ async fn read(payload: &mut Payload) -> Result<BytesMut, Refusal> {
 fn rows(file: &[u8]) -> Result<Vec<(usize, &[u8])>, Refusal> {
     let begins = file.iter().find(|byte| !byte.is_ascii_whitespace());
     let rows: Vec<(usize, &[u8])> = if begins == Some(&b'[') {
-        let items: Vec<&RawValue> = serde_json::from_slice(file).map_err(|error| {
-            let place = format!("At line {}, column {}.", error.line(), error.column());
-            Refusal::new(Code::MalformedJson).detail(place)
-        })?;
+        let items: Vec<&RawValue> = serde_json::from_slice(file).map_err(|error| body::malformed(&error))?;
         items.into_iter().enumerate().map(|(index, item)| (index + 1, item.get().as_bytes())).collect()
     } else {
         let lines = file.split(|byte| *byte == b'\n').enumerate();
@@ -196,7 +194,8 @@ fn rows(file: &[u8]) -> Result<Vec<(usize, &[u8])>, Refusal> {
         lines.filter(filled).map(|(index, line)| (index + 1, line)).collect()
     };
     if rows.len() > MOST_ROWS {
-        return Err(Refusal::new(Code::BodyTooLarge).detail("At most 5,000 rows; send the rest as another file."));
+        return Err(Refusal::new(Code::BodyTooLarge)
+            .detail("最多 5,000 行，其余请另发文件。", "At most 5,000 rows; send the rest as another file."));
     }
     Ok(rows)
 }

@@ -27,7 +27,7 @@ use crate::engine::Failure;
 use crate::engine::campaign::may;
 use crate::engine::entropy::Entered;
 use crate::engine::proof::{self, Published};
-use crate::engine::view::CampaignView;
+use crate::engine::view::{CampaignView, RoundView};
 
 pub fn configure(config: &mut ServiceConfig) {
     config
@@ -51,7 +51,7 @@ pub async fn close_list(
 ) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
     let view = state.engine.own_view(officer.key(), &campaign_id).await?;
-    let round = view.round(&round_id).ok_or(Code::RoundNotFound)?;
+    let round = drawn_round(&view, &round_id)?;
     let ends = round.reservation.as_ref().map(|reservation| reservation.closes_at).unwrap_or_default();
     if state.engine.now() < ends {
         return Err(Refusal::new(Code::ListNotClosed).with("closes_at", view.zone.rfc3339(ends)).into());
@@ -86,10 +86,9 @@ pub async fn draw_round(
         body.0.map(|body| Entered { notary_digits: body.notary_digits, drand_signature: body.drand_signature });
     let key = officer.require(if entered.is_some() { may::APPROVE } else { may::OPERATE })?;
     let view = state.engine.own_view(key, &campaign_id).await?;
-    let round = view.round(&round_id).ok_or(Code::RoundNotFound)?;
-    let at = round.round.draw.as_ref().map(|draw| draw.at).ok_or(Code::RoundNotFound)?;
-    if state.engine.now() < at {
-        return Err(Refusal::new(Code::RoundNotDrawn).with("draw_at", view.zone.rfc3339(at)).into());
+    let round = drawn_round(&view, &round_id)?;
+    if state.engine.now() < round.round.draw.as_ref().map(|draw| draw.at).unwrap_or_default() {
+        return Err(not_drawn(&view, round).into());
     }
     if let Some(entered) = &entered {
         state.engine.enter_entropy(&campaign_id, &round_id, entered).await.map_err(refusal)?;
@@ -111,7 +110,7 @@ pub async fn draw_round(
 pub async fn get_commitment(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
     let view = state.engine.published(&campaign_id)?;
-    let round = view.round(&round_id).ok_or(Code::RoundNotFound)?;
+    let round = view.named_round(&round_id)?;
     match proof::deal_commitment(&state.engine, &view, round) {
         Some(commitment) => Ok(Answer::ok(&commitment)),
         None => commitment_of(&view, &round_id),
@@ -126,12 +125,13 @@ pub async fn get_commitment(state: Data<State>, _: Anyone, path: Path<(String, S
 pub async fn get_proof(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
     let view = state.engine.published(&campaign_id)?;
-    let dealt = view.round(&round_id).filter(|round| state.engine.now() >= round.last_close());
-    if let Some(proof) = dealt.and_then(|round| proof::deal_proof(&state.engine, &view, round)) {
-        return Ok(Answer::ok(&proof));
+    let round = view.named_round(&round_id)?;
+    if round.deal.is_some() {
+        is_over(&state, &view, round)?;
+        return Ok(Answer::ok(&proof::deal_proof(&state.engine, &view, round)));
     }
     let round = ended(&state, &view, &round_id)?;
-    let proof = proof::proof(&state.engine, &view, &view.rounds[round]).ok_or(Code::RoundNotDrawn)?;
+    let proof = proof::proof(&state.engine, &view, round).ok_or_else(|| not_drawn(&view, round))?;
     Ok(Answer::ok(&proof))
 }
 
@@ -164,18 +164,36 @@ pub async fn get_winners(
 }
 
 fn commitment_of(view: &CampaignView, round_id: &str) -> answer::Result {
-    let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
-    let commitment = proof::commitment(view, round).ok_or(Code::ListNotClosed)?;
+    let round = drawn_round(view, round_id)?;
+    let closes_at = round.list_closes_at().map(|at| view.zone.rfc3339(at));
+    let open = || Refusal::new(Code::ListNotClosed).with("closes_at", closes_at);
+    let commitment = proof::commitment(view, round).ok_or_else(open)?;
     Ok(Answer::ok(&commitment))
 }
 
-/// The position of a round that is over and drawn; before that its seed is a secret.
-fn ended(state: &State, view: &CampaignView, round_id: &str) -> Result<usize, Problem> {
-    let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
-    if state.engine.now() < round.last_close() || round.draw.is_none() {
-        return Err(Refusal::new(Code::RoundNotClosed).with("closes_at", view.zone.rfc3339(round.last_close())).into());
-    }
-    Ok(usize::from(round.index))
+/// A round that has a list and a draw.
+fn drawn_round<'a>(view: &'a CampaignView, round_id: &str) -> Result<&'a RoundView, Refusal> {
+    let round = view.named_round(round_id)?;
+    proof::undrawn(view, round).map_or(Ok(round), Err)
+}
+
+/// A round that is over and drawn; before that its seed is a secret.
+fn ended<'a>(state: &State, view: &'a CampaignView, round_id: &str) -> Result<&'a RoundView, Refusal> {
+    let round = drawn_round(view, round_id)?;
+    is_over(state, view, round)?;
+    if round.draw.is_none() { Err(not_drawn(view, round)) } else { Ok(round) }
+}
+
+fn is_over(state: &State, view: &CampaignView, round: &RoundView) -> Result<(), Refusal> {
+    let closes_at = round.last_close();
+    let open = || Refusal::new(Code::RoundNotClosed).with("closes_at", view.zone.rfc3339(closes_at));
+    if state.engine.now() < closes_at { Err(open()) } else { Ok(()) }
+}
+
+/// The draw may be late: whoever asks again gets it once its public values have come.
+fn not_drawn(view: &CampaignView, round: &RoundView) -> Refusal {
+    let at = round.round.draw.as_ref().map(|draw| view.zone.rfc3339(draw.at));
+    Refusal::new(Code::RoundNotDrawn).with("draw_at", at)
 }
 
 /// Sends a list from its file, compressed for those who take that; to one address one list at a time.
@@ -186,7 +204,7 @@ async fn send(
     published: Published,
 ) -> Result<HttpResponse, Problem> {
     let view = state.engine.published(&campaign_id)?;
-    let round = ended(state, &view, &round_id)?;
+    let round = usize::from(ended(state, &view, &round_id)?.index);
     let item = Item::new(view, round, published);
     let gate = Gate::of(request)?;
     let address = gate.address_of(request).unwrap_or(UNKNOWN);

@@ -8,6 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::error;
+use super::middleware::Call;
 use super::shapes::office::ImportedRow;
 use crate::domain::refusal::Refusal;
 
@@ -52,7 +53,7 @@ impl RowReport {
         let told = if self.left > 0 {
             refusal.errors.truncate(self.left);
             self.left -= refusal.errors.len().max(1);
-            error::body(&refusal, "", false)
+            error::body(&refusal, "", false, Call::current().language)
         } else {
             let code = refusal.code;
             json!({"code": code.as_str(), "retryable": code.retryable(), "outcome": refusal.outcome.as_str()})

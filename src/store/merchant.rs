@@ -27,6 +27,9 @@ pub struct MerchantRecord {
     /// Every freeze and its end.
     #[serde(default)]
     pub freezes: Vec<FreezeRecord>,
+    /// Every change of what was registered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ChangeRecord>,
     #[serde(default)]
     pub enrolments: BTreeMap<String, Enrolment>,
     #[serde(default)]
@@ -46,6 +49,13 @@ pub struct FreezeRecord {
     pub at: Ms,
     pub by: String,
     pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChangeRecord {
+    pub fields: Vec<String>,
+    pub at: Ms,
+    pub by: String,
 }
 
 /// A merchant in one campaign.

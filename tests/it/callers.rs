@@ -108,7 +108,10 @@ fn routes() -> Vec<Route> {
     let rows = README.lines().filter(|line| line.starts_with("| `") && line.contains("/v1/"));
     let routes = rows.flat_map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        let caller = cells[2].to_owned();
+        // A route of the office names the roles that may call it.
+        let of_office =
+            ["`officer`", "`approver`", "`finance`", "`operator`", "any role"].iter().any(|one| cells[2].contains(one));
+        let caller = if of_office { format!("office: {}", cells[2]) } else { cells[2].to_owned() };
         let of_row = cells[1].split('`').filter_map(move |text| {
             let (method, path) = text.split_once(' ').filter(|(_, path)| path.starts_with("/v1/"))?;
             Some(Route { method: method.to_owned(), path: path.to_owned(), caller: caller.clone() })

@@ -10,6 +10,8 @@ mod grant_each;
 mod hangzhou;
 mod proof;
 mod published;
+mod undrawn;
+mod waits;
 
 use std::collections::BTreeSet;
 

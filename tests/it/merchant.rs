@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::client::{Reply, Request};
 use crate::harness::fixture::{Market, at, merchant, new_merchant_id, new_order, sale};
@@ -31,6 +31,89 @@ fn a_merchant_is_created_once_and_a_repeat_is_the_same() {
     let mut other = body.clone();
     other["name"]["en"] = json!("Another Kitchen");
     server.create_merchant(&other).refused(409, "merchant_conflict");
+}
+
+fn put(id: &str, etag: Option<&str>, body: &Value) -> Reply {
+    let request = Request::new("PUT", &format!("/v1/merchants/{id}")).bearer(&MARKET.server().admin_key).json(body);
+    MARKET.server().send(&match etag {
+        Some(etag) => request.header("if-match", etag),
+        None => request,
+    })
+}
+
+fn shown(id: &str) -> Reply {
+    MARKET.server().office("GET", &format!("/v1/merchants/{id}"), None).ok()
+}
+
+fn store(id: &str, name: &str) -> Value {
+    json!({"store_id": id, "name": name, "district": "510104"})
+}
+
+#[test]
+fn a_store_is_added_and_sells_and_none_is_lost_on_the_way() {
+    let (server, id) = (MARKET.server(), new_merchant_id());
+    let mut body = merchant(&id);
+    body["stores"] = json!([store("s1", "first")]);
+    let made = server.create_merchant(&body).ok();
+    let etag = made.header("etag").expect("a version").to_string();
+    body["stores"] = json!([store("s1", "renamed"), store("s2", "second")]);
+    body["name"] = json!("Another Kitchen");
+    body["operating_district"] = json!("510107");
+    put(&id, None, &body).refused(428, "precondition_required");
+    let changed = put(&id, Some(&etag), &body).ok();
+    assert_eq!((&changed["stores"], &changed["name"]), (&body["stores"], &body["name"]), "{}", changed.text());
+    assert_ne!(changed.header("etag"), Some(etag.as_str()));
+    assert!(changed.header("durability").is_some() && !changed.replayed());
+    // Whoever writes on what was read before is told which version holds.
+    let stale = put(&id, Some(&etag), &merchant(&id)).refused(412, "precondition_failed");
+    assert_eq!((stale.str("current"), stale.str("sent")), (changed.header("etag").unwrap(), etag.as_str()));
+    let again = put(&id, changed.header("etag"), &body).ok();
+    assert_eq!((again.header("etag"), again.replayed()), (changed.header("etag"), true), "nothing to change");
+
+    // A store that orders may name stays; so do the code and what enrolments were judged by.
+    let mut fewer = body.clone();
+    fewer["stores"] = json!([store("s2", "second")]);
+    let refused = put(&id, changed.header("etag"), &fewer).refused(409, "merchant_conflict");
+    assert_eq!((&refused["fields"], &refused["stores"]), (&json!(["stores"]), &json!(["s1"])), "{}", refused.text());
+    for (field, value) in [("kind", "sole_trader"), ("registered_district", "510107")] {
+        let mut other = body.clone();
+        other[field] = json!(value);
+        let refused = put(&id, changed.header("etag"), &other).refused(409, "merchant_conflict");
+        assert_eq!(refused["fields"], json!([field]), "{}", refused.text());
+    }
+    let mut wrong = body.clone();
+    wrong["stores"][1]["district"] = json!("51");
+    put(&id, changed.header("etag"), &wrong).refused(422, "invalid_request");
+    let mut moved = body.clone();
+    moved["merchant_id"] = json!(new_merchant_id());
+    put(&id, changed.header("etag"), &moved).refused(422, "invalid_request");
+    let history = &shown(&id)["changes"];
+    assert_eq!(history.as_array().map(Vec::len), Some(1), "{history}");
+    assert_eq!(history[0]["fields"], json!(["name", "operating_district", "stores"]), "{history}");
+
+    server.enrol(MARKET.campaign(), &id);
+    let till = server.create_terminal(&id, "t1");
+    let mut sold = sale(&new_order(), &server.pay_code(&MARKET.shopper()), 6000, true);
+    sold["receipt"] = json!({"store": "s2"});
+    server.redeem(&till, &sold).ok();
+}
+
+#[test]
+fn a_merchant_is_changed_only_by_those_who_may_register_one() {
+    let (server, id) = (MARKET.server(), new_merchant_id());
+    let mut body = merchant(&id);
+    let made = server.create_merchant(&body).ok();
+    body["name"] = json!("New");
+    let as_key = |key: &str| {
+        let request = Request::new("PUT", &format!("/v1/merchants/{id}")).bearer(key).json(&body);
+        server.send(&request.header("if-match", made.header("etag").expect("a version")))
+    };
+    for role in ["approver", "finance", "auditor"] {
+        as_key(&server.create_key(role, "default")).refused(403, "forbidden");
+    }
+    let stranger = as_key(&server.create_key("officer", "another-city")).refused(404, "not_found");
+    assert!(stranger.str("detail").contains(&id), "{}", stranger.text());
+    as_key(&server.create_key("operator", "default")).ok();
 }
 
 fn import(rows: &[String]) -> Reply {

@@ -192,12 +192,14 @@ pub(in crate::engine) fn swept(view: &CampaignView, round: &RoundView, reply: &R
         // Somebody who may not have the pack is passed over, and the sweep must not stop at him.
         Issued::Refused(_) => Ok(false),
         Issued::Empty { .. } => Err(more_than_drawn().into()),
-        Issued::Stale => Err(Refusal::new(Code::StoreUnavailable).detail("The day has changed; again.").into()),
+        Issued::Stale => {
+            Err(Refusal::new(Code::StoreUnavailable).detail("日期已变，请重试。", "The day has changed; again.").into())
+        }
     }
 }
 
 fn more_than_drawn() -> Refusal {
-    Refusal::new(Code::Internal).detail("More winners than were drawn.")
+    Refusal::new(Code::Internal).detail("中签者多于摇出的人数。", "More winners than were drawn.")
 }
 
 fn too_many_packs(most: u32) -> Refusal {

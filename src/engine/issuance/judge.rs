@@ -311,7 +311,10 @@ pub fn not_running() -> Refusal {
 }
 
 pub fn credited_without_tap() -> Refusal {
-    Refusal::new(Code::RoundNotFound).detail("Winners of this round are credited without a tap; ask claims/mine.")
+    Refusal::new(Code::RoundNotFound).detail(
+        "本场次不设抢券，中签者的券自动到账；请查询 claims/mine。",
+        "Winners of this round are credited without a tap; ask claims/mine.",
+    )
 }
 
 pub fn not_on_list() -> Refusal {

@@ -5,7 +5,7 @@ use super::pass::Judge;
 use super::{Claimant, CreditedPack, Known, credited};
 use crate::domain::campaign::schema::{Mode, Unclaimed};
 use crate::domain::pass::Pass;
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::Refusal;
 use crate::domain::time::Ms;
 use crate::engine::Engine;
 use crate::engine::stock::supply_of;
@@ -17,7 +17,7 @@ impl Engine {
     pub async fn my_claim(&self, campaign_id: &str, round_id: &str, claimant: &Claimant) -> Result<Known, Refusal> {
         self.with_view(|| async move {
             let view = self.published(campaign_id)?;
-            let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
+            let round = view.named_round(round_id)?;
             let pass = self.pass_of(&view, round, claimant, Judge::Nothing).await?;
             let person = pass.person(&view);
             let record = self.person_record(&person).await?.unwrap_or_default();

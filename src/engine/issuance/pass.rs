@@ -40,14 +40,15 @@ impl Engine {
         location: Option<Location>,
     ) -> Result<GivenPass, Refusal> {
         let view = self.published(campaign_id)?;
-        let round = view.round(round_id).ok_or(Code::RoundNotFound)?;
+        let round = view.named_round(round_id)?;
         let opens_at = round.windows.first().map(|window| window.opens_at).ok_or_else(judge::credited_without_tap)?;
         if view.record.stopped {
             return Err(judge::not_running());
         }
         let (now, closes_at) = (self.now(), round.last_close());
         if now < opens_at - AHEAD {
-            return Err(Refusal::new(Code::PassNotOpen).with("opens_at", view.zone.rfc3339(opens_at - AHEAD)));
+            let refusal = Refusal::new(Code::PassNotOpen).with("opens_at", view.zone.rfc3339(opens_at - AHEAD));
+            return Err(refusal.retry_after_ms((opens_at - AHEAD - now) as u64));
         }
         if now >= closes_at {
             return Err(Refusal::new(Code::RoundClosed).with("closed_at", view.zone.rfc3339(closes_at)));
@@ -68,7 +69,9 @@ impl Engine {
         };
         pass.bind(view.number, round.index, purpose).map_err(|fault| match fault {
             PassFault::Expired => Code::TokenExpired.into(),
-            PassFault::Elsewhere => Refusal::new(Code::TokenInvalid).detail("The pass is for another round."),
+            PassFault::Elsewhere => {
+                Refusal::new(Code::TokenInvalid).detail("该通行证属于其他场次。", "The pass is for another round.")
+            }
             PassFault::Malformed | PassFault::Mac => Code::TokenInvalid.into(),
         })
     }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::magic::{CATEGORIES, Magic};
 use crate::domain::merchant::EnrolState;
+use crate::domain::noun::Noun;
 use crate::domain::order::{OrderKey, order_key};
 use crate::domain::person::Root;
 use crate::domain::refusal::{Code, Refusal};
@@ -134,7 +135,10 @@ impl Engine {
             Taken::Pack(Issued::Pack { .. }) => Ok(()),
             Taken::Pack(Issued::Refused(refusal)) => Err(Failure::Refusal(refusal)),
             _ => Err(Refusal::new(Code::Overloaded)
-                .detail("The sandbox has no magic voucher left; start a fresh one.")
+                .detail(
+                    "沙箱的测试券已用完，请另启一个沙箱。",
+                    "The sandbox has no magic voucher left; start a fresh one.",
+                )
                 .into()),
         }
     }

@@ -97,7 +97,8 @@ impl ResidentClaims {
             .into_iter()
             .find(|(_, begins)| begins.is_some_and(|begins| begins > now + LEEWAY_SECONDS));
         later.map_or(Ok(()), |(claim, _)| {
-            Err(Refusal::new(Code::TokenInvalid).detail(format!("{claim} is in the future.")))
+            Err(Refusal::new(Code::TokenInvalid)
+                .detail(format!("{claim} 晚于现在。"), format!("{claim} is in the future.")))
         })
     }
 
@@ -131,10 +132,13 @@ impl ResidentClaims {
 
     /// The faults of a token in one text, for a token has no place that a pointer could show.
     pub(super) fn judge(&self) -> Result<(), Refusal> {
-        let mut found: Vec<String> = self.faults().into_iter().map(|fault| fault.en).collect();
+        let (mut zh, mut en): (Vec<String>, Vec<String>) =
+            self.faults().into_iter().map(|fault| (fault.zh, fault.en)).unzip();
         if opaque(&self.sub).is_none() {
-            found.push("sub has 1 to 128 visible ASCII characters.".to_owned());
+            zh.push("sub 须为 1 至 128 个可见的 ASCII 字符。".to_owned());
+            en.push("sub has 1 to 128 visible ASCII characters.".to_owned());
         }
-        if found.is_empty() { Ok(()) } else { Err(Refusal::new(Code::TokenInvalid).detail(found.join(" "))) }
+        let refusal = || Refusal::new(Code::TokenInvalid).detail(zh.concat(), en.join(" "));
+        if en.is_empty() { Ok(()) } else { Err(refusal()) }
     }
 }

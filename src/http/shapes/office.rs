@@ -213,6 +213,8 @@ pub struct MerchantShown {
     stores: Vec<StoreShown>,
     state: MerchantState,
     created_at: String,
+    /// What was changed since it was registered.
+    changes: Vec<MerchantChange>,
     enrolments: Vec<EnrolmentLine>,
     terminals: Vec<TerminalLine>,
 }
@@ -222,6 +224,14 @@ pub struct MerchantShown {
 pub enum MerchantState {
     Active,
     Frozen,
+}
+
+#[derive(ToSchema)]
+pub struct MerchantChange {
+    fields: Vec<String>,
+    at: String,
+    /// Name of the key.
+    by: String,
 }
 
 #[derive(ToSchema)]

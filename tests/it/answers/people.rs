@@ -354,6 +354,6 @@ async fn tap(node: &Engine, campaign: &str, person: &Resident) -> Result<(), Ref
     let claimant = Claimant::Resident(Box::new(person.clone()));
     match node.claim(campaign, "r", &claimant, None, None).await? {
         Tap::Won { .. } => Ok(()),
-        other => Err(Refusal::new(Code::Overloaded).detail(format!("{other:?}"))),
+        other => Err(Refusal::new(Code::Overloaded).detail("", format!("{other:?}"))),
     }
 }

@@ -1,7 +1,8 @@
 //! Merchants of a program: registered, frozen, admitted to campaigns, and their keys.
 
-use quanyu::domain::merchant::EnrolState;
+use quanyu::domain::merchant::{Draft, EnrolState, Name};
 use quanyu::engine::Engine;
+use quanyu::engine::campaign::Expect;
 use quanyu::engine::terminal::Rotation;
 use quanyu::engine::till_key::KeyScope;
 use quanyu::store::config::Kind;
@@ -17,6 +18,7 @@ use crate::histories::town::draft;
 pub async fn table(town: &Town, trouble: Trouble) {
     for (verb, change) in [
         ("create a merchant", Shop::Create),
+        ("change a merchant", Shop::Change),
         ("freeze", Shop::Freeze(true)),
         ("unfreeze", Shop::Freeze(false)),
         ("application", Shop::Apply),
@@ -36,6 +38,7 @@ pub async fn table(town: &Town, trouble: Trouble) {
 #[derive(Clone, Copy, PartialEq)]
 enum Shop {
     Create,
+    Change,
     Freeze(bool),
     Apply,
     Move(EnrolState),
@@ -79,6 +82,10 @@ async fn changes_a_shop(turn: &Turn<'_>, change: Shop) {
     let rotation = Rotation { from_version: Some(1), keep_previous: true };
     let request = async |node: &Engine| match change {
         Shop::Create => node.create_merchant(key, draft.clone()).await.map(drop),
+        Shop::Change => {
+            let changed = Draft { name: Some(Name::One("another".to_owned())), ..draft.clone() };
+            node.replace_merchant(key, &id, Some(Expect::Version(1)), changed).await.map(drop)
+        }
         Shop::Freeze(frozen) => node.freeze_merchant(key, &id, frozen, None).await.map(drop),
         Shop::Apply => node.apply_to_campaign(key, CAMPAIGN, &id).await.map(drop),
         Shop::Move(to) => node.move_enrolment(key, CAMPAIGN, &id, to, None).await.map(drop),
@@ -110,6 +117,7 @@ async fn shop_shows(node: &Engine, turn: &Turn<'_>, id: &str, key_id: &str, chan
     let terminal = record.terminals.get("t1");
     match change {
         Shop::Create => 1,
+        Shop::Change => record.changes.len(),
         Shop::Freeze(frozen) => usize::from(record.frozen == frozen),
         Shop::Apply => enrolled(EnrolState::Applied),
         Shop::Move(to) => enrolled(to),

@@ -23,6 +23,7 @@ pub fn check(request: &Request, reply: &Reply) {
         return;
     }
     let mut faults = answer_faults(operation, reply);
+    faults.extend(header_faults(operation, reply));
     if reply.status < 300 {
         faults.extend(request_faults(operation, request).into_iter().map(|fault| format!("request: {fault}")));
     }
@@ -68,6 +69,35 @@ fn answer_faults(operation: &Value, reply: &Reply) -> Vec<String> {
             Some(_) => Vec::new(),
         },
     }
+}
+
+/// What HTTP itself says of every answer, and the caching of ours.
+const PLAIN: [&str; 12] = [
+    "content-type",
+    "content-length",
+    "transfer-encoding",
+    "date",
+    "connection",
+    "vary",
+    "cache-control",
+    "x-content-type-options",
+    "content-security-policy",
+    "content-encoding",
+    "allow",
+    "keep-alive",
+];
+
+fn header_faults(operation: &Value, reply: &Reply) -> Vec<String> {
+    let responses = &operation["responses"];
+    let own = &responses[reply.status.to_string()];
+    let described = if own.is_object() { own } else { &responses["default"] };
+    let known = |name: &str| {
+        let headers = described["headers"].as_object();
+        headers.is_some_and(|headers| headers.keys().any(|known| known.eq_ignore_ascii_case(name)))
+    };
+    let names = reply.headers.iter().map(|(name, _)| name.to_ascii_lowercase());
+    let unknown = names.filter(|name| !PLAIN.contains(&name.as_str()) && !known(name));
+    unknown.map(|name| format!("the header {name} is not described")).collect()
 }
 
 /// The operation of a path: a pattern that names the path itself goes before one with parameters.

@@ -33,13 +33,14 @@ pub fn payer(
         (None, Some(ids), None) => Ok(Payer::Vouchers(ids)),
         (None, None, Some(account)) => {
             if caller.kind != TillKind::Platform {
-                return Err(
-                    Refusal::new(Code::Forbidden).detail("Only a platform's key may name the payer by account.")
-                );
+                return Err(Refusal::new(Code::Forbidden).detail(
+                    "只有平台密钥可以用 account 指明付款人。",
+                    "Only a platform's key may name the payer by account.",
+                ));
             }
             if !caller.channels.contains(&account.channel) {
                 let refusal = Refusal::new(Code::Forbidden).with("channels", caller.channels.clone());
-                return Err(refusal.detail("The platform's key is not for this channel."));
+                return Err(refusal.detail("该平台密钥不属于此渠道。", "The platform's key is not for this channel."));
             }
             Account::parse(account.channel, account.id).map(Payer::Account)
         }
