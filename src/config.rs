@@ -1,6 +1,8 @@
 //! Every setting: its name, default, unit and limit. A flag beats the environment, the environment beats the file named by `--config`
 //! (lines of `NAME=value`, as in deploy/service.env).
 
+mod faults;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use ipnet::IpNet;
 use crate::domain::campaign::spelling::{did_you_mean, nearest};
 use crate::domain::time::{Ms, parse_rfc3339};
 use crate::store::probe::Durability;
+pub use faults::Judged;
 
 /// Settings of `quanyu serve`.
 #[derive(Args, Clone, Debug)]

@@ -6,6 +6,8 @@ use std::io::IsTerminal;
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use crate::domain::campaign::spelling::{did_you_mean, nearest};
+
 /// Form of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -58,9 +60,90 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
     EnvFilter::builder().parse(text).map_err(|error| format!("QUANYU_LOG={text:?} is not a log filter: {error}"))
 }
 
+/// Under which names there are log lines, for they begin with these: our own modules and `quanyu::access`, and libraries that write some.
+const TARGETS: [&str; 54] = [
+    "actix_http",
+    "actix_rt",
+    "actix_server",
+    "actix_web",
+    "mio",
+    "quanyu::access",
+    "quanyu::app",
+    "quanyu::cli::serve",
+    "quanyu::engine::amendment",
+    "quanyu::engine::campaign",
+    "quanyu::engine::crediting",
+    "quanyu::engine::draw",
+    "quanyu::engine::grant",
+    "quanyu::engine::grant::count",
+    "quanyu::engine::issuance::quotas",
+    "quanyu::engine::jobs",
+    "quanyu::engine::jobs::abreast",
+    "quanyu::engine::lists",
+    "quanyu::engine::merchant",
+    "quanyu::engine::merchant::change",
+    "quanyu::engine::person_list",
+    "quanyu::engine::pool",
+    "quanyu::engine::redemption::owed",
+    "quanyu::engine::redemption::refund_limits",
+    "quanyu::engine::redemption::sweep",
+    "quanyu::engine::reservation::quotas",
+    "quanyu::engine::retention",
+    "quanyu::engine::stock",
+    "quanyu::engine::stock::holders",
+    "quanyu::engine::terminal",
+    "quanyu::engine::till_key",
+    "quanyu::engine::upkeep",
+    "quanyu::engine::view",
+    "quanyu::engine::waves",
+    "quanyu::http",
+    "quanyu::http::answer",
+    "quanyu::http::listen",
+    "quanyu::http::middleware",
+    "quanyu::http::published",
+    "quanyu::http::redemption",
+    "quanyu::http::settlement",
+    "quanyu::instance",
+    "quanyu::store",
+    "quanyu::store::batch",
+    "quanyu::store::embedded",
+    "quanyu::store::embedded::child",
+    "quanyu::store::embedded::log",
+    "quanyu::store::error",
+    "quanyu::store::health",
+    "quanyu::store::link",
+    "quanyu::telemetry",
+    "redis",
+    "rustls",
+    "tokio",
+];
+
+/// What is wrong with a filter, one sentence each: it cannot be read, or it names what nothing logs under, which would keep silent.
+pub fn faults(text: &str) -> Vec<String> {
+    if let Err(fault) = filter(text) {
+        return vec![fault];
+    }
+    let is_level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let named =
+        text.split(',').map(|directive| (directive, directive.split(['=', '[']).next().unwrap_or_default().trim()));
+    let unknown = named.filter(|(directive, name)| {
+        let level_alone = !directive.contains('=') && is_level(name);
+        !name.is_empty() && !level_alone && !TARGETS.iter().any(|target| target.starts_with(name))
+    });
+    let known: Vec<&str> = ["off", "error", "warn", "info", "debug", "trace"].into_iter().chain(TARGETS).collect();
+    let fault = |name: &str| {
+        let meant = did_you_mean(nearest(name, &known)).1;
+        format!("QUANYU_LOG: nothing logs under {name:?}, so it would show nothing.{meant}")
+    };
+    unknown.map(|(_, name)| fault(name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
 
     #[test]
     fn a_terminal_reads_text_and_a_collector_reads_json_unless_told_otherwise() {
@@ -78,5 +161,52 @@ mod tests {
     fn a_filter_with_a_typo_is_refused_by_name() {
         assert!(filter("info,quanyu::access=debug").is_ok());
         assert!(filter("quanyu=loud").unwrap_err().contains("quanyu=loud"));
+    }
+
+    #[test]
+    fn a_name_that_nothing_logs_under_is_told() {
+        for (text, told) in [
+            ("info", 0),
+            ("OFF", 0),
+            ("warn,quanyu=info,quanyu::engine=debug,quanyu::access=debug,actix_server=warn,", 0),
+            ("info,quanyu[request{request_id=x}]=debug,[request]=trace", 0),
+            ("inof", 1),
+            ("info,quanyu::acess=debug,quanyu::engine::job", 1),
+            ("info,qanyu", 1),
+            ("info,hyper=debug,quanyu:access", 2),
+        ] {
+            assert_eq!(faults(text).len(), told, "{text}: {:?}", faults(text));
+        }
+        assert!(faults("infos")[0].ends_with("Did you mean info?"), "{:?}", faults("infos"));
+    }
+
+    /// The table is what the sources say.
+    #[test]
+    fn the_names_are_those_of_the_modules_that_log() {
+        let (root, mut folders, mut logging) =
+            (Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), Vec::new(), BTreeSet::new());
+        folders.push(root.clone());
+        while let Some(folder) = folders.pop() {
+            for file in fs::read_dir(folder).expect("a folder").flatten().map(|file| file.path()) {
+                if file.is_dir() {
+                    folders.push(file);
+                    continue;
+                }
+                let text = fs::read_to_string(&file).unwrap_or_default();
+                let logs = ["info", "warn", "error", "debug", "trace"]
+                    .iter()
+                    .any(|level| text.contains(&format!("tracing::{level}!")));
+                let inside = file.strip_prefix(&root).expect("inside").with_extension("");
+                let names: Vec<_> =
+                    inside.iter().map(|name| name.to_string_lossy()).filter(|name| name != "mod").collect();
+                if logs {
+                    logging.insert(format!("quanyu::{}", names.join("::")));
+                }
+            }
+        }
+        logging.extend(["quanyu::access".to_owned(), "quanyu::store".to_owned()]);
+        let table: BTreeSet<String> =
+            TARGETS.iter().filter(|name| name.starts_with("quanyu")).map(|name| (*name).to_owned()).collect();
+        assert_eq!(table, logging);
     }
 }

@@ -7,10 +7,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Id, Subcommand, value_parser};
 
-use crate::app::AppError;
-use crate::config::{Settings, unknown_names};
-use crate::store::probe::Durability;
-use crate::telemetry;
+use crate::config::{Judged, Settings, unknown_names};
 
 #[derive(Args)]
 pub struct Options {
@@ -30,10 +27,10 @@ enum Command {
     Show(Box<Settings>),
 }
 
-pub fn run(options: &Options) -> ExitCode {
+pub async fn run(options: &Options) -> ExitCode {
     match &options.command {
         Command::Check { flags } => {
-            let faults = check(flags);
+            let faults = check(flags).await;
             for fault in &faults {
                 eprintln!("{fault}");
             }
@@ -56,7 +53,7 @@ fn settings_command() -> clap::Command {
 }
 
 /// All faults of flags and environment, one sentence each. A flag that does not exist ends the command, as everywhere.
-fn check(flags: &[OsString]) -> Vec<String> {
+async fn check(flags: &[OsString]) -> Vec<String> {
     let mut command = settings_command();
     let mut faults = unknown_names();
     let mut loosened: HashSet<Id> = HashSet::new();
@@ -77,12 +74,7 @@ fn check(flags: &[OsString]) -> Vec<String> {
             _ => error.exit(),
         }
     };
-    if let Ok(Some(Durability::D3)) = matches.try_get_one("durability") {
-        faults.push(format!("QUANYU_DURABILITY: {}", AppError::NoReplicaWait));
-    }
-    if let Ok(Some(log)) = matches.try_get_one::<String>("log") {
-        faults.extend(telemetry::filter(log).err());
-    }
+    faults.extend(Judged::of_matches(&matches).faults().await);
     faults
 }
 

@@ -38,7 +38,7 @@ enum Command {
     Rehearse(Box<crate::rehearse::Options>),
     /// Prove that the ledger, the counters and every record say the same; works beside a running server.
     Audit(Box<audit::Options>),
-    /// Recompute a draw from its published files alone.
+    /// Recompute a draw from its published files alone: of rounds of mode ballot and rain; those of mode first_come and grant have none.
     VerifyDraw(verify::Options),
     /// Print a day's settlement.
     Settle(Box<settle::Options>),
@@ -107,7 +107,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Sign(options) => sign::run(&options),
         Command::PosCertify(options) => certify::run(*options).await,
         Command::Selftest(options) => selftest::run(&options),
-        Command::Config(options) => config::run(&options),
+        Command::Config(options) => config::run(&options).await,
     }
 }
 

@@ -7,12 +7,16 @@ use tokio::sync::watch;
 
 use super::{could_not, first_minute};
 use crate::app::{AppError, Node};
-use crate::config::Settings;
+use crate::config::{Judged, Settings};
 use crate::engine::jobs;
 use crate::http::{self, State};
 use crate::instance::RunInfo;
 
 pub async fn run(settings: Settings) -> ExitCode {
+    let faults = Judged::of(&settings).faults().await;
+    if !faults.is_empty() {
+        return could_not(faults.join("\nquanyu: "));
+    }
     if let Err(error) = crate::telemetry::init(&settings.log) {
         return could_not(error);
     }

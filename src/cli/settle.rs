@@ -1,5 +1,6 @@
 //! `quanyu settle DATE`: a day's settlement from the ledger, beside a running server.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -7,6 +8,7 @@ use clap::Args;
 use super::could_not;
 use crate::app::{FIRST_PROGRAM, Node};
 use crate::config::Settings;
+use crate::domain::campaign::spelling::{did_you_mean, nearest};
 use crate::domain::settlement::Day;
 use crate::engine::access::{ApiKey, Role};
 use crate::engine::settlement::{statement_csv, summary_csv};
@@ -33,13 +35,30 @@ pub async fn run(options: Options) -> ExitCode {
         Ok(node) => node,
         Err(error) => return could_not(error),
     };
+    match node.engine.known_programs().await {
+        Ok(programs) if !programs.contains(&options.program) => {
+            node.stop().await;
+            return could_not(no_such_program(&options.program, &programs));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            node.stop().await;
+            return could_not(error);
+        }
+    }
     let key = ApiKey::new("settle", &[Role::Finance], &options.program);
     let day = node.engine.settlement_day(&key, &options.date, options.merchant.as_deref()).await;
     node.stop().await;
     match day {
         Ok(day) => print(&day, &options),
-        Err(refusal) => could_not(refusal.detail.unwrap_or_else(|| refusal.code.message().1.to_owned())),
+        Err(refusal) => could_not(refusal.told().en),
     }
+}
+
+fn no_such_program(named: &str, programs: &BTreeSet<String>) -> String {
+    let known: Vec<&str> = programs.iter().map(String::as_str).collect();
+    let meant = did_you_mean(nearest(named, &known)).1;
+    format!("no key and no campaign is of the program {named:?}; there are: {}.{meant}", known.join(", "))
 }
 
 fn print(day: &Day, options: &Options) -> ExitCode {

@@ -22,6 +22,9 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> ExitCode {
+    if let Some(fault) = fault(options) {
+        return could_not(fault);
+    }
     let body = match options.body.strip_prefix('@') {
         None => options.body.clone().into_bytes(),
         Some(file) => match std::fs::read(file) {
@@ -32,4 +35,19 @@ pub fn run(options: &Options) -> ExitCode {
     let value = crate::signing::sign_request(&options.method, &options.path, &options.key_id, &options.secret, &body);
     println!("Authorization: {value}");
     ExitCode::SUCCESS
+}
+
+/// What no server would read as it was written here.
+fn fault(options: &Options) -> Option<String> {
+    let Options { method, path, .. } = options;
+    if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Some(format!("{method:?} is no method: write it in capitals, such as POST"));
+    }
+    if !path.starts_with('/') {
+        return Some(format!("{path:?} is no path: it begins with /, without scheme and host"));
+    }
+    let raw = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    (!raw).then(|| {
+        format!("{path:?} is not the raw path: what is no plain ASCII, a space or a # is percent-encoded in it")
+    })
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+/// Recomputes a round of mode ballot and rain from its published files; a round of mode first_come or grant has no draw.
 #[derive(Args)]
 pub struct Options {
     /// Folder with proof.json, entries.ndjson and winners.ndjson, and whatever was saved before of commitment.json and campaign.json (the

@@ -209,7 +209,9 @@ impl Day {
 
 /// A calendar date `YYYY-MM-DD` as days since 1970-01-01, to compare with `Zone::day_number`.
 pub fn day_number(date: &str) -> Option<i64> {
-    let date: jiff::civil::Date = date.parse().ok()?;
+    let text = date;
+    // jiff also takes other forms, and times behind them; a date has one name.
+    let date: jiff::civil::Date = text.parse().ok().filter(|date: &jiff::civil::Date| date.to_string() == text)?;
     let days = date.since(jiff::civil::date(1970, 1, 1)).ok()?;
     Some(i64::from(days.get_days()))
 }
@@ -316,6 +318,8 @@ mod tests {
     fn a_date_is_a_number_of_days() {
         assert_eq!(day_number("1970-01-02"), Some(1));
         assert_eq!(day_number("2020-07-25"), Some(18468));
-        assert_eq!(day_number("2020-02-30"), None);
+        for other in ["2020-02-30", "20200725", "2020-07-25T00:00:00", "2020-7-25", "", "+002020-07-25"] {
+            assert_eq!(day_number(other), None, "{other}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Keys of the program office: who holds them, what they may do, and for which program.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -88,6 +89,15 @@ impl Engine {
     pub(super) fn require_another_person(&self, approver: &ApiKey, proposer: &Holder) -> Result<(), Refusal> {
         let same = self.settings.four_eyes && proposer.is_same_person(&approver.holder());
         if same { Err(Code::FourEyes.into()) } else { Ok(()) }
+    }
+
+    /// The programs that have a key or a campaign.
+    pub async fn known_programs(&self) -> Result<BTreeSet<String>, StoreError> {
+        let keys = self.store.records::<ApiKey>(Kind::ApiKey).await?;
+        let of_keys = keys.into_iter().filter_map(|(_, key)| key.ok()).map(|key| key.program);
+        let view = self.view();
+        let of_campaigns = view.by_number.values().map(|campaign| campaign.record.program.clone());
+        Ok(of_keys.chain(of_campaigns).collect())
     }
 
     /// What this node knows of the key with this text.

@@ -174,8 +174,11 @@ fn written(table: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, csv::Error> {
     table.into_inner().map_err(|error| csv::Error::from(error.into_error()))
 }
 
+/// Text that a spreadsheet would take for a formula gets an apostrophe, and so does text that begins with one: whoever takes one
+/// apostrophe off each cell of text that begins with it has what was written. Numbers are no text and get none.
 fn cell(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+    const BEGINS: [char; 12] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n', '\''];
+    if text.starts_with(BEGINS) { format!("'{text}") } else { text.to_owned() }
 }
 
 /// An empty day to fold into.
@@ -311,6 +314,15 @@ mod tests {
         let statement = books(&older, "2020-07-25");
         let refund = &statement.lines[1];
         assert_eq!((refund.transaction_id.as_str(), refund.refund_id.as_str(), refund.amount), ("", "R1", Fen(-2500)));
+    }
+
+    #[test]
+    fn a_cell_is_never_a_formula_and_what_was_written_can_be_read_back() {
+        for text in ["=1", "'=1", "''=1", "'", "+1", "-1", "@x", "＝1", "\t=1", "\r\n", "A1", "O'Brien", "", " =1"] {
+            let written = cell(text);
+            assert!(!written.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r']), "{text}");
+            assert_eq!(written.strip_prefix('\'').unwrap_or(&written), text);
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 
 use super::probe::Durability;
-pub use binary::{Binary, Engine, Version};
+pub use binary::{Binary, Engine, Version, fault as binary_fault};
 
 /// How the child is run; what it keeps is decided by the data directory alone.
 #[derive(Clone, Debug)]

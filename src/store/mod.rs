@@ -94,6 +94,15 @@ struct Inner {
     persons: deadpool_redis::Pool,
 }
 
+/// Why a text is no address of a store.
+pub fn url_fault(url: &str) -> Option<String> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    if !scheme.is_some_and(|scheme| ["redis", "rediss", "unix"].contains(&scheme)) {
+        return Some("it must begin with redis://, rediss:// or unix://".to_owned());
+    }
+    redis::Client::open(url).err().map(|error| format!("it is no address of a store: {error}"))
+}
+
 impl Store {
     /// Connects, loads every script and starts the batchers.
     pub async fn open(options: Options, clock: Clock) -> Result<Store, StoreError> {

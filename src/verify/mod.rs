@@ -40,6 +40,7 @@ mod winners;
 mod tests;
 
 use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -48,6 +49,8 @@ use proof::Proof;
 
 /// How many differences are named before the rest are only counted.
 const DIFFERENCES_NAMED: usize = 10;
+/// A proof with its campaign file is longer than a refusal and shorter than this.
+const LONGEST_REFUSAL: u64 = 4 * 1024 * 1024;
 
 /// A draw that holds: everything in the folder follows from the campaign file, the list, the secret and the public entropy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +96,7 @@ impl std::fmt::Display for Failure {
 
 /// Checks everything and answers either what was verified or why it was not.
 pub fn verify_folder(folder: &Path) -> Result<Verified, Failure> {
+    check_kind(folder)?;
     check_files(folder)?;
     let proof = Proof::read(folder)?;
     let mut faults = Faults::default();
@@ -126,6 +130,39 @@ pub fn verify_folder(folder: &Path) -> Result<Verified, Failure> {
         entropy: proof.commitment.entropy.clone(),
         supply_from_file: proof.supply_from_file(),
     })
+}
+
+/// Which rounds can be recomputed here.
+pub const DRAWN_ONLY: &str = "Only rounds of mode ballot and rain are drawn, and only a draw can be verified here";
+
+/// Says what a folder holds that is no draw: the refusal of a round that has none, or the proof of packs that chance dealt without one.
+fn check_kind(folder: &Path) -> Result<(), Failure> {
+    let read = |name: &str| -> Option<serde_json::Value> {
+        let mut head = String::new();
+        BufReader::new(File::open(folder.join(name)).ok()?).take(LONGEST_REFUSAL).read_to_string(&mut head).ok()?;
+        serde_json::from_str(&head).ok()
+    };
+    let refusals = ["proof.json", "entries.ndjson", "winners.ndjson"].into_iter().filter_map(|name| {
+        let answer = read(name)?;
+        let code = answer["code"].as_str().filter(|_| answer["status"].is_u64())?;
+        let detail = answer["detail"].as_str().unwrap_or_default();
+        Some(format!(
+            "{name} is no published file but the refusal {code} of the server: {}",
+            detail.trim_end_matches('.')
+        ))
+    });
+    let mut faults: Vec<String> = refusals.collect();
+    if let Some(deal) = read("proof.json").as_ref().and_then(|proof| proof["deal"].as_str()) {
+        faults.push(format!(
+            "proof.json is of packs that chance deals without a draw ({deal}): whoever has a pseudonym recomputes its pack from secret \
+             and supply, as ARCHITECTURE.md says under \"Deal\""
+        ));
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    faults.push(DRAWN_ONLY.to_owned());
+    Err(Failure::CouldNotLook(faults))
 }
 
 /// Names every file that is lacking before a long list is read for nothing.

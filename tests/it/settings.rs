@@ -52,6 +52,50 @@ fn config_check_names_every_fault_at_once() {
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"settings=ok\n"[..]));
 }
 
+#[test]
+fn config_check_judges_what_no_form_shows_and_the_service_does_not_start_with_it() {
+    let faulty = [
+        ("QUANYU_LISTEN", "localhost", "an address and a port"),
+        ("QUANYU_REDIS_URL", "http://store:6379", "redis://, rediss:// or unix://"),
+        ("QUANYU_DURABILITY", "D3", "declare D2"),
+        ("QUANYU_STORE_BINARY", "/nowhere/valkey-server", "/nowhere/valkey-server"),
+        ("QUANYU_LOG", "inof,quanyu::acess=debug,actix_server=warn", "quanyu::acess"),
+        ("QUANYU_CLOCK", "2020-07-24T18:00:00+08:00", "QUANYU_SANDBOX"),
+    ];
+    let settings = faulty.map(|(name, value, _)| (name, value));
+    let output = quanyu(&["config", "check"], &settings);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(1), &b"settings=refused\n"[..]), "{said}");
+    for (name, _, words) in faulty {
+        let told: Vec<&str> = said.lines().filter(|line| line.starts_with(&format!("{name}: "))).collect();
+        assert!(told.iter().any(|line| line.contains(words)), "{name} {words}:\n{said}");
+    }
+    // Of the log both names that nothing logs under, and the nearest one that something does.
+    assert_eq!(said.lines().count(), faulty.len() + 1, "{said}");
+    assert!(said.contains("\"inof\"") && said.contains("quanyu::access"), "{said}");
+    for fault in settings {
+        let data = crate::harness::Scratch::new("quanyu-faulty");
+        let data = data.path.to_str().expect("a path");
+        let output = quanyu(&["serve", "--data", data], &[fault]);
+        assert_eq!(output.status.code(), Some(2), "{fault:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(fault.0), "{fault:?}");
+    }
+}
+
+#[test]
+fn config_check_takes_what_the_service_takes() {
+    for settings in [
+        &[("QUANYU_LISTEN", "[::1]:0"), ("QUANYU_REDIS_URL", "unix:///run/store.sock")][..],
+        &[("QUANYU_LISTEN", "localhost:8080"), ("QUANYU_REDIS_URL", "rediss://me:secret@store:6380/1")],
+        &[("QUANYU_CLOCK", "2020-07-24T18:00:00+08:00"), ("QUANYU_SANDBOX", "true")],
+        &[("QUANYU_LOG", "warn,quanyu=info,quanyu::access=debug,quanyu::store::batch=off,actix_http=error")],
+    ] {
+        let output = quanyu(&["config", "check"], settings);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*said), (Some(0), ""), "{settings:?}");
+    }
+}
+
 /// Every setting with its default, as the program shows it.
 fn shown() -> BTreeMap<String, String> {
     let output = quanyu(&["config", "show"], &[]);

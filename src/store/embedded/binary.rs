@@ -35,6 +35,11 @@ pub struct Version {
     pub patch: u16,
 }
 
+/// Why a program is no store that the service could run.
+pub async fn fault(path: &Path) -> Option<String> {
+    Binary::find(Some(path)).await.err().map(|error| error.to_string())
+}
+
 impl Binary {
     /// The binary named by the setting, else the first good one of: beside our executable, `valkey-server` then
     /// `redis-server` on `PATH`, `.quanyu/bin/` in the working directory (where `deploy/install-store.sh` puts one).
