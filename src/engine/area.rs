@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::access::{ApiKey, Role};
+use super::access::ApiKey;
 use super::bounds;
 use super::list_pins::not_pinned;
 use super::lists::blocking;
@@ -27,13 +27,6 @@ use crate::store::config::Kind;
 const MOST_VERSIONS: usize = 100;
 /// Points of all versions of one area: they are kept in one record.
 const MOST_POINTS: usize = 100_000;
-
-/// Who may do what with areas.
-pub mod may {
-    use super::Role;
-    pub const WRITE: &[Role] = &[Role::Officer];
-    pub const READ: &[Role] = &Role::ALL;
-}
 
 /// A version of an area as the office sees it.
 #[derive(Clone, Debug)]

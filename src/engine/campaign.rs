@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::access::{ApiKey, Role};
+use super::access::ApiKey;
 use super::area::unpinned_areas;
 use super::bounds;
 use super::campaign_file::{
     buckets, check_file, draft, faults, invalid, refused_in, require_state, reservation_maximum_over_shards, status,
 };
 use super::drafts::written;
+use super::expect::Expect;
 use super::list_pins::unpinned_lists;
 use super::view::CampaignView;
 use super::{Engine, Failure, amendment};
@@ -21,28 +22,6 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::store::StoreError;
 use crate::store::campaign::{CampaignRecord, RoundRecord, Scope, State};
 use crate::store::config::{Kind, Purpose};
-
-/// What a writer expects to replace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// `If-None-Match: *`
-    Absent,
-    /// `If-Match: "<version>"`
-    Version(u64),
-    /// `If-Match` with something that is no version of ours.
-    Other(String),
-}
-
-impl Expect {
-    /// As the header said it.
-    pub fn as_sent(&self) -> String {
-        match self {
-            Expect::Absent => "*".to_owned(),
-            Expect::Version(version) => format!("\"{version}\""),
-            Expect::Other(text) => text.clone(),
-        }
-    }
-}
 
 /// A campaign as the office sees it.
 #[derive(Clone, Debug)]
@@ -407,13 +386,4 @@ impl Engine {
         }
         Err(Refusal::contended().into())
     }
-}
-
-/// Who may do what with campaigns.
-pub mod may {
-    use super::Role;
-    pub const WRITE: &[Role] = &[Role::Officer];
-    pub const APPROVE: &[Role] = &[Role::Approver];
-    pub const OPERATE: &[Role] = &[Role::Operator, Role::Officer];
-    pub const READ: &[Role] = &Role::ALL;
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Engine;
-use super::access::{ApiKey, Role};
+use super::access::ApiKey;
 use super::bounds;
 use crate::domain::campaign::schema::MerchantKind;
 use crate::domain::merchant::{Draft, EnrolState, Merchant, Store};
@@ -21,15 +21,6 @@ use crate::domain::time::{Ms, Zone};
 use crate::store::StoreError;
 use crate::store::config::{Kind, Purpose, PutError, Versioned};
 use crate::store::merchant::{CodeClaim, FreezeRecord, MerchantPlace, MerchantRecord};
-
-/// Who may do what with merchants.
-pub mod may {
-    use super::Role;
-    pub const WRITE: &[Role] = &[Role::Officer, Role::Operator];
-    pub const APPROVE: &[Role] = &[Role::Officer, Role::Approver];
-    pub const STOP: &[Role] = &[Role::Officer, Role::Approver, Role::Operator];
-    pub const READ: &[Role] = &Role::ALL;
-}
 
 /// A merchant as a node uses it for static rules; the merchant's slot has the last word on freeze and enrolment.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ pub mod drawn;
 pub mod eligibility;
 pub mod enrolment;
 pub mod entropy;
+pub mod expect;
 mod grant;
 pub mod issuance;
 pub mod jobs;

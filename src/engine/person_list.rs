@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::Engine;
-use super::access::{ApiKey, Role};
+use super::access::ApiKey;
 use super::bounds;
 use super::list_file::{ListRow, ListRows, Listed};
 use super::merchant::was_written;
@@ -30,13 +30,6 @@ const DEAD_AFTER: Ms = 20 * MINUTE;
 const SHORT_ROW: u64 = 25;
 /// Members to expect when the length is not told.
 const UNTOLD: u64 = 1_000_000;
-
-/// Who may do what with lists.
-pub mod may {
-    use super::Role;
-    pub const WRITE: &[Role] = &[Role::Officer];
-    pub const READ: &[Role] = &Role::ALL;
-}
 
 /// A version of a list as the office sees it.
 #[derive(Clone, Debug, PartialEq)]

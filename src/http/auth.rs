@@ -14,6 +14,7 @@ use super::auth_till::TillKey;
 use super::error::Problem;
 use super::limit::{Class, Limits};
 use super::middleware::Call;
+use super::roles;
 use super::turn::Turns;
 use crate::config::TrustedProxies;
 use crate::domain::pass::Unbound;
@@ -117,60 +118,52 @@ impl Gate {
     }
 }
 
-/// Roles as bits, so that a route can name those that it is open to in the type of its caller.
-pub const fn roles(allowed: &[Role]) -> u8 {
-    let (mut bits, mut index) = (0, 0);
-    while index < allowed.len() {
-        bits |= 1 << allowed[index] as u8;
-        index += 1;
-    }
-    bits
-}
-
-/// Any key of the office, a platform's too.
-pub const ANY_ROLE: u8 = u8::MAX;
-
-/// A member of the program office with one of the roles `MAY`; whoever has none is refused before the body is read.
+/// A member of the program office with one of the roles of the route (`roles.rs`); whoever has none is refused before the body is read.
 #[derive(Clone, Debug)]
-pub struct Officer<const MAY: u8>(ApiKey);
+pub struct Officer(ApiKey);
 
-impl<const MAY: u8> Officer<MAY> {
+impl Officer {
     pub fn key(&self) -> &ApiKey {
         &self.0
     }
 
     /// The key, if it has one of these roles too, where it depends on the body what a route does.
     pub fn require(&self, allowed: &[Role]) -> Result<&ApiKey, Refusal> {
-        require(&self.0, roles(allowed)).map(|()| &self.0)
+        require(&self.0, allowed).map(|()| &self.0)
     }
 }
 
-fn require(key: &ApiKey, may: u8) -> Result<(), Refusal> {
-    if roles(&key.roles) & may != 0 {
+fn require(key: &ApiKey, allowed: &[Role]) -> Result<(), Refusal> {
+    if key.roles.iter().any(|role| allowed.contains(role)) {
         return Ok(());
     }
-    let all = Role::ALL.iter().chain(&[Role::Platform]);
-    let names = all.filter(|role| roles(&[**role]) & may != 0).map(|role| format!("{role:?}").to_lowercase());
-    Err(Refusal::new(Code::Forbidden).with("roles", names.collect::<Vec<_>>()))
+    Err(Refusal::new(Code::Forbidden).with("roles", roles::names(allowed)))
+}
+
+/// Whoever may call the route that a request has met.
+fn roles_of(request: &HttpRequest) -> Result<&'static [Role], Refusal> {
+    let path = request.match_pattern().unwrap_or_default();
+    roles::of(request.method().as_str(), &path)
+        .ok_or_else(|| Refusal::new(Code::Internal).detail("该接口未指明角色。", "No roles are named for this route."))
 }
 
 /// The judgement of an officer while the key is looked up, kept with the request.
 #[derive(Clone)]
 struct Judging(Shared<LocalBoxFuture<'static, Result<ApiKey, Refusal>>>);
 
-impl<const MAY: u8> FromRequest for Officer<MAY> {
+impl FromRequest for Officer {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        let gate = Gate::of(request);
+        let (gate, allowed) = (Gate::of(request), roles_of(request));
         let text = bearer(request.headers()).map(str::to_owned);
         let address = gate.as_ref().ok().and_then(|gate| gate.address_of(request));
         // The request is not held here: it holds the judgement, and neither would ever be freed after a hang-up.
         let judged = async move {
             let gate = gate?;
             let key = officer(&gate, text, address).await?;
-            require(&key, MAY).map(|()| key)
+            require(&key, allowed?).map(|()| key)
         };
         let judging = Judging(judged.boxed_local().shared());
         request.extensions_mut().insert(judging.clone());
@@ -268,8 +261,8 @@ mod tests {
     #[test]
     fn a_role_opens_what_names_it() {
         let key = ApiKey::new("li", &[Role::Officer, Role::Finance], "p");
-        assert!(require(&key, roles(&[Role::Approver, Role::Finance])).is_ok());
-        let refusal = require(&key, roles(&[Role::Approver, Role::Platform])).unwrap_err();
+        assert!(require(&key, &[Role::Approver, Role::Finance]).is_ok());
+        let refusal = require(&key, &[Role::Approver, Role::Platform]).unwrap_err();
         assert_eq!(refusal.code, Code::Forbidden);
         assert_eq!(refusal.extra["roles"], serde_json::json!(["approver", "platform"]));
     }

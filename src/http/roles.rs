@@ -1,14 +1,23 @@
-//! Which roles of the program office may call which route, for whoever reads `/openapi.json`; the test `roles` holds it against what the
-//! server answers, and the tables of both READMEs against it.
+//! Which roles of the program office may call which route. Callers are admitted by this table, `/openapi.json` shows it, and the test `roles`
+//! holds both READMEs against it.
 
 use crate::engine::access::Role::{self, Approver, Auditor, Finance, Officer, Operator, Platform};
 
 type Routes = &'static [(&'static str, &'static str)];
 
-/// Routes that every key of the office reads.
+/// Routes that every role of the office reads.
 const ANY: &[Role] = &Role::ALL;
 
-const TABLE: [(&[Role], Routes); 9] = [
+/// Who draws a round, without public values.
+pub const OPERATE: &[Role] = &[Officer, Operator];
+
+/// Who enters the public values that a draw waits for.
+pub const ENTER_VALUES: &[Role] = &[Approver];
+
+const TABLE: [(&[Role], Routes); 11] = [
+    (&[Officer, Approver, Finance, Auditor, Operator, Platform], &[("GET", "/v1/sandbox/clock")]),
+    // The body says which of them.
+    (&[Officer, Approver, Operator], &[("POST", "/v1/campaigns/{campaign_id}/rounds/{round_id}/draw")]),
     (
         ANY,
         &[
@@ -44,13 +53,12 @@ const TABLE: [(&[Role], Routes); 9] = [
         ],
     ),
     (
-        &[Officer, Operator],
+        OPERATE,
         &[
             ("POST", "/v1/campaigns/{campaign_id}/pause"),
             ("POST", "/v1/campaigns/{campaign_id}/resume"),
             ("POST", "/v1/campaigns/{campaign_id}/stop"),
             ("POST", "/v1/campaigns/{campaign_id}/rounds/{round_id}/close-list"),
-            ("POST", "/v1/campaigns/{campaign_id}/rounds/{round_id}/draw"),
             ("POST", "/v1/merchants"),
             ("POST", "/v1/merchants/import"),
             ("PUT", "/v1/merchants/{merchant_id}"),
@@ -83,9 +91,13 @@ const TABLE: [(&[Role], Routes); 9] = [
     (&[Operator], &[("PUT", "/v1/sandbox/clock")]),
 ];
 
-/// The roles of a route, as keys are made with; none for a route that is not the office's or asks for no role.
-pub fn of(method: &str, path: &str) -> Vec<String> {
+/// The roles of a route of the office; none for a route of others.
+pub fn of(method: &str, path: &str) -> Option<&'static [Role]> {
     let named = TABLE.iter().find(|(_, routes)| routes.contains(&(method, path)));
-    let roles = named.map(|(roles, _)| *roles).unwrap_or_default();
-    roles.iter().filter_map(|role| Some(serde_json::to_value(role).ok()?.as_str()?.to_owned())).collect()
+    named.map(|(roles, _)| *roles)
+}
+
+/// Roles as keys are made with them.
+pub fn names(roles: &[Role]) -> Vec<String> {
+    roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect()
 }

@@ -16,15 +16,15 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
 use super::answer::{self, Answer};
-use super::auth::{Anyone, Gate, Officer, roles};
+use super::auth::{Anyone, Gate, Officer};
 use super::body::{MaybeBody, NoBody};
 use super::error::Problem;
 use super::published::{self, Item};
+use super::roles;
 use super::shapes::draw::{DrawCommitment, RoundCommitment, RoundProof};
 use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Failure;
-use crate::engine::campaign::may;
 use crate::engine::entropy::Entered;
 use crate::engine::proof::{self, Published};
 use crate::engine::view::{CampaignView, RoundView};
@@ -45,7 +45,7 @@ pub fn configure(config: &mut ServiceConfig) {
 #[post("/v1/campaigns/{campaign_id}/rounds/{round_id}/close-list")]
 pub async fn close_list(
     state: Data<State>,
-    officer: Officer<{ roles(may::OPERATE) }>,
+    officer: Officer,
     path: Path<(String, String)>,
     _: NoBody,
 ) -> answer::Result {
@@ -77,14 +77,14 @@ pub struct DrawRequest {
 #[post("/v1/campaigns/{campaign_id}/rounds/{round_id}/draw")]
 pub async fn draw_round(
     state: Data<State>,
-    officer: Officer<{ roles(may::OPERATE) | roles(may::APPROVE) }>,
+    officer: Officer,
     path: Path<(String, String)>,
     body: MaybeBody<DrawRequest>,
 ) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
     let entered =
         body.0.map(|body| Entered { notary_digits: body.notary_digits, drand_signature: body.drand_signature });
-    let key = officer.require(if entered.is_some() { may::APPROVE } else { may::OPERATE })?;
+    let key = officer.require(if entered.is_some() { roles::ENTER_VALUES } else { roles::OPERATE })?;
     let view = state.engine.own_view(key, &campaign_id).await?;
     let round = drawn_round(&view, &round_id)?;
     if state.engine.now() < round.round.draw.as_ref().map(|draw| draw.at).unwrap_or_default() {

@@ -109,8 +109,9 @@ fn routes() -> Vec<Route> {
     let routes = rows.flat_map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         // A route of the office names the roles that may call it.
-        let of_office =
-            ["`officer`", "`approver`", "`finance`", "`operator`", "any role"].iter().any(|one| cells[2].contains(one));
+        let of_office = ["`officer`", "`approver`", "`finance`", "`operator`", "any role", "any key"]
+            .iter()
+            .any(|one| cells[2].contains(one));
         let caller = if of_office { format!("office: {}", cells[2]) } else { cells[2].to_owned() };
         let of_row = cells[1].split('`').filter_map(move |text| {
             let (method, path) = text.split_once(' ').filter(|(_, path)| path.starts_with("/v1/"))?;

@@ -5,7 +5,7 @@ use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Engine;
 use crate::engine::access::ApiKey;
-use crate::engine::campaign::Expect;
+use crate::engine::expect::Expect;
 use crate::store::config::Purpose;
 use crate::store::merchant::ChangeRecord;
 

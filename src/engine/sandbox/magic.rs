@@ -15,7 +15,7 @@ use crate::domain::person::Root;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{DAY, Ms, Zone};
 use crate::engine::access::{ApiKey, Role};
-use crate::engine::campaign::Expect;
+use crate::engine::expect::Expect;
 use crate::engine::issuance::Issued;
 use crate::engine::redemption::{Ask, KnownPayer, Payer, Till};
 use crate::engine::resident::Person;

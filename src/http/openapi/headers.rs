@@ -159,9 +159,8 @@ pub fn describe(document: &mut Value) {
 }
 
 fn describe_one(known: &Operation<'_>, operation: &mut Value) {
-    let roles = roles::of(&known.method.to_uppercase(), known.path);
-    if !roles.is_empty() {
-        operation["x-roles"] = json!(roles);
+    if let Some(roles) = roles::of(&known.method.to_uppercase(), known.path) {
+        operation["x-roles"] = json!(roles::names(roles));
     }
     let parameter = |(name, says, schema, required): Read| json!({"name": name, "in": "header", "description": says, "required": required, "schema": schema});
     let read = read(known).into_iter().map(parameter);

@@ -5,7 +5,7 @@ use quanyu::domain::amendment::Change;
 use quanyu::domain::person::Root;
 use quanyu::domain::refusal::{Code, Refusal};
 use quanyu::engine::amendment::Proposal;
-use quanyu::engine::campaign::Expect;
+use quanyu::engine::expect::Expect;
 use quanyu::engine::person_list::ListUpload;
 use quanyu::engine::reservation::Wish;
 use quanyu::engine::resident::Identity;

@@ -2,7 +2,7 @@
 
 use quanyu::domain::merchant::{Draft, EnrolState, Name};
 use quanyu::engine::Engine;
-use quanyu::engine::campaign::Expect;
+use quanyu::engine::expect::Expect;
 use quanyu::engine::terminal::Rotation;
 use quanyu::engine::till_key::KeyScope;
 use quanyu::store::config::Kind;

@@ -8,7 +8,7 @@ use quanyu::clock::{Clock, Setting};
 use quanyu::domain::refusal::{Code, Refusal};
 use quanyu::engine::Engine;
 use quanyu::engine::access::{ApiKey, Role};
-use quanyu::engine::campaign::Expect;
+use quanyu::engine::expect::Expect;
 use quanyu::engine::issuance::{Claimant, Tap};
 use quanyu::engine::resident::{Identity, Resident};
 use serde_json::{Value, json};

@@ -12,7 +12,7 @@ use quanyu::domain::refusal::{Code, Refusal};
 use quanyu::domain::rules::Item;
 use quanyu::engine::Engine;
 use quanyu::engine::access::{ApiKey, Role};
-use quanyu::engine::campaign::Expect;
+use quanyu::engine::expect::Expect;
 use quanyu::engine::issuance::{Claimant, Tap};
 use quanyu::engine::redemption::{Ask, Payer, Till};
 use quanyu::engine::resident::{Identity, Resident};

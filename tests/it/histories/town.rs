@@ -6,7 +6,7 @@ use quanyu::clock::{Clock, Setting};
 use quanyu::domain::merchant::{Draft, EnrolState, Name};
 use quanyu::domain::order::{Order, order_key};
 use quanyu::engine::access::{ApiKey, Role};
-use quanyu::engine::campaign::Expect;
+use quanyu::engine::expect::Expect;
 use quanyu::engine::redemption::Till;
 use quanyu::engine::{Engine, Settings};
 use quanyu::keyring::KeyRing;
