@@ -61,7 +61,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
 }
 
 /// Under which names there are log lines, for they begin with these: our own modules and `quanyu::access`, and libraries that write some.
-const TARGETS: [&str; 54] = [
+const TARGETS: [&str; 55] = [
     "actix_http",
     "actix_rt",
     "actix_server",
@@ -84,6 +84,7 @@ const TARGETS: [&str; 54] = [
     "quanyu::engine::merchant::change",
     "quanyu::engine::person_list",
     "quanyu::engine::pool",
+    "quanyu::engine::quota_marks",
     "quanyu::engine::redemption::owed",
     "quanyu::engine::redemption::refund_limits",
     "quanyu::engine::redemption::sweep",
