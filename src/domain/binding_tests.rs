@@ -18,6 +18,7 @@ fn order(fingerprint: Fingerprint, asked: Option<Asked>) -> Order {
         receipt: Receipt::default(),
         reversal: None,
         late_given_back: 0,
+        elsewhere: 0,
     }
 }
 

@@ -53,6 +53,7 @@ fn order_of(bought: &Bought) -> Order {
         receipt: Receipt::default(),
         reversal: None,
         late_given_back: 0,
+        elsewhere: 0,
     }
 }
 
@@ -79,7 +80,8 @@ impl Returns {
             self.bought.returns.push(Returned { refund: index, parts: back.parts.clone() });
         }
         let share = back.by_voucher.iter().copied().sum();
-        let refund = Refunded { refund_id: ask.refund_id.clone(), amount: back.amount, share, at: 0, restored: 0 };
+        let refund =
+            Refunded { refund_id: ask.refund_id.clone(), amount: back.amount, share, at: 0, restored: 0, whole: 0 };
         self.order.refunds.push(refund);
         self.by_voucher.iter_mut().zip(&back.by_voucher).for_each(|(sum, share)| *sum = *sum + *share);
         assert!(ask.is_of(&self.order, Some(&self.bought), index), "its repeat is the same refund");

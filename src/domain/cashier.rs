@@ -48,12 +48,17 @@ pub fn redeemed(payable: Fen, discount: Fen) -> Words {
     )
 }
 
-pub fn cancelled() -> Words {
-    words("已取消，券已退回顾客。", "Cancelled: the voucher is back with the customer.")
+/// `back`: all vouchers of the order are there to be used; one may have ended, or be another order's since the hold ran out.
+pub fn cancelled(back: bool) -> Words {
+    match back {
+        true => words("已取消，券已退回顾客。", "Cancelled: the voucher is back with the customer."),
+        false => words("已取消，本单未用券。", "Cancelled: this order used no voucher."),
+    }
 }
 
+/// It says nothing of the vouchers: they may have ended, or be another order's since a hold ran out.
 pub fn reversed() -> Words {
-    words("订单已冲正，券已退回，不可再用此订单号。", "The order is undone: start a new order number.")
+    words("订单已冲正，不可再用此订单号。", "The order is undone: start a new order number.")
 }
 
 pub fn refunded(to_payer: Fen, restored: bool) -> Words {

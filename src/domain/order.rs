@@ -7,7 +7,7 @@ use crate::domain::binding::Asked;
 use crate::domain::limit::{Contacts, OfPack};
 use crate::domain::money::Fen;
 use crate::domain::time::{MINUTE, Ms, SECOND};
-use crate::domain::voucher::{PersonField, VoucherRef};
+use crate::domain::voucher::{PersonField, UnitByte, UnitState, VoucherRef};
 
 /// Digest of (merchant, order) that names an order in the store.
 pub type OrderKey = [u8; 12];
@@ -28,12 +28,14 @@ pub enum OrderState {
     Reversed = 5,
     /// A refused attempt: no copy of it can take effect any more.
     Void = 6,
+    /// A hold that has run out for good: somebody was told so, or what it meant to use is another order's.
+    Lapsed = 7,
 }
 
 impl OrderState {
     pub fn of(number: i64) -> Option<OrderState> {
         use OrderState::*;
-        [Held, Redeemed, Cancelled, Expired, Reversed, Void].into_iter().find(|state| *state as i64 == number)
+        [Held, Redeemed, Cancelled, Expired, Reversed, Void, Lapsed].into_iter().find(|state| *state as i64 == number)
     }
 }
 
@@ -86,6 +88,8 @@ pub struct Order {
     pub reversal: Option<Reversal>,
     /// How many late confirms have given back what they had taken of caps and quotas: those that were judged before are judged again.
     pub late_given_back: u32,
+    /// Of a hold that had run out before it was cancelled: where its vouchers were then, two bits each.
+    pub elsewhere: u64,
 }
 
 /// One voucher of an order, with what finds its money.
@@ -129,6 +133,14 @@ pub struct Refunded {
     pub at: Ms,
     /// One bit per unit that went back to the person.
     pub restored: u64,
+    /// With vouchers of several campaigns one bit per unit whose campaign's part of the order is whole with it.
+    pub whole: u64,
+}
+
+impl Refunded {
+    pub fn completes(&self, unit: usize) -> bool {
+        self.whole >> unit & 1 == 1
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -192,7 +204,7 @@ impl Order {
             OrderState::Redeemed if self.refundable() > Fen::ZERO => "partially_refunded",
             OrderState::Redeemed => "refunded",
             OrderState::Cancelled => "cancelled",
-            OrderState::Expired => "expired",
+            OrderState::Expired | OrderState::Lapsed => "expired",
             OrderState::Reversed => "reversed",
             OrderState::Void => "void",
         }
@@ -207,7 +219,7 @@ impl Order {
         }
         match self.state {
             OrderState::Cancelled => history.push(("cancelled", self.t1)),
-            OrderState::Expired => history.push(("expired", self.t1)),
+            OrderState::Expired | OrderState::Lapsed => history.push(("expired", self.t1)),
             OrderState::Redeemed => history.push(("redeemed", self.t1)),
             OrderState::Reversed if was == Some(Was::Redeemed) => history.push(("redeemed", self.t1)),
             _ => {}
@@ -222,7 +234,14 @@ impl Order {
     /// Whether the unit went back to the person, by a refund, a cancel, an expiry or a reverse.
     pub fn unit_restored(&self, unit: usize) -> bool {
         let by_refund = self.refunds.iter().any(|refund| refund.restored >> unit & 1 == 1);
-        by_refund || matches!(self.state, OrderState::Cancelled | OrderState::Expired | OrderState::Reversed)
+        use OrderState::*;
+        by_refund || matches!(self.state, Cancelled | Expired | Lapsed | Reversed)
+    }
+
+    /// What another order or the office had made of the unit when the hold was cancelled, which had run out before.
+    pub fn unit_elsewhere(&self, unit: usize) -> Option<UnitState> {
+        let state = UnitByte((self.elsewhere >> (2 * unit) & 3) as u8).state();
+        (state != UnitState::Available).then_some(state)
     }
 }
 

@@ -17,11 +17,12 @@ fn order(state: OrderState) -> Order {
         receipt: Receipt::default(),
         reversal: None,
         late_given_back: 0,
+        elsewhere: 0,
     }
 }
 
 fn refunded(id: &str, amount: i64, at: Ms) -> Refunded {
-    Refunded { refund_id: id.into(), amount: Fen(amount), share: Fen(0), at, restored: 0 }
+    Refunded { refund_id: id.into(), amount: Fen(amount), share: Fen(0), at, restored: 0, whole: 0 }
 }
 
 #[test]

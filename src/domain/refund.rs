@@ -6,7 +6,10 @@
 //!
 //! Each voucher follows the terms of its own campaign (`Terms`). A refund is of the vouchers that bear a share of it, and the time for
 //! refunds must not be over for any of them; one of which no voucher bears a share goes on while it is not over for all. What a refund
-//! does to a voucher beyond its share (it comes back, its use is not counted any more) it does only while the voucher's time is not over.
+//! does to a voucher beyond its share (it comes back, its use is not counted any more) it does only while the voucher's time is not over, and
+//! when all is back that its campaign looks at (`refund/whole.rs`).
+
+mod whole;
 
 use crate::domain::bought::{Bought, Part, Piece, Worth};
 use crate::domain::campaign::schema::{Campaign, RefundPolicy};
@@ -15,6 +18,8 @@ use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::order::Order;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{DAY, Ms};
+
+pub use whole::{Completion, completed_at, completions, whole_bits};
 
 /// A refund as a till asks for it: an amount, or goods and perhaps the amount that it expects for them.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,13 +160,12 @@ impl Terms {
         }
     }
 
-    /// How often the voucher may have been given back for it to be given back once more by this refund of `order`.
-    pub fn most_restores(&self, order: &Order, amount: Fen, now: Ms) -> u8 {
-        let restores = restores(self.policy, order.net(), order.refunded_total(), amount);
-        if restores && now < self.closes { self.most_restores } else { 0 }
+    /// How often the voucher may have been given back for it to be given back once more by a refund that stands so to its campaign's part.
+    pub fn most_restores(&self, completion: Completion, now: Ms) -> u8 {
+        if restores(self.policy, completion) && now < self.closes { self.most_restores } else { 0 }
     }
 
-    /// Whether the use of the voucher is not counted any more after the refund at this instant has made the order whole.
+    /// Whether the use of the voucher is not counted any more after the refund at this instant has made its campaign's part whole.
     pub fn uncounts(&self, at: Ms) -> bool {
         self.restores_limits && at < self.closes
     }
@@ -205,22 +209,6 @@ pub fn shares_so_far(order: &Order, bought: Option<&Bought>) -> Vec<Vec<Fen>> {
     all
 }
 
-/// When all that was bought was back.
-pub fn completed_at(order: &Order) -> Option<Ms> {
-    let mut refunded = Fen::ZERO;
-    let completing = order.refunds.iter().find(|refund| {
-        let completes = completes(order.net(), refunded, refund.amount);
-        refunded = refunded + refund.amount;
-        completes
-    });
-    completing.map(|refund| refund.at)
-}
-
-/// Whether all that was bought is back with this refund. Gifts that come back afterwards change nothing any more.
-pub fn completes(net: Fen, refunded: Fen, amount: Fen) -> bool {
-    refunded < net && refunded + amount == net
-}
-
 /// Shares of one refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
@@ -257,11 +245,10 @@ pub fn split(discounts: &[Fen], total: Fen) -> Vec<Fen> {
 }
 
 /// Whether the vouchers go back to the person with this refund, by the campaign's policy alone.
-fn restores(policy: RefundPolicy, net: Fen, refunded: Fen, amount: Fen) -> bool {
-    let full = completes(net, refunded, amount);
+fn restores(policy: RefundPolicy, Completion { whole, at_once }: Completion) -> bool {
     match policy {
-        RefundPolicy::RestoreOnFullRefund => full,
-        RefundPolicy::RestoreOnSingleFullRefund => full && refunded == Fen::ZERO,
+        RefundPolicy::RestoreOnFullRefund => whole,
+        RefundPolicy::RestoreOnSingleFullRefund => whole && at_once,
         RefundPolicy::Consume => false,
     }
 }
@@ -315,7 +302,7 @@ mod tests {
             let by_voucher = shares_by_voucher(discounts, issuer, part.to_issuer);
             assert_eq!(by_voucher.iter().copied().sum::<Fen>(), part.to_issuer);
             vouchers.iter_mut().zip(by_voucher).for_each(|(sum, share)| *sum = *sum + share);
-            restored |= restores(policy, net, refunded, *amount);
+            restored |= restores(policy, Completion::of_order(net, refunded, *amount));
             refunded = refunded + *amount;
             payer = payer + part.to_payer;
             issuer = issuer + part.to_issuer;
@@ -373,7 +360,7 @@ mod tests {
             (Consume, 0, 100, false),
         ] {
             assert_eq!(
-                restores(policy, Fen(100), Fen(refunded), Fen(amount)),
+                restores(policy, Completion::of_order(Fen(100), Fen(refunded), Fen(amount))),
                 restored,
                 "{policy:?} {refunded} + {amount}"
             );

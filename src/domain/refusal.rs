@@ -337,8 +337,10 @@ refusals! {
         pos "须先使用券包内的另一种券。" "Another voucher of the customer's pack has to be used first.";
     VoucherExpired "voucher_expired" 409 false "券已过期。" "The voucher has expired."
         pos "该券已过期。" "This voucher has expired.";
-    SerialUsed "serial_used" 409 true "该商品序列号已用过券，见 serial。" "A voucher was used for this serial number; see serial."
+    SerialUsed "serial_used" 409 false "该商品序列号已用过券，见 serial。" "A voucher was used for this serial number; see serial."
         pos "该商品已享受过补贴。" "A voucher was used for this very product.";
+    SerialHeld "serial_held" 409 true "该商品序列号被另一订单锁定，见 serial 与 until。" "Another order holds this serial number; see serial and until."
+        pos "该商品正被另一笔订单占用，请稍后再试。" "Another order holds this very product: try again in a moment.";
     MinimumNotMet "minimum_not_met" 422 false "未达到使用门槛，见 missing_amount；只计部分商品的见 goods。" "Below the voucher's minimum; see missing_amount, and goods where only some goods count."
         pos "未达到用券金额。" "The order is below the voucher's minimum.";
     LimitReached "limit_reached" 409 false "已达次数或金额上限，见 limit。" "A limit is reached; see limit."

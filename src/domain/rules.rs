@@ -72,8 +72,8 @@ pub struct Candidate<'a> {
     pub enrolled: bool,
     /// Whether the voucher that it waits for has been used.
     pub unlocked: bool,
-    /// Serial numbers of the receipt that other orders of the campaign use.
-    pub used_serials: Vec<&'a str>,
+    /// Serial numbers of the receipt that other orders of the campaign use, and until when those that only hold them do.
+    pub used_serials: Vec<(&'a str, Option<Ms>)>,
     pub limits: Vec<LimitFact<'a>>,
 }
 
@@ -268,10 +268,19 @@ fn unused_serial(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal
     if candidate.used_serials.is_empty() {
         return Ok(());
     }
-    match serials(payment, candidate).into_iter().find(|serial| candidate.used_serials.contains(serial)) {
-        Some(serial) => Err(Refusal::new(Code::SerialUsed).with("serial", serial)),
+    let own = serials(payment, candidate);
+    let mut taken = candidate.used_serials.iter().filter(|(serial, _)| own.contains(serial));
+    match taken.clone().find(|(_, until)| until.is_none()).or_else(|| taken.next()) {
+        Some((serial, None)) => Err(Refusal::new(Code::SerialUsed).with("serial", *serial)),
+        Some((serial, Some(until))) => Err(held(Code::SerialHeld, *until, payment, candidate).with("serial", *serial)),
         None => Ok(()),
     }
+}
+
+/// Another order holds it, until it is paid or given up.
+fn held(code: Code, until: Ms, payment: &Payment, candidate: &Candidate) -> Refusal {
+    let wait = (until - payment.now).max(1_000);
+    Refusal::new(code).with("until", candidate.zone.rfc3339(until)).retry_after_ms(wait as u64)
 }
 
 /// The serial numbers that a voucher uses up; none if it does not ask for any.
@@ -299,11 +308,7 @@ fn unit_state(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     match candidate.state {
         UnitState::Available => Ok(()),
         // A lapsed hold is given back by whoever meets it; until then the voucher counts as held.
-        UnitState::Held => {
-            let wait = (candidate.held_until - payment.now).max(1_000);
-            let until = candidate.zone.rfc3339(candidate.held_until);
-            Err(Refusal::new(Code::VoucherHeld).with("until", until).retry_after_ms(wait as u64))
-        }
+        UnitState::Held => Err(held(Code::VoucherHeld, candidate.held_until, payment, candidate)),
         UnitState::Used => Err(Code::VoucherUsed.into()),
         UnitState::Revoked => Err(Code::VoucherRevoked.into()),
     }

@@ -22,6 +22,7 @@ mod redeem;
 mod refund;
 mod refund_limits;
 mod refund_marks;
+mod repeat;
 mod reverse;
 mod seen;
 mod serial;

@@ -1,6 +1,7 @@
 //! Stored form of an order: `{version, state, attempt, fingerprint with what it was asked by, amount, merchant discount, discount, t0 ms, t1 (ms after t0), hold seconds
-//! (0 = redeemed in one call), units, refunds, extra}`, and of an expired one, if there were any, how many late confirms gave back;
-//! of a void attempt `{version, state, attempt}`.
+//! (0 = redeemed in one call), units, refunds, extra}`, and only where they are not 0 `late given back` (of an expired one, how many late confirms
+//! gave back) and `elsewhere` (of one that had run out before it was cancelled, where its vouchers were then); of a void attempt
+//! `{version, state, attempt}`.
 
 use rmpv::Value;
 
@@ -38,8 +39,8 @@ pub(super) fn counts_from(order: &Order) -> Ms {
 /// [`WITH_THE_CALL`].
 pub(super) fn pieces(order: &Order) -> Vec<Vec<u8>> {
     let mut out = Pieces::default();
-    let given_back = Some(order.late_given_back).filter(|n| *n > 0 && order.state == OrderState::Expired);
-    out.array(PARTS + u32::from(given_back.is_some()));
+    let last = last_parts(order);
+    out.array(PARTS + last.len() as u32);
     out.add(|args| {
         let args = args.int(1).int(order.state as i64).int(order.attempt);
         let asked = order.asked.map(Asked::to_bytes);
@@ -52,19 +53,29 @@ pub(super) fn pieces(order: &Order) -> Vec<Vec<u8>> {
     out.add(|args| args.int(order.hold_seconds).list(|list| order.units.iter().fold(list, write_unit)));
     out.array(order.refunds.len() as u32);
     for refund in &order.refunds {
-        out.array(5);
+        let whole = Some(refund.whole as i64).filter(|whole| *whole > 0);
+        out.array(5 + u32::from(whole.is_some()));
         out.add(|args| args.bytes(&refund.refund_id).int(refund.amount.0).int(refund.share.0));
         out.after(order, refund.at);
-        out.add(|args| args.int(refund.restored as i64));
+        out.add(|args| whole.into_iter().fold(args.int(refund.restored as i64), Args::int));
     }
     match &order.reversal {
         Some(reversal) => out.reversal(order, reversal),
         None => out.add(|args| args.list(|list| write_receipt(list, &order.receipt))),
     }
-    if let Some(n) = given_back {
+    for n in last {
         out.add(|args| args.int(n));
     }
     out.finished()
+}
+
+/// What most orders have not, each in a place of its own and of its own state, without the zeros at the end.
+fn last_parts(order: &Order) -> Vec<i64> {
+    match order.state {
+        OrderState::Expired if order.late_given_back > 0 => vec![i64::from(order.late_given_back)],
+        OrderState::Cancelled if order.elsewhere > 0 => vec![0, order.elsewhere as i64],
+        _ => Vec::new(),
+    }
 }
 
 /// An order with the instant of the call where it says [`WITH_THE_CALL`].
@@ -201,6 +212,7 @@ fn order(mut bytes: &[u8]) -> Option<Order> {
         receipt,
         reversal,
         late_given_back: number(part(&value, 13)) as u32,
+        elsewhere: number(part(&value, 14)) as u64,
     })
 }
 
@@ -230,6 +242,7 @@ fn refunded(value: &Value, t0: Ms) -> Refunded {
         share: Fen(number(part(value, 2))),
         at: t0 + number(part(value, 3)),
         restored: number(part(value, 4)) as u64,
+        whole: number(part(value, 5)) as u64,
     }
 }
 
@@ -283,6 +296,7 @@ mod tests {
             receipt,
             reversal: None,
             late_given_back: 0,
+            elsewhere: 0,
         }
     }
 
@@ -318,12 +332,16 @@ mod tests {
         check(at(OrderState::Redeemed), 1);
         check(Order { t1: NOW - 1, ..at(OrderState::Expired) }, 0);
         check(Order { t1: NOW - 1, late_given_back: 3, ..at(OrderState::Expired) }, 0);
+        check(Order { t1: NOW - 1, ..at(OrderState::Lapsed) }, 0);
+        check(Order { t1: WITH_THE_CALL, elsewhere: 0b10, ..at(OrderState::Cancelled) }, 1);
+        check(Order { t1: WITH_THE_CALL, elsewhere: 3 << 58, ..at(OrderState::Cancelled) }, 1);
         let refund = |n: i64, at| Refunded {
             refund_id: format!("R{n}"),
             amount: Fen(100),
             share: Fen(40),
             at,
             restored: 1 << 19,
+            whole: if n == 1 { 0 } else { 3 },
         };
         let refunds = vec![refund(1, NOW - 10), refund(2, WITH_THE_CALL)];
         check(Order { t1: NOW - 50, refunds, ..at(OrderState::Redeemed) }, 1);

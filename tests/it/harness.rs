@@ -344,10 +344,11 @@ pub fn poll<T>(deadline: Duration, mut probe: impl FnMut() -> Option<T>) -> Opti
     }
 }
 
-/// Waits for a condition that background work makes true.
+/// Waits for a condition that background work makes true. Some of it rests several times as long as it works, and on a busy machine that
+/// takes its time.
 #[track_caller]
 pub fn wait_until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
-    match poll(Duration::from_secs(15), probe) {
+    match poll(Duration::from_secs(60), probe) {
         Some(found) => found,
         None => panic!("waited in vain until {what}"),
     }

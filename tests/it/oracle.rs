@@ -123,6 +123,16 @@ pub struct Order {
     pub last_answer: Value,
 }
 
+impl Order {
+    /// Whoever is told that the hold ran out gives the money back: no confirm is taken any more.
+    pub fn hear(&mut self, reply: &Reply, now: i64) {
+        if reply.code() == "hold_expired" {
+            assert!(matches!(self.state, State::Lapsed { .. }), "{self:?} has not run out");
+            self.state = State::Lapsed { until: now - LATE };
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Held { until: i64 },

@@ -144,10 +144,6 @@ impl Engine {
             kept.retain(|cap| is_counted(snapshot, &cap.name));
             let held = holding.caps.iter().filter(|(name, _)| is_counted(snapshot, name));
             held.for_each(|(name, n)| *sums.entry((one.slot, name.clone())).or_default() += n);
-            if holding.released && standing == Standing::Over {
-                let stays = kept.iter().filter(|cap| cap.name.starts_with(keys::CAP));
-                stays.for_each(|cap| *sums.entry((one.slot, cap.name.clone())).or_default() += cap.n);
-            }
             if standing != Standing::Open {
                 look_at_caps(one, holding, standing, &kept, wrong);
                 let named = holding.quotas.iter().filter(|name| is_counted(snapshot, name));
@@ -192,12 +188,11 @@ impl Engine {
 
 fn look_at_caps(one: &KeptEntry, holding: &Holding, standing: Standing, kept: &[Cap], wrong: &mut Wrong) {
     let subject = |name: &str| format!("{}, cap {name}", said(one));
-    if standing == Standing::Over && !holding.released {
-        for (name, n) in &holding.caps {
-            wrong.tell("cap_kept", subject(name), ("nothing", n), OVER);
-        }
+    let of = |name: &str| kept.iter().find(|cap| cap.name == name).map_or(0, |cap| cap.n);
+    for (name, n) in holding.caps.iter().filter(|(name, n)| standing == Standing::Over && *n > of(name)) {
+        wrong.tell("cap_kept", subject(name), (of(name), n), OVER);
     }
-    for cap in kept.iter().filter(|cap| cap.name.starts_with(keys::CAP) && standing == Standing::Live) {
+    for cap in kept.iter().filter(|cap| cap.name.starts_with(keys::CAP)) {
         let held = holding.caps.iter().find(|(name, _)| *name == cap.name).map_or(0, |(_, n)| *n);
         if held < cap.n {
             wrong.tell("cap_not_held", subject(&cap.name), (cap.n, held), SHORT);

@@ -14,6 +14,8 @@ pub const REDEEMED: u8 = 2;
 pub const CANCELLED: u8 = 3;
 pub const EXPIRED: u8 = 4;
 pub const REVERSED: u8 = 5;
+/// Expired, and no late confirm is taken any more.
+pub const LAPSED: u8 = 7;
 
 /// Key of an order's record.
 pub fn key(merchant_id: &str, order_id: &str) -> OrderKey {
@@ -79,6 +81,7 @@ impl Order {
             REDEEMED => "redeemed",
             CANCELLED => "cancelled",
             EXPIRED => "expired",
+            LAPSED => "expired for good",
             REVERSED => "reversed",
             6 => "void",
             _ => "in no known state",
@@ -102,7 +105,8 @@ impl Order {
         };
         let ended = matches!(self.state, CANCELLED | EXPIRED | REVERSED) && found.units.is_empty();
         // Ending what has ended moves no money, so the ledger has no line for it.
-        let closed_again = matches!((self.state, found.state), (EXPIRED, CANCELLED | REVERSED) | (CANCELLED, REVERSED));
+        let closed_again =
+            matches!((self.state, found.state), (EXPIRED, LAPSED | CANCELLED | REVERSED) | (CANCELLED, REVERSED));
         (self.state == found.state || closed_again)
             && self.refunded == found.refunded
             && (ended || units(self) == units(found))

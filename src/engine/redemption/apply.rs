@@ -147,5 +147,6 @@ fn order_of(call: &Call<'_>, attempt: u32, plan: &Planned, place: &Place) -> Ord
         receipt,
         reversal: None,
         late_given_back: 0,
+        elsewhere: 0,
     }
 }

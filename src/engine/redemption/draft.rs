@@ -10,7 +10,7 @@ use crate::domain::limit::{Keeper, LimitFact, Place, facts_of_voucher, facts_on,
 use crate::domain::money::Fen;
 use crate::domain::order::{LATE_CONFIRM, Order, OrderKey, OrderUnit};
 use crate::domain::person::bucket_of;
-use crate::domain::refund::{Terms, is_of_voucher};
+use crate::domain::refund::{Completion, Terms, is_of_voucher};
 use crate::domain::time::{Ms, SECOND};
 use crate::domain::voucher::{UnitByte, UnitState};
 use crate::engine::view::CampaignView;
@@ -90,6 +90,16 @@ impl<'a> Draft<'a> {
         if self.are(units, UnitState::Held)? { Ok(()) } else { Err(broken("a held order without its vouchers")) }
     }
 
+    /// Where vouchers are that an order gave up before, two bits each; the change holds only while they are there.
+    pub(super) fn whereabouts(&mut self, units: &[OrderUnit]) -> Result<u64, StoreError> {
+        let mut all = 0;
+        for (place, unit) in units.iter().enumerate() {
+            all |= (self.byte(unit)?.state() as u64) << (2 * place);
+            self.record_mut(unit)?;
+        }
+        Ok(all)
+    }
+
     /// Writes the byte of a voucher, whose hold, if it had one, is over.
     pub(super) fn put(&mut self, unit: &OrderUnit, byte: UnitByte) -> Result<(), StoreError> {
         let record = self.record_mut(unit)?;
@@ -132,9 +142,9 @@ impl<'a> Draft<'a> {
 
     /// How often a voucher may have been given back for this refund to give it back; the change holds on this side of the end of its
     /// time for refunds.
-    pub(super) fn most_restores(&mut self, terms: &Terms, order: &Order, amount: Fen) -> u8 {
+    pub(super) fn most_restores(&mut self, terms: &Terms, completion: Completion) -> u8 {
         self.is_before(terms.closes);
-        terms.most_restores(order, amount, self.now)
+        terms.most_restores(completion, self.now)
     }
 
     /// The limits on redeeming that a voucher meets in the periods of an instant.

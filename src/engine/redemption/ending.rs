@@ -46,12 +46,24 @@ impl Engine {
                     let refusal = Refusal::new(Code::OrderConflict).with("fields", vec!["hold_id"]);
                     return Err(refusal.to_cashier(cashier::another_hold()).into());
                 }
-                if let Some(answer) = self.confirmable(till, order_id, shard, order, paid_amount)? {
-                    return Ok(answer);
-                }
-                if let Some(order) = self.confirm_found(till, order_id, &key, &found).await? {
-                    let value = self.order_view(&till.merchant_id, order_id, shard, order)?;
-                    return Ok(Answered { value, replayed: false });
+                let confirmed = match self.confirmable(till, order_id, shard, order, paid_amount) {
+                    Ok(Some(answer)) => return Ok(answer),
+                    Ok(None) => self.confirm_found(till, order_id, &key, &found).await,
+                    Err(refused) => Err(refused),
+                };
+                match confirmed {
+                    Ok(Some(order)) => {
+                        let value = self.order_view(&till.merchant_id, order_id, shard, order)?;
+                        return Ok(Answered { value, replayed: false });
+                    }
+                    Ok(None) => {}
+                    // Whoever is told so gives the money back, so it is written down before it is told.
+                    Err(Failure::Refusal(refusal))
+                        if refusal.code == Code::HoldExpired && order.state != OrderState::Lapsed =>
+                    {
+                        self.lapse_order(shard, &key).await?;
+                    }
+                    Err(failure) => return Err(failure),
                 }
             }
             Err(contended().into())
@@ -81,6 +93,7 @@ impl Engine {
                     replayed: true,
                 }))
             }
+            OrderState::Lapsed => Err(Code::HoldExpired.into()),
             _ if self.now() >= order.until() + LATE_CONFIRM => Err(Code::HoldExpired.into()),
             _ if paid_amount != order.payable() => Err(mismatch.into()),
             _ => Ok(None),
@@ -215,10 +228,13 @@ impl Engine {
     ) -> Result<Option<Order>, Failure> {
         let order = &found.stored.order;
         let mut draft = found.draft();
-        if order.state == OrderState::Held {
+        let elsewhere = if order.state == OrderState::Held {
             draft.release(key, order, &place_of_order(order, merchant), Released::Cancel)?;
-        }
-        let cancelled = Order { state: OrderState::Cancelled, t1: WITH_THE_CALL, ..order.clone() };
+            0
+        } else {
+            draft.whereabouts(&order.units)?
+        };
+        let cancelled = Order { state: OrderState::Cancelled, t1: WITH_THE_CALL, elsewhere, ..order.clone() };
         let mut change = found.change(draft, key, &cancelled);
         change.hold_ends(key);
         Ok(self.put_order(change, cancelled).await?)
@@ -256,9 +272,7 @@ impl Engine {
 }
 
 fn redeem_held(draft: &mut Draft<'_>, order: &Order) -> Result<(), Failure> {
-    if !draft.are(&order.units, UnitState::Held)? {
-        return Err(Code::HoldExpired.into());
-    }
+    draft.require_held(&order.units)?;
     for unit in &order.units {
         draft.put_state(unit, UnitState::Used)?;
         redeemed(draft, unit, Account::Held)?;

@@ -92,7 +92,7 @@ impl Engine {
             let up_to = match order.state {
                 _ if order.attempt != attempt => return Ok(()),
                 OrderState::Expired => Some(generation),
-                OrderState::Cancelled | OrderState::Reversed => None,
+                OrderState::Cancelled | OrderState::Reversed | OrderState::Lapsed => None,
                 OrderState::Held | OrderState::Redeemed | OrderState::Void => return Ok(()),
             };
             if up_to.is_some() {

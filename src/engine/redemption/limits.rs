@@ -51,6 +51,16 @@ impl Held {
         Held { sent: !opened.fresh, reached: !opened.fresh, caps: opened.held.clone(), quotas: Vec::new() }
     }
 
+    /// Whether it is more than was known.
+    pub(super) fn learn(&mut self, caps: Vec<(String, i64)>) -> bool {
+        let known = |(name, n): &(String, i64)| self.caps.iter().any(|(known, own)| known == name && own >= n);
+        let more = !caps.iter().all(known);
+        if more {
+            self.caps = caps;
+        }
+        more
+    }
+
     /// Plans that follow one another hold the most that any of them has taken.
     fn add(&mut self, caps: &[Cap], quotas: &[Cap]) {
         for cap in caps {

@@ -93,7 +93,7 @@ enum Due {
     Late,
 }
 
-/// `restores`: all goods of the order are back, and limits no longer count the use of some of its vouchers.
+/// `restores`: goods are back, and limits no longer count the use of some of the order's vouchers.
 fn due(entry: &KeptEntry, holding: &Holding, order: Option<&Order>, restores: bool, arrived: Ms) -> Due {
     if entry.entry.reversed.is_some() {
         return Due::Back(None);
@@ -105,7 +105,7 @@ fn due(entry: &KeptEntry, holding: &Holding, order: Option<&Order>, restores: bo
     match order.state {
         OrderState::Void => Due::Back(None),
         _ if order.attempt != attempt => Due::Nothing,
-        OrderState::Cancelled | OrderState::Reversed => Due::Back(None),
+        OrderState::Cancelled | OrderState::Reversed | OrderState::Lapsed => Due::Back(None),
         OrderState::Expired if holding.released || holding.generation == 0 => Due::Back(Some(holding.generation)),
         OrderState::Expired if arrived >= order.until() + LATE_CONFIRM => Due::Back(Some(holding.generation)),
         OrderState::Expired => Due::Late,
@@ -313,7 +313,8 @@ impl Engine {
         generation: Option<i64>,
         kept: &[Cap],
     ) -> Result<(), StoreError> {
-        if holding.released {
+        let stays = |(name, n): &(String, i64)| kept.iter().any(|cap| cap.name == *name && cap.n >= *n);
+        if holding.released || !holding.caps.is_empty() && holding.caps.iter().all(stays) {
             return self.give_beyond(one, holding, generation, kept).await;
         }
         self.release_caps(one.slot, &one.key, one.entry.attempt, generation, kept).await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::limits::{Caps, cap_names, fact_of_kind_used, facts_used, of_pack};
 use super::listed::Unlisted;
 use super::seen::Seen;
-use super::serial::{self, Serial};
+use super::serial::{self, InUse, Serial};
 use super::{Ask, KnownPayer, Payer, Till};
 use crate::domain::basket::{self, Basket};
 use crate::domain::bought::Bought;
@@ -60,7 +60,7 @@ pub(super) struct Counter<'a> {
     /// What is used of the merchant's caps.
     pub caps: Caps,
     /// Serial numbers of the receipt that other orders use.
-    pub serials: Vec<Serial>,
+    pub serials: Vec<InUse>,
 }
 
 /// What a payment takes and counts.

@@ -5,8 +5,9 @@ use super::found::Met;
 use super::limits::{Capped, Held, place_of};
 use super::open::Opened;
 use super::plan::{self, PayerView, shard_hint};
+use super::repeat::{Repeat, nobody};
 use super::seen::Seen;
-use super::{Answered, Ask, OrderView, Payer, TRIES, Till, contended};
+use super::{Answered, Ask, OrderView, TRIES, Till, contended};
 use crate::domain::binding::Asked;
 use crate::domain::limit::Place;
 use crate::domain::order::{Fingerprint, Order, OrderKey, OrderState, order_key};
@@ -37,17 +38,6 @@ pub(super) struct Call<'a> {
     pub merchant: &'a MerchantView,
     pub snapshot: &'a Snapshot,
     pub payer: &'a PayerView,
-}
-
-/// A request for an order that may have had its effect already.
-struct Repeat<'a> {
-    till: &'a Till,
-    order_id: &'a str,
-    ask: &'a Ask,
-    asked: Asked,
-    key: &'a OrderKey,
-    /// A refusal if the till named nobody of ours.
-    payer: Result<&'a PayerView, Refusal>,
 }
 
 /// What came of an attempt.
@@ -205,7 +195,10 @@ impl Engine {
             let planned = match self.plan(call, opened, held, seen).await {
                 Ok(planned) => planned,
                 Err(_) if records_only => continue,
-                Err(refusal) => return self.refuse(call, opened, held.sent, refusal).await,
+                Err(refusal) => match self.learn_held(call, opened, held, &refusal).await? {
+                    true => continue,
+                    false => return self.refuse(call, opened, held.sent, refusal).await,
+                },
             };
             let taken = self.take_before(call, opened.attempt, &planned, held).await;
             match taken.inspect_err(|_| self.owed.wake())? {
@@ -236,6 +229,23 @@ impl Engine {
             }
         }
         self.refuse(call, opened, held.sent, contended()).await
+    }
+
+    /// Whether a copy of the order has taken of the merchant's caps what this plan took for others': then the plan is made again, for
+    /// a refusal would end the attempt that the copy is about to apply.
+    async fn learn_held(
+        &self,
+        call: &Call<'_>,
+        opened: &Opened,
+        held: &mut Held,
+        refusal: &Refusal,
+    ) -> Result<bool, Failure> {
+        if !matches!(refusal.code, Code::LimitReached | Code::NoVoucherApplicable) {
+            return Ok(false);
+        }
+        let Call { till, key, fingerprint, payer, merchant, snapshot, .. } = call;
+        let now = self.open(&till.merchant_id, key, fingerprint, payer.shard, merchant, snapshot).await?;
+        Ok(now.attempt == opened.attempt && held.learn(now.held))
     }
 
     async fn plan(
@@ -321,61 +331,10 @@ impl Engine {
         Ok(Step::Done(Box::new(answer)))
     }
 
-    /// The answer of an order that has had its effect: the same body to the same request, a refusal to another one.
-    async fn standing(&self, repeat: &Repeat<'_>, shard: u8, stored: StoredOrder) -> Result<Answer, Failure> {
-        let Repeat { till, order_id, key, .. } = *repeat;
-        let order = stored.order;
-        if order.state == OrderState::Reversed {
-            return Err(Code::OrderReversed.into());
-        }
-        self.require_same(repeat, shard, &order)?;
-        match order.state {
-            OrderState::Cancelled => Err(Code::OrderCancelled.into()),
-            OrderState::Expired => Err(Code::HoldExpired.into()),
-            OrderState::Held if self.now() >= order.until() => {
-                self.expire_order(shard, key).await?;
-                Err(Code::HoldExpired.into())
-            }
-            _ => Ok(Answered { value: self.order_view(&till.merchant_id, order_id, shard, order)?, replayed: true }),
-        }
-    }
-
-    /// The request must be the one that the order is bound to. The same words for the payer are the same payer, whatever has become of code
-    /// or account since; a fresh code of the same person is no difference, and a code that names nobody is nobody's.
-    fn require_same(&self, repeat: &Repeat<'_>, shard: u8, order: &Order) -> Result<(), Refusal> {
-        let Repeat { ask, asked, .. } = repeat;
-        let taken = || order.units.iter().map(|unit| self.voucher_ids().id(&unit.voucher(shard))).collect();
-        let mut fields = ask.binding().conflicts(asked, order, taken, ask.payer.field());
-        // Named vouchers are compared by the fingerprint.
-        let named = matches!(ask.payer, Payer::Vouchers(_)) && !fields.contains(&ask.payer.field());
-        let same = named || order.asked.is_some_and(|known| known.same_payer(asked.payer));
-        let another = |payer: &&PayerView| payer.is_another(&self.view(), shard, order);
-        if !same && repeat.payer.as_ref().is_ok_and(another) && !fields.contains(&ask.payer.field()) {
-            fields.push(ask.payer.field());
-        }
-        if !fields.is_empty() {
-            return Err(Refusal::new(Code::OrderConflict).with("fields", fields));
-        }
-        match &repeat.payer {
-            Err(nobody) if !same => Err(nobody.clone()),
-            _ => Ok(()),
-        }
-    }
-
     fn answer(&self, call: &Call<'_>, order: Order, replayed: bool) -> Result<Answer, Failure> {
         let view = self.order_view(&call.till.merchant_id, call.order_id, call.payer.shard, order)?;
         Ok(Answered { value: view, replayed })
     }
-}
-
-/// What a till named that is nobody of ours.
-fn nobody(ask: &Ask) -> Refusal {
-    match ask.payer {
-        Payer::PayCode(_) => Code::PayCodeUnknown,
-        Payer::Vouchers(_) => Code::VoucherUnknown,
-        Payer::Account(_) | Payer::Person(_) => Code::AccountUnknown,
-    }
-    .into()
 }
 
 /// A code that a script names.

@@ -102,6 +102,7 @@ impl Engine {
         if let Some(limit) = draft.count_refund(&order.units, &shares, &place)? {
             return Err(limit.reached().into());
         }
+        let completions = refund::completions(order, refunding.bought(), back);
         let taken = self.take_refund_quotas(key, (order, refunding.bought()), &place, &shares).await?;
         let put = self.put_counted(refunding, refund_id, back, (draft, shares, &place), &taken).await;
         match &put {
@@ -111,7 +112,7 @@ impl Engine {
             Ok(None) | Err(_) => self.give_refund_quotas(&taken).await,
         }
         let Some(after) = put? else { return Ok(None) };
-        if refund::completes(order.net(), order.refunded_total(), back.amount) {
+        if completions.iter().any(|one| one.whole) {
             self.release_or_owe(&till.merchant_id, key, &after, None).await;
         }
         let pieces = refunding.goods_after(back).and_then(|(_, becomes)| becomes.pieces_of(order.refunds.len()));
@@ -130,11 +131,11 @@ impl Engine {
         let Refunding { key, found, .. } = refunding;
         let order = &found.stored.order;
         let terms = self.terms(order)?;
-        let completes = refund::completes(order.net(), order.refunded_total(), back.amount);
+        let completions = refund::completions(order, refunding.bought(), back);
         let mut restored = 0;
         for (index, (unit, share)) in order.units.iter().zip(&shares).enumerate() {
-            let most = draft.most_restores(&terms[index], order, back.amount);
-            if completes && terms[index].uncounts(draft.now) {
+            let most = draft.most_restores(&terms[index], completions[index]);
+            if completions[index].whole && terms[index].uncounts(draft.now) {
                 draft.uncount(unit, place, order.t0)?;
             }
             if let Some(to) = give_back(&mut draft, unit, *share, most)? {
@@ -148,6 +149,7 @@ impl Engine {
             share: shares.into_iter().sum(),
             at: WITH_THE_CALL,
             restored,
+            whole: refund::whole_bits(order, &completions),
         };
         let mut after = order.clone();
         after.refunds.push(refund);

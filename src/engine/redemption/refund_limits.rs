@@ -10,7 +10,7 @@ use crate::domain::campaign::schema::{LimitAction, LimitMax};
 use crate::domain::limit::{Keeper, LimitFact, Place, facts_on};
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey};
-use crate::domain::refund::{is_of_voucher, shares_so_far};
+use crate::domain::refund::{completed_at, is_of_voucher, shares_so_far};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Ms;
 use crate::engine::quota_marks::Ahead;
@@ -173,9 +173,10 @@ impl Engine {
         quotas.map(|one| Ok((self.quota_place(&one.quota_name(), &holder)?, one.takes().0))).collect()
     }
 
-    /// Who booked the refund that made the order whole may have stopped before the limits on its redemption were given back.
+    /// Who booked the refund that made the order whole, or a campaign's part of it, may have stopped before the limits on its redemption
+    /// were given back.
     pub(super) async fn give_back_refunded(&self, till: &Till, key: &OrderKey, order: &Order) {
-        if order.refundable() == Fen::ZERO {
+        if (0..order.units.len()).any(|place| completed_at(order, place).is_some()) {
             self.release_or_owe(&till.merchant_id, key, order, None).await;
         }
     }

@@ -46,6 +46,7 @@ pub(super) fn never_seen(reversal: Reversal) -> Order {
         receipt: Receipt::default(),
         reversal: Some(reversal),
         late_given_back: 0,
+        elsewhere: 0,
     }
 }
 

@@ -15,8 +15,8 @@ use super::{TRIES, contended};
 use crate::domain::bought::Bought;
 use crate::domain::campaign::schema::VoucherKind;
 use crate::domain::limit::fact_of_piece;
-use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderKey, OrderState};
+use crate::domain::refund::completed_at;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::{self, Candidate, Item, Payment};
 use crate::domain::time::Ms;
@@ -27,6 +27,13 @@ use crate::store::serial::{SerialHolder, SerialPlace, Taken};
 
 /// A serial number in a campaign.
 pub(super) type Serial = (u16, String);
+
+/// One that another order uses, or holds until an instant.
+pub(super) struct InUse {
+    campaign: u16,
+    serial: String,
+    until: Option<Ms>,
+}
 
 /// How an order that the index names stands to its serial number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,13 +55,15 @@ fn claim_of(order: &Order, holder: &SerialHolder, view: &CampaignView, now: Ms) 
     if order.attempt > holder.attempt || !order.units.iter().any(uses) {
         return Claim::Ended;
     }
+    let own = || (0..order.units.len()).filter(|place| uses(&order.units[*place]));
+    let is_back = || own().all(|place| completed_at(order, place).is_some());
     match order.state {
         OrderState::Held if now < order.until() => Claim::Live,
         OrderState::Held | OrderState::Expired => Claim::MayReturn,
-        // All goods are back at the shop: the piece comes back as limits do.
-        OrderState::Redeemed if order.refundable() == Fen::ZERO && view.campaign.refund_restores_limits => Claim::Ended,
+        // All goods of the campaign are back at the shop: the piece comes back as limits do.
+        OrderState::Redeemed if view.campaign.refund_restores_limits && is_back() => Claim::Ended,
         OrderState::Redeemed => Claim::Live,
-        OrderState::Cancelled | OrderState::Reversed | OrderState::Void => Claim::Ended,
+        OrderState::Cancelled | OrderState::Reversed | OrderState::Void | OrderState::Lapsed => Claim::Ended,
     }
 }
 
@@ -63,10 +72,10 @@ fn place_of(view: &CampaignView, serial: &str) -> SerialPlace {
 }
 
 /// Tells the vouchers which of their pieces are paid for already, and that no two of them pay for the same piece.
-pub(super) fn mark<'a>(payment: &Payment, candidates: &mut [Candidate<'a>], used: &'a [Serial]) {
+pub(super) fn mark<'a>(payment: &Payment, candidates: &mut [Candidate<'a>], used: &'a [InUse]) {
     for candidate in candidates.iter_mut().filter(|candidate| candidate.kind.has_unique_serial()) {
-        let of_campaign = used.iter().filter(|(campaign, _)| *campaign == candidate.voucher.c);
-        candidate.used_serials = of_campaign.map(|(_, serial)| serial.as_str()).collect();
+        let of_campaign = used.iter().filter(|one| one.campaign == candidate.voucher.c);
+        candidate.used_serials = of_campaign.map(|one| (one.serial.as_str(), one.until)).collect();
         let pieces: Vec<_> = rules::serials(payment, candidate).into_iter().map(fact_of_piece).collect();
         candidate.limits.extend(pieces);
     }
@@ -92,16 +101,17 @@ impl Engine {
         seen: &Seen,
         items: &[Item],
         own: Option<&OrderKey>,
-    ) -> Result<Vec<Serial>, Refusal> {
+    ) -> Result<Vec<InUse>, Refusal> {
         let mut used = Vec::new();
         let people = payer.people.iter().zip(&seen.records).filter(|(_, record)| record.is_some());
         for view in people.map(|(person, _)| &person.view).filter(|view| view.unique_serials) {
             for serial in items.iter().filter_map(|item| item.serial.as_ref()) {
                 let holder = self.store.serial_holder(&place_of(view, serial)).await?;
                 let Some(holder) = holder.filter(|holder| own != Some(&holder.key)) else { continue };
-                let stored = self.store.order(holder.shard, &holder.key).await?;
-                if stored.is_some_and(|stored| claim_of(&stored.order, &holder, view, self.now()) == Claim::Live) {
-                    used.push((view.number, serial.clone()));
+                let Some(stored) = self.store.order(holder.shard, &holder.key).await? else { continue };
+                if claim_of(&stored.order, &holder, view, self.now()) == Claim::Live {
+                    let until = (stored.order.state == OrderState::Held).then(|| stored.order.until());
+                    used.push(InUse { campaign: view.number, serial: serial.clone(), until });
                 }
             }
         }
@@ -175,22 +185,9 @@ impl Engine {
             match claim_of(&stored.order, holder, view, self.now()) {
                 Claim::Live => return Ok(false),
                 Claim::Ended => return Ok(true),
-                Claim::MayReturn if stored.order.state == OrderState::Held => {
-                    self.expire_order(holder.shard, &holder.key).await?;
-                }
-                Claim::MayReturn => self.forbid_late_confirm(holder).await?,
+                Claim::MayReturn => drop(self.lapse_order(holder.shard, &holder.key).await?),
             }
         }
         Err(contended().into())
-    }
-
-    /// A hold that has run out is cancelled. What has changed meanwhile is looked at again.
-    async fn forbid_late_confirm(&self, holder: &SerialHolder) -> Result<(), Failure> {
-        if let Some(found) = self.found_on(holder.shard, &holder.key).await?
-            && found.stored.order.state == OrderState::Expired
-        {
-            self.cancel_found(&holder.key, &found, found.stored.order.receipt.merchant).await?;
-        }
-        Ok(())
     }
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use tokio::sync::Mutex;
 
-use super::TRIES;
 use super::draft::Released;
 use super::limits::place_of_order;
+use super::{TRIES, contended};
 use crate::domain::campaign::terms::HOLD_SECONDS;
 use crate::domain::order::{Order, OrderKey, OrderState};
 use crate::domain::refusal::Refusal;
@@ -82,5 +82,30 @@ impl Engine {
             }
         }
         Ok(None)
+    }
+
+    /// Ends the chance of a late confirm: a hold that has run out says so for ever from now on, and whoever is told so may rely on it. The
+    /// order as it stands then, for somebody may have been faster.
+    pub(super) async fn lapse_order(&self, shard: u8, key: &OrderKey) -> Result<Option<Order>, Failure> {
+        for _ in 0..TRIES {
+            let Some(found) = self.found_on(shard, key).await? else { return Ok(None) };
+            let order = &found.stored.order;
+            match order.state {
+                OrderState::Held if found.now >= order.until() => {
+                    self.expire_order(shard, key).await?;
+                }
+                OrderState::Expired => {
+                    let lapsed = Order { state: OrderState::Lapsed, ..order.clone() };
+                    let change = found.change(found.draft(), key, &lapsed);
+                    if let Some(lapsed) = self.put_order(change, lapsed).await? {
+                        // What a late confirm took of the caps again and could not use.
+                        self.release_or_owe(&lapsed.receipt.merchant_id, key, &lapsed, None).await;
+                        return Ok(Some(lapsed));
+                    }
+                }
+                _ => return Ok(Some(order.clone())),
+            }
+        }
+        Err(contended().into())
     }
 }

@@ -63,10 +63,13 @@ impl Engine {
             .with("voucher_id", self.voucher_ids().id(&unit.voucher(shard))))
     }
 
-    /// Of an order that was redeemed, the vouchers whose use its limits count although all goods are back.
+    /// Of an order that was redeemed, the vouchers whose use its limits count: all but those whose campaign does not after what is back.
     pub(super) fn counted_still(&self, order: &Order) -> Result<Vec<OrderUnit>, StoreError> {
-        let Some(at) = completed_at(order) else { return Ok(order.units.clone()) };
-        let with_terms = order.units.iter().zip(self.terms(order)?);
-        Ok(with_terms.filter(|(_, terms)| !terms.uncounts(at)).map(|(unit, _)| *unit).collect())
+        if order.refunds.is_empty() {
+            return Ok(order.units.clone());
+        }
+        let terms = self.terms(order)?;
+        let counts = |place: usize| !completed_at(order, place).is_some_and(|at| terms[place].uncounts(at));
+        Ok((0..order.units.len()).filter(|place| counts(*place)).map(|place| order.units[place]).collect())
     }
 }

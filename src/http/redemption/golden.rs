@@ -2,6 +2,7 @@
 //! till that lost its answer is told, and needs a new version of the record instead.
 
 use super::wire::{Cancelled, OrderBody, Redeemed, RefundBody, ReverseBody};
+use crate::domain::binding::Asked;
 use crate::domain::bought::{Bought, BoughtLine, Part, Returned};
 use crate::domain::money::Fen;
 use crate::domain::order::{Order, OrderState, OrderUnit, Receipt, Refunded, Reversal, Was};
@@ -46,6 +47,7 @@ fn view(state: OrderState, hold_seconds: i64) -> OrderView {
         receipt: Receipt::default(),
         reversal: None,
         late_given_back: 0,
+        elsewhere: 0,
     };
     OrderView {
         order_id: "A1-0001".into(),
@@ -105,16 +107,22 @@ fn a_cancel_and_a_reverse() {
         json(&Cancelled::from(&view(OrderState::Cancelled, 120))),
         r#"{"order_id":"A1-0001","state":"cancelled","transaction_id":"tx-1","hold_id":"h-1","cancelled_at":"2020-07-25T12:00:30.500+08:00","vouchers":[{"voucher_id":"7ZZZZZZZZZZZZZZZZZZZZZZZZZ","state":"available"}],"pos_message":{"zh":"已取消，券已退回顾客。","en":"Cancelled: the voucher is back with the customer."}}"#
     );
+    let mut elsewhere = view(OrderState::Cancelled, 120);
+    elsewhere.order.elsewhere = 2;
+    assert_eq!(
+        json(&Cancelled::from(&elsewhere)),
+        r#"{"order_id":"A1-0001","state":"cancelled","transaction_id":"tx-1","hold_id":"h-1","cancelled_at":"2020-07-25T12:00:30.500+08:00","vouchers":[{"voucher_id":"7ZZZZZZZZZZZZZZZZZZZZZZZZZ","state":"used"}],"pos_message":{"zh":"已取消，本单未用券。","en":"Cancelled: this order used no voucher."}}"#
+    );
     let reversed =
         ReversedView { order_id: "A1-0001".into(), reversal: Reversal { was: Was::Unknown, at: noon() }, zone: zone() };
     assert_eq!(
         json(&ReverseBody::from(reversed)),
-        r#"{"order_id":"A1-0001","state":"reversed","was":"unknown","reversed_at":"2020-07-25T12:00:00+08:00","pos_message":{"zh":"订单已冲正，券已退回，不可再用此订单号。","en":"The order is undone: start a new order number."}}"#
+        r#"{"order_id":"A1-0001","state":"reversed","was":"unknown","reversed_at":"2020-07-25T12:00:00+08:00","pos_message":{"zh":"订单已冲正，不可再用此订单号。","en":"The order is undone: start a new order number."}}"#
     );
 }
 
 fn refund(id: &str, amount: i64, restored: u64) -> Refunded {
-    Refunded { refund_id: id.into(), amount: Fen(amount), share: Fen(1_000), at: noon() + 60_000, restored }
+    Refunded { refund_id: id.into(), amount: Fen(amount), share: Fen(1_000), at: noon() + 60_000, restored, whole: 0 }
 }
 
 #[test]
@@ -194,6 +202,13 @@ fn stored_bytes_of_this_version_are_the_orders_that_the_answers_above_are_made_o
     assert_eq!(stored(REDEEMED), view(OrderState::Redeemed, 0).order);
     assert_eq!(stored(HELD), view(OrderState::Held, 120).order);
     assert_eq!(stored(CONFIRMED), view(OrderState::Redeemed, 120).order);
+    let with_asked = REDEEMED.replacen("a80000000000000000", "b000000000000000000102030405060703", 1);
+    let asked = Some(Asked::of_bytes([1, 2, 3, 4, 5, 6, 7, 3]));
+    assert_eq!(stored(&with_asked), Order { asked, ..view(OrderState::Redeemed, 0).order });
+    let cancelled_elsewhere = HELD.replacen("9d010101", "9f010301", 1) + "0002";
+    let held = view(OrderState::Held, 120).order;
+    assert_eq!(stored(&cancelled_elsewhere), Order { state: OrderState::Cancelled, elsewhere: 2, ..held.clone() });
+    assert_eq!(stored(&HELD.replacen("9d010101", "9d010701", 1)), Order { state: OrderState::Lapsed, ..held });
     let refunds = vec![refund("R1", 5_500, 0), refund("R2", 5_500, 1)];
     assert_eq!(stored(REFUNDED), Order { refunds, ..view(OrderState::Redeemed, 0).order });
     let reversal = Some(Reversal { was: Was::Redeemed, at: noon() + 61_000 });

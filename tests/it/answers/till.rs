@@ -16,7 +16,7 @@ use serde_json::json;
 use super::toll::Trouble;
 use super::town::{Town, Used, till_campaign};
 use super::{Turn, each_call};
-use crate::harness::fixture::SECOND;
+use crate::harness::fixture::{MINUTE, SECOND};
 
 const CAMPAIGNS: [&str; 2] = ["here", "there"];
 const PRICE: i64 = 20_000;
@@ -43,8 +43,13 @@ pub async fn table(town: &Town, trouble: Trouble) {
     for (verb, desk) in [("redeem that another had begun", &desk), ("the same, given up", &impatient)] {
         each_call(town, verb, trouble, async |turn| desk.begun_by_another(turn).await).await;
     }
-    each_call(town, "confirm", trouble, async |turn| desk.confirm(turn, 0).await).await;
-    each_call(town, "late confirm", trouble, async |turn| desk.confirm(turn, HOLD + SECOND).await).await;
+    for (verb, after, becomes) in [
+        ("confirm", 0, OrderState::Redeemed),
+        ("late confirm", HOLD + SECOND, OrderState::Redeemed),
+        ("confirm that comes too late", HOLD + 11 * MINUTE, OrderState::Lapsed),
+    ] {
+        each_call(town, verb, trouble, async |turn| desk.confirm(turn, after, becomes).await).await;
+    }
     each_call(town, "cancel", trouble, async |turn| desk.cancel(turn, 0).await).await;
     each_call(town, "cancel of a hold that ran out", trouble, async |turn| desk.cancel(turn, HOLD + SECOND).await)
         .await;
@@ -177,7 +182,8 @@ impl Desk {
         sale
     }
 
-    async fn confirm(&self, turn: &Turn<'_>, after: i64) {
+    /// One that is told that the hold ran out has had that effect.
+    async fn confirm(&self, turn: &Turn<'_>, after: i64, becomes: OrderState) {
         let sale = self.held(turn).await;
         let view = sale.stands(&turn.town.clean).await.expect("a hold");
         turn.town.pass(after);
@@ -186,11 +192,16 @@ impl Desk {
         }
         let request = async |node: &Engine| {
             let paid = view.order.payable();
-            node.confirm(&self.till, &sale.order_id, &view.hold_id, paid).await.map(drop)
+            match node.confirm(&self.till, &sale.order_id, &view.hold_id, paid).await {
+                Err(refusal) if becomes == OrderState::Lapsed && refusal.code == Code::HoldExpired => Ok(()),
+                told => told.map(drop),
+            }
         };
-        let effects = async |node: &Engine| usize::from(sale.state(node).await == Some(OrderState::Redeemed));
+        let effects = async |node: &Engine| usize::from(sale.state(node).await == Some(becomes));
         turn.judge(request, effects).await;
-        sale.uses_what_it_holds().await;
+        if becomes == OrderState::Redeemed {
+            sale.uses_what_it_holds().await;
+        }
         sale.reverse(&turn.town.clean).await.expect("a reverse");
         sale.holds_nothing().await;
     }

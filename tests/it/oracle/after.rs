@@ -58,6 +58,7 @@ impl Model {
     pub fn apply_confirm(&mut self, key: &Key, reply: &Reply) {
         let now = self.now;
         let Some(order) = self.orders.get_mut(key) else { return };
+        order.hear(reply, now);
         if !reply.is_success() || order.state == State::Redeemed {
             return;
         }

@@ -108,6 +108,10 @@ impl Model {
     }
 
     pub fn apply_redeem(&mut self, request: &Request, reply: &Reply) {
+        let now = self.now;
+        if let Some(order) = self.orders.get_mut(&request.key()) {
+            order.hear(reply, now);
+        }
         if !reply.is_success() || reply.replayed() {
             return;
         }

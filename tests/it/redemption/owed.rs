@@ -126,6 +126,10 @@ fn a_late_confirm_that_stops_behind_its_cap_leaves_nothing_taken() {
         confirm(server, &tills[0], &held).refused_with("hold_expired");
     }
     server.reverse(&tills[1], full[0].str("order_id")).ok();
+    confirm(server, &tills[0], &held).refused_with("hold_expired");
+    let held = pay(server, &tills[0], &people[0], false).ok();
+    server.set_clock(at(NOON) + 80 * SECOND);
+    wait_until("the next hold has run out", || (redis.ask(&["HLEN", "{s000}:x"]) == "0").then_some(()));
     may(&redis, NO_HOLDS);
     let body = json!({"hold_id": held.str("hold_id"), "paid_amount": 2_000});
     let path = format!("/v1/redemptions/{}/confirm", held.str("order_id"));

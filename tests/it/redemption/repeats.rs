@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::MARKET;
+use super::limits::capped;
 use super::platform::{account, link, payment, platform};
 use crate::harness::fixture::{EVE, Market, chengdu, merchant, new_campaign_id, new_merchant_id, new_order, sale};
 use crate::harness::redis::OwnRedis;
@@ -127,6 +128,23 @@ fn another_category_or_scene_is_another_request_and_another_receipt_is_none() {
         check(json!({"receipt": {"store": "s2", "terminal": "t9", "cashier": "c", "receipt_no": "9"}}), &[]);
         check(json!({"terminal_id": "t1", "merchant_id": till.merchant_id}), &[]);
     }
+}
+
+/// What one copy has taken of the shop's cap is the order's, not another's: no copy is refused for it, and none ends what another does.
+#[test]
+fn copies_of_one_order_do_not_keep_each_other_from_the_last_place_under_a_cap() {
+    const ROUNDS: usize = 12;
+    let market = capped("copies", ROUNDS, 1);
+    for round in 0..ROUNDS {
+        let (server, till) = (market.server(), market.till());
+        let body = sale(&new_order(), &server.pay_code(&market.shopper()), 6_000, round % 2 == 0);
+        let told = together(10, |_| server.redeem(&till, &body));
+        let told: Vec<_> = told.into_iter().map(|reply| (reply.status, reply.replayed(), reply.text())).collect();
+        let first = told.iter().filter(|(status, replayed, _)| *status == 200 && !replayed).count();
+        let again = told.iter().filter(|(status, replayed, _)| *status == 200 && *replayed).count();
+        assert_eq!((first, again), (1, 9), "round {round}: {told:?}");
+    }
+    market.server().assert_audit_clean();
 }
 
 /// The copies come from a till whose answers are lost, or from several nodes of a chain that all try.

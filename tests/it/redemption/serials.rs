@@ -13,7 +13,7 @@ use crate::harness::till::Till;
 const NOON: &str = "2020-07-25T12:00:00";
 
 /// 15 per cent off a piece that has a serial number.
-fn pieces(name: &str, people: usize, change: impl Fn(&mut Value)) -> Market {
+pub fn pieces(name: &str, people: usize, change: impl Fn(&mut Value)) -> Market {
     let voucher = json!({"voucher_kind": "15-off", "kind": "percent", "discount_basis_points": 1500,
         "discount_amount_max": 150_000, "count": 5, "unique_serial": true});
     market(name, people, json!([voucher]), |campaign| {
@@ -26,11 +26,11 @@ fn piece(serial: &str) -> Value {
     json!([{"sku": "x", "category": "culture", "serial": serial, "amount": 10_000}])
 }
 
-fn pay(market: &Market, till: &Till, person: &Resident, serial: &str) -> Reply {
+pub fn pay(market: &Market, till: &Till, person: &Resident, serial: &str) -> Reply {
     buy(market, till, person, 10_000, json!({"category": "culture", "items": piece(serial)}))
 }
 
-fn hold(market: &Market, till: &Till, person: &Resident, serial: &str) -> Reply {
+pub fn hold(market: &Market, till: &Till, person: &Resident, serial: &str) -> Reply {
     let more = json!({"category": "culture", "items": piece(serial), "capture": false});
     buy(market, till, person, 10_000, more).ok()
 }
@@ -104,6 +104,19 @@ fn a_voucher_for_pieces_asks_for_serial_numbers_and_takes_off_nothing_else() {
 }
 
 #[test]
+fn a_piece_that_is_on_hold_may_be_free_again_and_one_that_was_paid_for_is_not() {
+    let market = pieces("on-hold", 2, |_| {});
+    let (server, till, second) = (market.server(), market.till(), market.shopper());
+    let held = hold(&market, &till, &market.shopper(), "SN-1");
+    let refused = pay(&market, &till, &second, "SN-1").refused(409, "serial_held");
+    assert_eq!((&refused["retryable"], &refused["until"]), (&json!(true), &held["expires_at"]), "{}", refused.text());
+    assert_eq!(refused["serial"], "SN-1");
+    server.confirm(&till, held.str("order_id"), held.str("hold_id"), 8_500).ok();
+    let refused = pay(&market, &till, &second, "SN-1").refused(409, "serial_used");
+    assert_eq!((&refused["retryable"], &refused["until"]), (&json!(false), &Value::Null), "{}", refused.text());
+}
+
+#[test]
 fn another_serial_number_is_another_body_of_an_order() {
     let market = pieces("bound", 1, |_| {});
     let (server, till, person) = (market.server(), market.till(), market.shopper());
@@ -123,7 +136,7 @@ fn a_held_piece_is_free_after_a_cancel_or_when_the_hold_has_run_out() {
     let (server, till, other) = (market.server(), market.till(), market.till());
     let (first, second) = (market.shopper(), market.shopper());
     let held = hold(&market, &till, &first, "SN-1");
-    pay(&market, &other, &second, "SN-1").refused_with("serial_used");
+    pay(&market, &other, &second, "SN-1").refused_with("serial_held");
     server.cancel(&till, held.str("order_id")).ok();
     let held = hold(&market, &other, &second, "SN-1");
     let late = hold(&market, &other, &second, "SN-2");
@@ -133,7 +146,7 @@ fn a_held_piece_is_free_after_a_cancel_or_when_the_hold_has_run_out() {
     pay(&market, &till, &first, "SN-2").refused_with("serial_used");
     // The first was bought by another meanwhile: the late confirm comes too late.
     pay(&market, &till, &first, "SN-1").ok();
-    server.confirm(&other, held.str("order_id"), held.str("hold_id"), 8_500).refused(409, "order_cancelled");
+    server.confirm(&other, held.str("order_id"), held.str("hold_id"), 8_500).refused(409, "hold_expired");
     server.set_clock(at(NOON) + 5 * MINUTE);
     pay(&market, &other, &second, "SN-1").refused_with("serial_used");
     server.assert_audit_clean();
@@ -148,7 +161,7 @@ fn a_hold_that_was_swept_gives_its_piece_to_the_next_and_loses_its_late_confirm(
     server.set_clock(at(NOON) + 121 * SECOND);
     assert_eq!(server.order(&till, held.str("order_id")).ok().str("state"), "expired");
     let taken = hold(&market, &other, &second, "SN-1");
-    server.confirm(&till, held.str("order_id"), held.str("hold_id"), 8_500).refused(409, "order_cancelled");
+    server.confirm(&till, held.str("order_id"), held.str("hold_id"), 8_500).refused(409, "hold_expired");
     server.confirm(&other, taken.str("order_id"), taken.str("hold_id"), 8_500).ok();
     assert_eq!(market.vouchers(&first, "used").len(), 0);
     server.assert_audit_clean();

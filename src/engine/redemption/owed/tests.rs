@@ -28,6 +28,7 @@ fn order(state: OrderState, attempt: u32) -> Order {
         receipt: Receipt::default(),
         reversal: None,
         late_given_back: 0,
+        elsewhere: 0,
     }
 }
 
@@ -52,6 +53,7 @@ fn only_what_can_never_be_used_again_is_due_for_a_give_back() {
     check(Some((Redeemed, 3)), 0, T0, Nothing);
     check(Some((Cancelled, 2)), 1, T0, Back(None));
     check(Some((Reversed, 2)), 1, T0, Back(None));
+    check(Some((Lapsed, 2)), 1, T0, Back(None));
     check(Some((Expired, 2)), 0, T0, Back(Some(0)));
     check(Some((Expired, 2)), 1, late - 1, Late);
     check(Some((Expired, 2)), 1, late, Back(Some(1)));

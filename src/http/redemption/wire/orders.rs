@@ -7,6 +7,7 @@ use super::{OrderView, PieceBody, RefundView, ReversedView, TransactionPage, Vou
 use crate::domain::bought::{Bought, BoughtLine};
 use crate::domain::cashier;
 use crate::domain::order::{OrderState, Receipt};
+use crate::domain::voucher::UnitState;
 use crate::engine::redemption::Transaction;
 
 /// A hold (`hold_id`, `expires_at`) or a redemption (`redeemed_at`, `settlement_date`).
@@ -93,14 +94,15 @@ pub struct Cancelled {
 
 impl From<&OrderView> for Cancelled {
     fn from(view: &OrderView) -> Cancelled {
+        let vouchers = states(view, view.order.t1);
         Cancelled {
             order_id: view.order_id.clone(),
             state: "cancelled",
             transaction_id: view.transaction_id.clone(),
             hold_id: view.hold_id.clone(),
             cancelled_at: view.zone.rfc3339(view.order.t1),
-            vouchers: states(view, view.order.t1),
-            pos_message: cashier::cancelled().into(),
+            pos_message: cashier::cancelled(vouchers.iter().all(|one| one.state == "available")).into(),
+            vouchers,
         }
     }
 }
@@ -109,7 +111,8 @@ impl From<&OrderView> for Cancelled {
 #[derive(Serialize, ToSchema)]
 pub struct VoucherStateBody {
     voucher_id: String,
-    /// `available`, `used` or `expired`.
+    /// `available`, `used` or `expired`; after the cancel of a hold that had run out also `held` or `revoked`, where another order or the
+    /// office was faster.
     state: &'static str,
 }
 
@@ -117,10 +120,12 @@ pub struct VoucherStateBody {
 fn states(view: &OrderView, at: i64) -> Vec<VoucherStateBody> {
     let one = |(index, voucher): (usize, &super::VoucherView)| {
         let restored = view.order.unit_restored(index);
-        let state = match (restored, at < voucher.end) {
-            (true, true) => "available",
-            (true, false) => "expired",
-            (false, _) => "used",
+        let state = match (view.order.unit_elsewhere(index), restored, at < voucher.end) {
+            (Some(UnitState::Held), ..) => "held",
+            (Some(UnitState::Revoked), ..) => "revoked",
+            (Some(_), ..) | (None, false, _) => "used",
+            (None, true, true) => "available",
+            (None, true, false) => "expired",
         };
         VoucherStateBody { voucher_id: voucher.voucher_id.clone(), state }
     };
