@@ -13,6 +13,7 @@ mod shops;
 mod till;
 mod toll;
 mod town;
+mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Mutex;
