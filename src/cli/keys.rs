@@ -78,12 +78,6 @@ async fn create(settings: &Settings, text: &str, key: ApiKey) -> Result<(), Stri
     stored
 }
 
-fn program(text: &str) -> Result<String, String> {
-    let fits = (1..=64).contains(&text.chars().count())
-        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/');
-    fits.then(|| text.to_owned()).ok_or_else(|| "a program is 1 to 64 characters without spaces and /".to_owned())
-}
-
 fn channel(text: &str) -> Result<String, String> {
     caller_id("", text).map_err(|_| "a channel is 1 to 64 of letters, digits, _ . and -".to_owned())
 }

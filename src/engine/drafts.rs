@@ -4,8 +4,8 @@
 
 use super::access::ApiKey;
 use super::bounds;
-use super::campaign::Expect;
 use super::campaign_file::refused_in;
+use super::expect::Expect;
 use super::view::Head;
 use super::{Engine, Refusal};
 use crate::domain::noun::Noun;
@@ -112,11 +112,12 @@ impl Engine {
         if !held.is_draft {
             return Err(refused_in(&held.value));
         }
-        let Expect::Version(version) = expect else { return Err(Code::PreconditionFailed.into()) };
+        let has_changed = || Noun::Campaign.has_changed(campaign_id, Some(held.version), Some(&expect.as_sent()));
+        let Expect::Version(version) = expect else { return Err(has_changed()) };
         let id = draft_id(&key.program, campaign_id);
         match self.store.drop_record(Kind::Draft, &key.program, &id, version).await {
             Ok(()) => Ok(()),
-            Err(PutError::Conflict(_)) => Err(Code::PreconditionFailed.into()),
+            Err(PutError::Conflict(_)) => Err(has_changed()),
             Err(PutError::Store(error)) => Err(error.into()),
         }
     }

@@ -41,7 +41,6 @@ use crate::domain::bought::Bought;
 use crate::domain::campaign::terms::{MAX_VOUCHERS_PER_PAYMENT, Scene};
 use crate::domain::cashier::Words;
 use crate::domain::money::{FEN_LIMIT, Fen};
-use crate::domain::noun::Noun;
 use crate::domain::order::{Order, OrderState, hold_id, order_key, transaction_id};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules::Item;

@@ -37,6 +37,7 @@ const TABLE: [(&[Role], Routes); 11] = [
         &[Officer],
         &[
             ("PUT", "/v1/campaigns/{campaign_id}"),
+            ("DELETE", "/v1/campaigns/{campaign_id}"),
             ("POST", "/v1/campaigns/{campaign_id}/submit"),
             ("POST", "/v1/campaigns/{campaign_id}/amendments"),
             ("PUT", "/v1/lists/{list_id}"),

@@ -26,7 +26,7 @@ fn a_settlement_of_what_is_not_there_is_a_fault_that_names_it() {
         (&["settle", "2020-07-25", "--program", "misspelt", "--merchant", merchant], "misspelt"),
         (&["settle", "2020-07-25", "--merchant", "misspelt"], "misspelt"),
         (&["keys", "create", "--role", "officer", "--program", ""], "--program"),
-        (&["keys", "create", "--role", "officer", "--program", "two words"], "--program"),
+        (&["keys", "create", "--role", "officer", "--program", "spaced "], "--program"),
     ] {
         let output = server.command(arguments);
         let said = said(&output);

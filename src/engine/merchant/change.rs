@@ -27,7 +27,7 @@ impl Engine {
         let merchant = checked(of_path(draft, merchant_id)?)?;
         let at = self.now();
         for _ in 0..8 {
-            let mut held = self.own_merchant(key, merchant_id).await?;
+            let (stored_id, mut held) = self.own_merchant(key, merchant_id).await?;
             let fields = held.value.merchant.differs_in(&merchant);
             if fields.is_empty() {
                 return Ok((status(held, false), true));
@@ -40,7 +40,7 @@ impl Engine {
             let fields: Vec<String> = fields.into_iter().map(str::to_owned).collect();
             tracing::info!(merchant.id = merchant_id, ?fields, by = key.name, "merchant changed");
             held.value.changes.push(ChangeRecord { fields, at, by: key.name.clone() });
-            if self.put_merchant(Purpose::Any, merchant_id, &mut held).await? {
+            if self.put_merchant(Purpose::Any, &stored_id, &mut held).await? {
                 return Ok((status(held, false), false));
             }
         }

@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::magic::{CATEGORIES, Magic};
 use crate::domain::merchant::EnrolState;
-use crate::domain::noun::Noun;
 use crate::domain::order::{OrderKey, order_key};
 use crate::domain::person::Root;
 use crate::domain::refusal::{Code, Refusal};
