@@ -9,7 +9,7 @@ fn every_code_is_snake_case_and_found_by_its_name() {
 }
 
 /// Members and headers that a text may name beside those with an underscore.
-const NAMES: &str = "HTTP JSON KiB Content Type application json errors If Match None Retry After current accept published what id rounds reasons days fields payable allowed \
+const NAMES: &str = "HTTP JSON KiB Content Type Idempotency Key application json errors If Match None Retry After current accept published what id rounds reasons days fields payable allowed \
     items serial line lines stores received detail until limit state by sku goods scene hours";
 
 #[test]

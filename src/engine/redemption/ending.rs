@@ -61,7 +61,10 @@ impl Engine {
                     Err(Failure::Refusal(refusal))
                         if refusal.code == Code::HoldExpired && order.state != OrderState::Lapsed =>
                     {
-                        self.lapse_order(shard, &key).await?;
+                        let ended = self.lapse_order(shard, &key).await?;
+                        if ended.is_some_and(|order| order.state == OrderState::Lapsed) {
+                            return Err(refusal.into());
+                        }
                     }
                     Err(failure) => return Err(failure),
                 }
