@@ -63,7 +63,6 @@ impl TillKeyRequest {
 /// Make a key for a merchant or a platform. The secret is shown here and never again; with an Idempotency-Key a repeat tells which key it
 /// is, without its secret, and makes no other.
 #[utoipa::path(tag = "office", request_body = TillKeyRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters, of the program's own.")),
     responses((status = 201, body = TillKeyShown), (status = 200, description = "Made before; its secret is not shown.", body = TillKeyShown)))]
 #[post("/v1/till-keys")]
 pub async fn create_till_key(

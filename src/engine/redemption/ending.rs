@@ -63,7 +63,7 @@ impl Engine {
                     {
                         let ended = self.lapse_order(shard, &key).await?;
                         if ended.is_some_and(|order| order.state == OrderState::Lapsed) {
-                            return Err(refusal.into());
+                            return Err(Failure::Refusal(refusal));
                         }
                     }
                     Err(failure) => return Err(failure),

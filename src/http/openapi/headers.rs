@@ -124,7 +124,13 @@ fn read(operation: &Operation<'_>) -> Vec<Read> {
     ];
     if operation.changes() {
         let key = json!({"type": "string", "maxLength": 255});
-        read.push(("Idempotency-Key", "Accepted and echoed; the ids in the request make it idempotent.", key, false));
+        let says = match operation.path {
+            "/v1/till-keys" => {
+                "1 to 255 visible ASCII characters of the program's own: a repeat under them makes no second key."
+            }
+            _ => "Accepted and echoed; the ids in the request make it idempotent.",
+        };
+        read.push(("Idempotency-Key", says, key, false));
     }
     match (operation.method, operation.path) {
         ("put", "/v1/campaigns/{campaign_id}") => {
@@ -135,6 +141,9 @@ fn read(operation: &Operation<'_>) -> Vec<Read> {
                 false,
             ));
             read.push(("If-None-Match", "`*` to create.", text(), false));
+        }
+        ("delete", "/v1/campaigns/{campaign_id}") => {
+            read.push(("If-Match", "The ETag of the draft that is removed.", text(), true));
         }
         ("put", "/v1/merchants/{merchant_id}") => {
             read.push(("If-Match", "The ETag of the merchant that is changed.", text(), true));

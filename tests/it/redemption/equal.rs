@@ -48,7 +48,7 @@ impl Counted {
             }
             let mut body = reply.json.clone();
             body.as_object_mut().expect("a problem").remove("request_id");
-            answer = (reply.status, body);
+            answer = (reply.status, without_id(&body));
         }
         (answer.0, answer.1, fewest.expect("it was tried").1)
     }
@@ -58,6 +58,12 @@ impl Counted {
         let is_problem = (400..500).contains(&nobodys.0);
         (theirs != nobodys || !is_problem).then(|| format!("{what}:\n  theirs  {theirs:?}\n  nobodys {nobodys:?}"))
     }
+}
+
+/// A problem without the id that was asked for, which it repeats.
+pub fn without_id(problem: &Value) -> Value {
+    let Some(id) = problem["id"].as_str() else { return problem.clone() };
+    serde_json::from_str(&problem.to_string().replace(id, "it")).expect("a problem")
 }
 
 fn foreign_till(server: &Server) -> Till {
