@@ -5,7 +5,7 @@
 //!
 //! A mark may be ahead of its effect. It is cleared when its last copy came long ago, two looks have found it the same and for nothing,
 //! and it is still the same when the script looks: whatever comes meanwhile changes its bytes. What was counted long ago has its
-//! effect no more ([`Ahead`]).
+//! effect no more (`Ahead`).
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
