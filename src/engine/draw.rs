@@ -11,6 +11,7 @@ use crate::domain::draw::{Entry, Score, Seed};
 use crate::domain::person::Pseudonym;
 use crate::domain::ranking::{self, Open, Ranked};
 use crate::domain::refusal::{Code, Refusal};
+use crate::store::StoreError;
 use crate::store::campaign::{CutoffRecord, DrawRecord, ListState, TierRecord};
 use crate::store::keys::{self, Slot};
 use crate::store::script::{self, Member};
@@ -84,12 +85,8 @@ impl Engine {
         let list = self.entries(view, round).await?;
         if hex::encode(root_of(view, &list).await?.hash) != closed.root {
             let round_id = &view.rounds[usize::from(round)].round.round_id;
-            tracing::error!(
-                campaign.id = view.id,
-                round.id = round_id,
-                "the list differs from its commitment; nothing is drawn"
-            );
-            return Err(Code::Internal.into());
+            let what = format!("the list of round {round_id} differs from its commitment, so nothing is drawn");
+            return Err(StoreError::Broken(what).into());
         }
         Ok(list)
     }

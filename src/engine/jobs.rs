@@ -2,6 +2,7 @@
 //! may run it and none holds a lock; after a crash the next round of any node goes on.
 
 mod abreast;
+mod standstill;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -12,6 +13,7 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use self::abreast::abreast;
+pub use self::standstill::Standstills;
 use super::lists::undecided;
 use super::quota_marks::MarkWalk;
 use super::redemption::GiveBacks;
@@ -44,7 +46,7 @@ pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
     let follow = || async {
         let mut turns = turns(STEP);
         while turns.next().await {
-            let _ = engine.follow().await.inspect_err(|failure| tell("follow", failure));
+            engine.standing.heed("follow", &engine.follow().await);
         }
     };
     let sweep = || async {
@@ -61,26 +63,26 @@ pub async fn run(engine: Arc<Engine>, stop: watch::Receiver<bool>) {
     let stock = || async {
         let mut turns = turns(STEP);
         while turns.next().await {
-            let _ = engine.step_stock().await.inspect_err(|failure| tell("stock", failure));
+            engine.standing.heed("stock", &engine.step_stock().await);
         }
     };
     let retention = || async {
         let (mut turns, mut walk) = (turns(STEP), RetentionWalk::default());
         while turns.next().await {
-            let _ = walk.step(&engine).await.inspect_err(|error| tell("retention", &error.clone().into()));
+            engine.standing.heed("retention", &walk.step(&engine).await.map_err(Failure::from));
         }
     };
     let give_backs = || async {
         let (mut turns, mut orders, mut marks) = (turns(STEP), GiveBacks::default(), MarkWalk::default());
         while turns.next().await {
-            let _ = orders.step(&engine).await.inspect_err(|error| tell("give-backs", &error.clone().into()));
-            let _ = marks.step(&engine).await.inspect_err(|error| tell("give-backs", &error.clone().into()));
+            engine.standing.heed("give-backs", &orders.step(&engine).await.map_err(Failure::from));
+            engine.standing.heed("marks", &marks.step(&engine).await.map_err(Failure::from));
         }
     };
     let upkeep = || async {
         let (mut turns, mut upkeep) = (turns(UPKEEP), Upkeep::default());
         while engine.settings.compacts_store && turns.next().await {
-            let _ = upkeep.step(&engine).await.inspect_err(|error| tell("upkeep", &error.clone().into()));
+            engine.standing.heed("upkeep", &upkeep.step(&engine).await.map_err(Failure::from));
         }
     };
     let look = || look_at_store(&engine, turns(LOOK));
@@ -143,15 +145,6 @@ impl Turns {
     }
 }
 
-/// A job that failed is tried again at its next turn; what it was about must not stop the others. That the store is gone is told by the
-/// look at it, once for all jobs.
-fn tell(job: &str, failure: &Failure) {
-    if failure.is_of_the_store() {
-        return tracing::debug!(job, ?failure, "a background job waits for the store");
-    }
-    tracing::warn!(job, ?failure, "a background job will be tried again");
-}
-
 impl Engine {
     /// Does once, and before it returns, all that is due now; failures of single campaigns are told to the log.
     pub async fn step(&self) -> Result<(), Failure> {
@@ -172,9 +165,7 @@ impl Engine {
     }
 
     async fn sweep(&self) {
-        if let Err(refusal) = self.expire_lapsed_holds().await {
-            tell("sweep", &refusal.into());
-        }
+        self.standing.heed("sweep", &self.expire_lapsed_holds().await);
     }
 
     async fn step_campaigns(&self) {
@@ -202,9 +193,7 @@ impl Engine {
                     Err(error) => Err(error.into()),
                 };
             }
-            if let Err(failure) = done {
-                tell(campaign_id, &failure);
-            }
+            self.standing.heed(&format!("campaign {campaign_id}"), &done);
         }
     }
 

@@ -77,7 +77,7 @@ impl Engine {
             let (view, _) = self.round_of(campaign_id, round_id)?;
             committed = self.commit_list(campaign_id, round_id, &view, closing_at).await;
         }
-        committed.map_err(|failure| failure.into_refusal().half_done().into())
+        committed.map_err(Failure::half_done)
     }
 
     /// Takes off a closing list who may not be on it, reads it and publishes the commitment to it.

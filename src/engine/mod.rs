@@ -112,6 +112,7 @@ pub struct Engine {
     failed_once: sandbox::magic::Seen,
     /// How far the long steps are that this node runs.
     progress: progress::Board,
+    standing: jobs::Standstills,
     /// The list that was read last, while anybody still needs it.
     lists: lists::Held,
     /// Versions of areas, which never change.
@@ -138,6 +139,7 @@ impl Engine {
             owed: Default::default(),
             failed_once: Default::default(),
             progress: Default::default(),
+            standing: Default::default(),
             lists: Default::default(),
             areas: cache::Cache::default(),
         };
@@ -200,22 +202,28 @@ impl Engine {
         root.shard(self.store.shards())
     }
 
+    /// What a caller is told of a decision and its commit, see [`Engine::decided`].
+    pub async fn with_view<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, Refusal>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        self.decided(attempt).await.map_err(Failure::into_refusal)
+    }
+
     /// Runs a decision and its commit; when a shard knows a newer view the node reloads and decides again, and when the shard is behind
     /// (a publication that stopped halfway) it brings the shard forward first.
-    pub async fn with_view<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Refusal>
+    async fn decided<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
         for _ in 0..4 {
             match attempt().await {
                 Err(Failure::Store(StoreError::Stale { campaign, held })) => self.reconcile(campaign, held).await?,
-                Err(Failure::Store(error)) => return Err(error.into()),
-                Err(Failure::Refusal(refusal)) => return Err(*refusal),
-                Ok(value) => return Ok(value),
+                done => return done,
             }
         }
-        Err(Refusal::new(Code::StoreUnavailable)
-            .detail("活动正在变更，请重试。", "The campaign is being changed; try again."))
+        let refusal = Refusal::new(Code::StoreUnavailable);
+        Err(refusal.detail("活动正在变更，请重试。", "The campaign is being changed; try again.").into())
     }
 
     /// Brings whoever is behind forward: this node, or the shards after a change that stopped halfway.
@@ -290,6 +298,14 @@ impl Failure {
                 Refusal::new(Code::StoreUnavailable).retry_after_ms(1_000).into()
             }
             failure => failure,
+        }
+    }
+
+    /// As [`Refusal::half_done`] says; what is broken has no known outcome already, and keeps its cause for the log.
+    fn half_done(self) -> Failure {
+        match self {
+            broken @ Failure::Store(StoreError::Broken(_)) => broken,
+            failure => failure.into_refusal().half_done().into(),
         }
     }
 

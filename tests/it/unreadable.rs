@@ -142,14 +142,17 @@ fn money_of_a_campaign_that_cannot_be_read_is_neither_moved_nor_left_out_nor_cal
     server.assert_audit_clean();
 }
 
-/// Puts other bytes in place of the record of somebody of a campaign; where it stands, the field in hex, and what it was.
-fn spoil_a_person(redis: &OwnRedis) -> (String, String, String) {
-    let script = "for _, key in ipairs(redis.call('KEYS', '{s000}:c*:p:*')) do local found = redis.call('HGETALL', key) \
+const PEOPLE: &str = "{s000}:c*:p:*";
+const ORDERS: &str = "{s000}:o:*";
+
+/// Puts other bytes in place of a record in one of these buckets; where it stands, the field in hex, and what it was.
+fn spoil(redis: &OwnRedis, buckets: &str) -> (String, String, String) {
+    let script = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do local found = redis.call('HGETALL', key) \
         local hex = function(text) return (text:gsub('.', function(c) return string.format('%02x', c:byte()) end)) end \
         redis.call('HSET', key, found[1], 'no record') return key .. ' ' .. hex(found[1]) .. ' ' .. hex(found[2]) end";
-    let told = redis.ask(&["EVAL", script, "0"]);
+    let told = redis.ask(&["EVAL", script, "0", buckets]);
     let mut words = told.split(' ').map(str::to_owned);
-    let mut word = || words.next().expect("a person");
+    let mut word = || words.next().expect("a record");
     (word(), word(), word())
 }
 
@@ -183,7 +186,7 @@ fn a_list_waits_for_a_persons_record_that_cannot_be_read_and_says_whose_and_othe
     server.publish(&id);
     server.set_clock(at("2020-07-14T09:00:00"));
     people.iter().for_each(|person| drop(server.reserve(&id, person).ok()));
-    let spoilt = spoil_a_person(&redis);
+    let spoilt = spoil(&redis, PEOPLE);
 
     server.set_clock(at("2020-07-22T10:00:00"));
     let named = format!("{id} rain: stands still, because the record of person {}", spoilt.1);
@@ -191,10 +194,12 @@ fn a_list_waits_for_a_persons_record_that_cannot_be_read_and_says_whose_and_othe
     wait_until("the other round is credited", || (server.stats(&id)["issued"] == 4).then_some(()));
     assert_eq!(server.stats(&id)["rounds"][0]["list"], "closing");
     audit_says(&server, "unreadable_record");
+    assert_eq!(server.told(&spoilt.1), 1, "told once, not at every turn: {}", server.log_tail());
 
     mend(&redis, &spoilt);
     wait_until("the list is closed and drawn", || (server.stats(&id)["rounds"][0]["winners"] == 3).then_some(()));
     assert!(!readyz(&server).text().contains("stands still"));
+    wait_until("the log says that it goes on", || (server.told("a background job goes on") > 0).then_some(()));
     server.assert_audit_clean();
 }
 
@@ -207,7 +212,7 @@ fn who_has_a_pack_of_a_round_that_is_out_is_known_though_a_record_cannot_be_read
     let rush = Rush::open_on(server, &hangzhou("holders", [2, 2, 2]));
     let passes: Vec<String> = people.iter().map(|person| rush.pass("i", person)).collect();
     let won = rush.tap_on("i", &passes[0]).ok();
-    let spoilt = spoil_a_person(&redis);
+    let spoilt = spoil(&redis, PEOPLE);
     assert_eq!(rush.tap_on("i", &passes[1]).ok().str("outcome"), "won");
     // Whoever taps now asks for the holders to be read, and later ones are answered from memory.
     let sold_out = || rush.tap_on("i", &passes[2]).ok().str("outcome") == "sold_out";
@@ -269,5 +274,32 @@ fn a_merchants_state_on_its_slot_that_cannot_be_read_keeps_no_order_that_has_beg
         &field,
     ]);
     server.redeem(&till, &new).ok();
+    server.assert_audit_clean();
+}
+
+#[test]
+fn a_hold_whose_record_cannot_be_read_is_told_once_and_ends_when_it_can() {
+    let redis = OwnRedis::start();
+    let market = Market::open_on(on(&redis), chengdu(&new_campaign_id("hold"), 10), 2);
+    let (server, till) = (market.server(), market.till());
+    let begin = || {
+        let code = server.pay_code(&market.shopper());
+        let held = server.redeem(&till, &sale(&new_order(), &code, 7_000, false)).ok();
+        held.str("order_id").to_string()
+    };
+    let broken = begin();
+    let spoilt = spoil(&redis, ORDERS);
+    let other = begin();
+    server.set_clock(at("2020-07-25T12:03:00"));
+    wait_until("the other hold is ended", || {
+        (server.order(&till, &other).ok().str("state") == "expired").then_some(())
+    });
+    wait_until("it is told", || (server.told(&spoilt.1) > 0).then_some(()));
+    audit_says(server, "unreadable_record");
+    assert_eq!(server.told(&spoilt.1), 1, "told once, not at every turn: {}", server.log_tail());
+
+    mend(&redis, &spoilt);
+    wait_until("it is told that it goes on", || (server.told(&spoilt.1) == 2).then_some(()));
+    assert_eq!(server.order(&till, &broken).ok().str("state"), "expired");
     server.assert_audit_clean();
 }

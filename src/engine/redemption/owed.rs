@@ -205,8 +205,9 @@ impl GiveBacks {
         let mut failed = 0;
         for (one, holding) in &holding {
             let order = orders.get(&(one.key, one.entry.shard)).copied();
-            if let Err(error) = self.settle(engine, one, holding, order).await {
-                tracing::warn!(%error, "caps and quotas are still to be given back");
+            let settled = self.settle(engine, one, holding, order).await.map_err(Failure::from);
+            engine.standing.heed(&format!("give-back of order {}", hex::encode(one.key)), &settled);
+            if settled.is_err() {
                 // What waits for a record that cannot be read comes round with the walks.
                 self.again |= engine.view().unreadable.is_empty();
                 failed += 1;

@@ -59,7 +59,7 @@ impl Engine {
             let mut undone = false;
             let told = |undone: bool, failure: Failure| match failure {
                 Failure::Store(StoreError::Stale { .. }) => failure,
-                failure if undone => failure.into_refusal().half_done().into(),
+                failure if undone => failure.half_done(),
                 failure => failure,
             };
             for _ in 0..TRIES {

@@ -9,7 +9,6 @@ use super::limits::place_of_order;
 use super::{TRIES, contended};
 use crate::domain::campaign::terms::HOLD_SECONDS;
 use crate::domain::order::{Order, OrderKey, OrderState};
-use crate::domain::refusal::Refusal;
 use crate::domain::time::{Ms, SECOND};
 use crate::engine::{Engine, Failure};
 
@@ -30,7 +29,7 @@ fn look_holds() -> Ms {
 
 impl Engine {
     /// One round of the sweeper over all shards; how many holds it ended. Two sweepers are harmless.
-    pub async fn expire_lapsed_holds(&self) -> Result<usize, Refusal> {
+    pub async fn expire_lapsed_holds(&self) -> Result<usize, Failure> {
         let mut ended = 0;
         let mut looks = self.lapsing.0.lock().await;
         for shard in 0..self.store.shards() {
@@ -49,12 +48,11 @@ impl Engine {
                     continue;
                 }
                 // A hold that cannot be ended is the audit's to explain; the others must not wait for it.
-                match self.with_view(|| self.expire_order(shard, &key)).await {
+                let done = self.decided(|| self.expire_order(shard, &key)).await;
+                self.standing.heed(&format!("hold of order {} on shard {shard}", hex::encode(key)), &done);
+                match done {
                     Ok(_) => ended += 1,
-                    Err(refusal) => {
-                        tracing::warn!(code = refusal.code.as_str(), "a lapsed hold could not be ended");
-                        later.push((key, until));
-                    }
+                    Err(_) => later.push((key, until)),
                 }
             }
             look.due = later;

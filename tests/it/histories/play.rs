@@ -150,7 +150,11 @@ impl Play<'_> {
         let node = self.town.nodes[self.random.below(2)].clone();
         let done = |_| Ok((String::new(), 0, 0, None));
         let flight = match self.random.chance(70) {
-            true => Flight::new(async move { node.expire_lapsed_holds().await.and_then(done) }),
+            true => {
+                Flight::new(
+                    async move { node.expire_lapsed_holds().await.map_err(|f| f.into_refusal()).and_then(done) },
+                )
+            }
             false => {
                 Flight::new(async move { node.step().await.map(|()| 0).map_err(|f| f.into_refusal()).and_then(done) })
             }
