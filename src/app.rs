@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::time::SECOND;
-use crate::engine::access::{ApiKey, Role, key_digest, put_api_key};
+use crate::engine::key::{ApiKey, Role, key_digest, put_api_key};
 use crate::engine::{self, Engine};
 use crate::instance::{ConnectInfo, Instance, InstanceError, new_api_key};
 use crate::keyring::KeyRing;

@@ -9,7 +9,7 @@ use crate::app::Node;
 use crate::config::Settings;
 use crate::domain::holder::{written_id, written_name};
 use crate::domain::ids::{caller_id, program};
-use crate::engine::access::{ApiKey, Role, put_api_key};
+use crate::engine::key::{ApiKey, Role, put_api_key};
 use crate::instance::new_api_key;
 
 #[derive(Args)]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::engine::selftest::{Ballot, ballot};
+use crate::engine::draw::selftest::{Ballot, ballot};
 
 #[derive(clap::Args)]
 pub struct Options {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{could_not, first_minute};
 use crate::app::{AppError, Node};
 use crate::config::{Judged, Settings};
-use crate::engine::jobs;
+use crate::engine::job as jobs;
 use crate::http::{self, State};
 use crate::instance::RunInfo;
 

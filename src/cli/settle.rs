@@ -10,7 +10,7 @@ use crate::app::{FIRST_PROGRAM, Node};
 use crate::config::Settings;
 use crate::domain::campaign::spelling::{did_you_mean, nearest};
 use crate::domain::settlement::Day;
-use crate::engine::access::{ApiKey, Role};
+use crate::engine::key::{ApiKey, Role};
 use crate::engine::settlement::{statement_csv, summary_csv};
 
 #[derive(Args)]

@@ -13,7 +13,7 @@ use super::auth::Officer;
 use super::body::{Body, NoBody};
 use super::shapes::office::{AmendmentList, AmendmentShown};
 use crate::domain::amendment::Change;
-use crate::engine::amendment::Proposal;
+use crate::engine::campaign::amendment::Proposal;
 
 pub fn configure(config: &mut ServiceConfig) {
     config.service(propose_amendment).service(approve_amendment).service(list_amendments);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::error::Problem;
-use crate::engine::expect::Expect;
+use crate::engine::config::expect::Expect;
 
 pub const DURABILITY: HeaderName = HeaderName::from_static("durability");
 pub const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

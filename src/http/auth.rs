@@ -20,8 +20,8 @@ use crate::config::TrustedProxies;
 use crate::domain::pass::Unbound;
 use crate::domain::person::MacKey;
 use crate::domain::refusal::{Code, Refusal};
-use crate::engine::access::{ApiKey, Role};
-use crate::engine::cache::Recalled;
+use crate::engine::config::cache::Recalled;
+use crate::engine::key::{ApiKey, Role};
 
 /// Finds a caller's key by its text or id.
 pub type Lookup<T> = Box<dyn Fn(String) -> LocalBoxFuture<'static, Result<Option<T>, Refusal>> + Send + Sync>;

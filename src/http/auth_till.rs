@@ -83,7 +83,7 @@ pub struct TillKey {
 }
 
 impl TillKey {
-    pub fn of(key: &crate::engine::terminal::TillKey) -> TillKey {
+    pub fn of(key: &crate::engine::key::terminal::TillKey) -> TillKey {
         let till = Till {
             key_id: key.key_id.clone(),
             kind: key.kind,

@@ -16,7 +16,7 @@ use super::auth::{Gate, Officer};
 use super::body;
 use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
-use crate::engine::person_list::{ListStatus, ListUpload};
+use crate::engine::list::{ListStatus, ListUpload};
 
 /// A file may take long, but not stand still.
 const CHUNK_DEADLINE: Duration = Duration::from_secs(5);

@@ -14,8 +14,8 @@ use super::body::{Body, MaybeBody};
 use super::shapes::office::{EnrolmentShown, MerchantShown, TerminalKey};
 use crate::domain::merchant::{Draft, DraftStore, EnrolState, Name};
 use crate::domain::refusal::{Code, Refusal};
+use crate::engine::key::terminal::Rotation;
 use crate::engine::merchant::MerchantStatus;
-use crate::engine::terminal::Rotation;
 
 const LONGEST_REASON: usize = 500;
 

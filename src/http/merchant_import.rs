@@ -18,8 +18,8 @@ use super::middleware::Call;
 use super::row_report::{RowReport, Told};
 use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
-use crate::engine::access::ApiKey;
-use crate::engine::merchant_import::{Row, Rows};
+use crate::engine::key::ApiKey;
+use crate::engine::merchant::import::{Row, Rows};
 
 /// Rows of one file; the answer has a line for each.
 const MOST_ROWS: usize = 100_000;

@@ -10,9 +10,9 @@ pub mod auth_resident;
 pub mod auth_till;
 pub mod body;
 pub mod campaign;
+pub mod claim;
 pub mod docs;
 pub mod error;
-pub mod issuance;
 mod language;
 pub mod limit;
 pub mod list;
@@ -22,9 +22,9 @@ mod merchant_import;
 pub mod middleware;
 pub mod openapi;
 pub mod ops;
+pub mod order;
 mod pass;
 mod published;
-pub mod redemption;
 pub mod reservation;
 mod reservation_import;
 mod roles;
@@ -54,7 +54,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::config::Settings;
 use crate::domain::refusal::Refusal;
 use crate::engine::Engine;
-use crate::engine::cache::Recalled;
+use crate::engine::config::cache::Recalled;
 use auth::{Gate, Keys};
 use auth_resident::Verifier;
 use auth_till::TillKey;
@@ -121,9 +121,9 @@ impl State {
 
 /// Every route of the service. The router tries them one after another, so those of the rush and of the till come first.
 fn routes(config: &mut ServiceConfig, sandbox: bool) {
-    issuance::configure(config);
+    claim::configure(config);
     reservation::configure(config);
-    redemption::configure(config);
+    order::configure(config);
     pass::configure(config);
     wallet::configure(config);
     account::configure(config);

@@ -16,9 +16,10 @@ use sha2::{Digest, Sha256};
 
 use super::turn::Turn;
 use crate::domain::refusal::{Code, Refusal};
-use crate::engine::lists::List;
-use crate::engine::proof::{self, Published};
-use crate::engine::view::CampaignView;
+use crate::engine::config::view::CampaignView;
+use crate::engine::draw::entries::List;
+use crate::engine::draw::proof;
+use crate::engine::draw::proof::Published;
 use crate::engine::{Engine, Failure};
 
 /// Entries that are turned into text at once.

@@ -23,9 +23,9 @@ use super::row_report::{RowReport, Told};
 use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::parse_rfc3339;
-use crate::engine::access::ApiKey;
+use crate::engine::key::ApiKey;
 use crate::engine::reservation::Wish;
-use crate::engine::reservation_import::Brought;
+use crate::engine::reservation::import::Brought;
 
 const MOST_ROWS: usize = 5_000;
 const LARGEST_BODY: usize = 4 * 1024 * 1024;

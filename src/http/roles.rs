@@ -1,7 +1,8 @@
 //! Which roles of the program office may call which route. Callers are admitted by this table, `/openapi.json` shows it, and the test `roles`
 //! holds both READMEs against it.
 
-use crate::engine::access::Role::{self, Approver, Auditor, Finance, Officer, Operator, Platform};
+use crate::engine::key::Role;
+use crate::engine::key::Role::{Approver, Auditor, Finance, Officer, Operator, Platform};
 
 type Routes = &'static [(&'static str, &'static str)];
 

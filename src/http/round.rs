@@ -25,9 +25,10 @@ use super::shapes::draw::{DrawCommitment, RoundCommitment, RoundProof};
 use super::turn::Doing;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Failure;
-use crate::engine::entropy::Entered;
-use crate::engine::proof::{self, Published};
-use crate::engine::view::{CampaignView, RoundView};
+use crate::engine::config::view::{CampaignView, RoundView};
+use crate::engine::draw::entropy::Entered;
+use crate::engine::draw::proof;
+use crate::engine::draw::proof::Published;
 
 pub fn configure(config: &mut ServiceConfig) {
     config

@@ -15,7 +15,7 @@ use super::middleware::Call;
 use crate::domain::magic::Magic;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Zone, parse_rfc3339};
-use crate::engine::redemption::Ask;
+use crate::engine::order::Ask;
 
 pub fn configure(config: &mut ServiceConfig) {
     config.service(get_clock).service(put_clock);

@@ -15,13 +15,13 @@ use futures_util::future::{Either, LocalBoxFuture};
 use super::State;
 use super::answer::Answer;
 use super::auth::{Gate, bearer};
-use super::issuance::told;
+use super::claim::told;
 use super::middleware::{identified, refused};
 use crate::domain::pass::{Pass, Purpose};
 use crate::domain::refusal::Refusal;
 use crate::engine::Failure;
-use crate::engine::issuance::{Issue, Judged};
-use crate::engine::view::CampaignView;
+use crate::engine::claim::{Issue, Judged};
+use crate::engine::config::view::CampaignView;
 use crate::store::StoreError;
 
 /// For `App::wrap`, outermost.

@@ -14,7 +14,7 @@ use super::merchant::{RotationBody, WhyBody, why};
 use super::shapes::office::{TillKeyList, TillKeyShown};
 use crate::domain::ids::caller_id;
 use crate::domain::refusal::{Code, Refusal};
-use crate::engine::till_key::KeyScope;
+use crate::engine::key::till::KeyScope;
 
 /// Channels that one platform may have.
 const MOST_CHANNELS: usize = 5;

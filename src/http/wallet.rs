@@ -15,8 +15,8 @@ use super::body::{MaybeBody, Params};
 use super::limit::Class;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::voucher::WalletState;
+use crate::engine::wallet::history::WalletTransaction;
 use crate::engine::wallet::{ShownCode, WalletVoucher};
-use crate::engine::wallet_history::WalletTransaction;
 
 pub fn configure(config: &mut ServiceConfig) {
     config.service(wallet).service(wallet_transactions).service(new_pay_code).service(pay_code_state);

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::claim::first_come::{Rush, hangzhou};
 use crate::harness::client::Request;
 use crate::harness::fixture::{EVE, Round, SECOND, at, chengdu, new_campaign_id};
 use crate::harness::identity::Resident;
 use crate::harness::{Server, wait_until};
-use crate::issuance::first_come::{Rush, hangzhou};
 
 /// Chengdu within the third ring road, roughly, with the old airport left out.
 fn chengdu_area() -> Value {

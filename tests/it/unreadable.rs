@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
+use crate::claim::first_come::{Rush, hangzhou};
 use crate::harness::client::{Reply, Request};
 use crate::harness::fixture::{self, EVE, Market, at, chengdu, new_campaign_id, new_merchant_id, new_order, sale};
 use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
 use crate::harness::{Options, Server, wait_until};
-use crate::issuance::first_come::{Rush, hangzhou};
 use crate::list::{csv_of, put_list};
 
 fn on(redis: &OwnRedis) -> Server {

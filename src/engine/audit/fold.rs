@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::counters::{Cell, Counters, What};
 use super::facts::Facts;
-use super::order::{self, Order, RedeemedOrder, Unit};
-use super::person::{self, AVAILABLE, Entry, HELD, Pack, Person, PersonKey, USED};
+use super::order;
+use super::order::{Order, RedeemedOrder, Unit};
+use super::person;
+use super::person::{AVAILABLE, Entry, HELD, Pack, Person, PersonKey, USED};
 use super::posting::{carry, posting, reservation};
 use crate::domain::time::{Ms, SECOND};
 use crate::store::ledger::{Gap, Item, LedgerEntry, Line, OrderKey, PersonField};

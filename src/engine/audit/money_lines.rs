@@ -1,7 +1,8 @@
 //! Lines that belong to no person: what expired at an hour, and what was carried to the pool.
 
 use super::Finding;
-use super::counters::{self, Counters, What};
+use super::counters;
+use super::counters::{Counters, What};
 use super::resolve::Resolver;
 
 impl Resolver {

@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Finding;
-use super::counters::{self, Counters, What};
+use super::counters;
+use super::counters::{Counters, What};
 use super::fold::LineFault;
 use super::money_lines::{after_carry, after_expiry};
 use super::order::Order;

@@ -1,7 +1,8 @@
 //! Clean histories have no finding; each planted fault has exactly one.
 
 use super::order::RedeemedOrder;
-use super::sim::{self, Sim, facts, field, order_key, out, place, redeemed_line};
+use super::sim;
+use super::sim::{Sim, facts, field, order_key, out, place, redeemed_line};
 use super::walk::ShardWalk;
 use super::*;
 use crate::store::ledger::{Gap, Item, LedgerEntry, Line, To};

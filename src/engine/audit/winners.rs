@@ -12,8 +12,8 @@ use super::Finding;
 use crate::domain::claim_limit;
 use crate::domain::person::Pseudonym;
 use crate::engine::Engine;
-use crate::engine::drawn::Win;
-use crate::engine::view::{CampaignView, RoundView, Snapshot};
+use crate::engine::config::view::{CampaignView, RoundView, Snapshot};
+use crate::engine::draw::result::Win;
 use crate::store::record::{Pack, PersonRecord};
 use crate::store::{StoreError, read};
 

@@ -4,8 +4,8 @@ use crate::domain::merchant::{Draft, Merchant};
 use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Engine;
-use crate::engine::access::ApiKey;
-use crate::engine::expect::Expect;
+use crate::engine::config::expect::Expect;
+use crate::engine::key::ApiKey;
 use crate::store::config::Purpose;
 use crate::store::merchant::ChangeRecord;
 

@@ -10,9 +10,9 @@ use crate::domain::eligibility::Verdict;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::domain::{reserve_limit, stagger};
+use crate::engine::config::view::{CampaignView, RoundView};
 use crate::engine::eligibility::reason;
 use crate::engine::resident::{Person, Resident};
-use crate::engine::view::{CampaignView, RoundView};
 use crate::store::script::{Args, Shared};
 use crate::store::{int, keys};
 

@@ -1,6 +1,7 @@
 //! The customers behind a sandbox's magic codes. What is fine is real: a campaign of the sandbox's own issues a pack to a customer made
 //! for the order, so that a hold can be confirmed, a redemption refunded, and the ledger audited like any other.
 
+use crate::engine::merchant::caller::Till;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -13,10 +14,10 @@ use crate::domain::order::{OrderKey, order_key};
 use crate::domain::person::Root;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{DAY, Ms, Zone};
-use crate::engine::access::{ApiKey, Role};
-use crate::engine::expect::Expect;
-use crate::engine::issuance::Issued;
-use crate::engine::redemption::{Ask, KnownPayer, Payer, Till};
+use crate::engine::claim::Issued;
+use crate::engine::config::expect::Expect;
+use crate::engine::key::{ApiKey, Role};
+use crate::engine::order::{Ask, KnownPayer, Payer};
 use crate::engine::resident::Person;
 use crate::engine::stock::{Taken, supply_of};
 use crate::engine::{Engine, Failure};

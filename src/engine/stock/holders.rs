@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use super::Cell;
 use crate::domain::person::Pseudonym;
 use crate::domain::time::{DAY, Ms, SECOND};
-use crate::engine::view::CampaignView;
+use crate::engine::config::view::CampaignView;
 use crate::engine::{Engine, Failure};
 use crate::store::read;
 

@@ -6,11 +6,11 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{amend, approve, change, propose};
+use crate::claim::first_come::{Rush, hangzhou};
 use crate::harness::fixture::{DAY, Market, Round, SECOND, at, chengdu, new_campaign_id, new_order, new_till, sale};
 use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
 use crate::harness::{Options, Scratch, Server, program, wait_until};
-use crate::issuance::first_come::{Rush, hangzhou};
 use crate::list::{csv_of, put_list};
 
 const CLOSES: &str = "2020-07-24T18:10:00";

@@ -2,9 +2,9 @@
 
 use quanyu::domain::merchant::{Draft, EnrolState, Name};
 use quanyu::engine::Engine;
-use quanyu::engine::expect::Expect;
-use quanyu::engine::terminal::Rotation;
-use quanyu::engine::till_key::KeyScope;
+use quanyu::engine::config::expect::Expect;
+use quanyu::engine::key::terminal::Rotation;
+use quanyu::engine::key::till::KeyScope;
 use quanyu::store::config::Kind;
 use quanyu::store::merchant::MerchantRecord;
 use serde_json::Value;

@@ -8,8 +8,9 @@ use quanyu::domain::refusal::{Code, Refusal};
 use quanyu::domain::rules::Item;
 use quanyu::domain::voucher::WalletState;
 use quanyu::engine::Engine;
-use quanyu::engine::issuance::{Claimant, Tap};
-use quanyu::engine::redemption::{Ask, GiveBacks, OrderView, Payer, Till};
+use quanyu::engine::claim::{Claimant, Tap};
+use quanyu::engine::merchant::caller::Till;
+use quanyu::engine::order::{Ask, GiveBacks, OrderView, Payer};
 use quanyu::engine::resident::{Identity, Resident};
 use serde_json::json;
 

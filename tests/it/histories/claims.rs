@@ -7,9 +7,9 @@ use std::sync::Arc;
 use quanyu::clock::{Clock, Setting};
 use quanyu::domain::refusal::{Code, Refusal};
 use quanyu::engine::Engine;
-use quanyu::engine::access::{ApiKey, Role};
-use quanyu::engine::expect::Expect;
-use quanyu::engine::issuance::{Claimant, Tap};
+use quanyu::engine::claim::{Claimant, Tap};
+use quanyu::engine::config::expect::Expect;
+use quanyu::engine::key::{ApiKey, Role};
 use quanyu::engine::resident::{Identity, Resident};
 use serde_json::{Value, json};
 

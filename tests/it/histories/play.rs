@@ -7,8 +7,8 @@ use quanyu::domain::order::{hold_id, order_key};
 use quanyu::domain::refund::RefundAsk;
 use quanyu::domain::refusal::Refusal;
 use quanyu::domain::time::parse_rfc3339;
-use quanyu::engine::issuance::{Claimant, Tap};
-use quanyu::engine::redemption::{Ask, OrderView, Payer};
+use quanyu::engine::claim::{Claimant, Tap};
+use quanyu::engine::order::{Ask, OrderView, Payer};
 use quanyu::engine::resident::{Identity, Resident};
 use quanyu::store::ledger::{LedgerEntry, Line, OrderKey, To};
 

@@ -11,10 +11,11 @@ use quanyu::domain::order::{Order, OrderState, hold_id};
 use quanyu::domain::refund::RefundAsk;
 use quanyu::domain::refusal::{Code, Refusal};
 use quanyu::engine::Engine;
-use quanyu::engine::access::{ApiKey, Role};
-use quanyu::engine::expect::Expect;
-use quanyu::engine::issuance::{Claimant, Tap};
-use quanyu::engine::redemption::{Ask, Payer, Till};
+use quanyu::engine::claim::{Claimant, Tap};
+use quanyu::engine::config::expect::Expect;
+use quanyu::engine::key::{ApiKey, Role};
+use quanyu::engine::merchant::caller::Till;
+use quanyu::engine::order::{Ask, Payer};
 use quanyu::engine::resident::{Identity, Resident};
 use serde_json::json;
 

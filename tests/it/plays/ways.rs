@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::claim::first_come::{Rush, hangzhou};
 use crate::harness::Server;
 use crate::harness::client::{Reply, Request};
 use crate::harness::fixture::{DAY, Round, SECOND, at, chengdu, new_campaign_id};
-use crate::issuance::first_come::{Rush, hangzhou};
 
 /// The same tap by the short way and by the long one.
 fn both(server: &Server, campaign: &str, round: &str, pass: &str) -> [Reply; 2] {

@@ -1,0 +1,92 @@
+//! The result of a round for whoever asks, in every mode; it never takes part by itself.
+
+use super::judge::ClaimWindow;
+use super::pass::Judge;
+use super::{Claimant, Known};
+use crate::domain::campaign::schema::{Mode, Unclaimed};
+use crate::domain::pass::Pass;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Ms;
+use crate::engine::Engine;
+use crate::engine::config::view::{CampaignView, RoundView};
+use crate::engine::pack::held_pack;
+use crate::engine::stock::supply_of;
+use crate::store::record::PersonRecord;
+
+impl Engine {
+    /// The caller's result; after the close of a crediting round it credits at once.
+    pub async fn my_claim(&self, campaign_id: &str, round_id: &str, claimant: &Claimant) -> Result<Known, Refusal> {
+        self.with_view(|| async move {
+            let view = self.published(campaign_id)?;
+            let round = view.named_round(round_id)?;
+            let pass = self.pass_of(&view, round, claimant, Judge::Nothing).await?;
+            let person = pass.person(&view);
+            let record = self.person_record(&person).await?.unwrap_or_default();
+            if let Some(pack) = held_pack(&view, &record, round, pass.channel, None) {
+                return Ok(Known::Won { credited: true, pack: Some(pack) });
+            }
+            let known_at = known_at(round);
+            let pending = || Known::Pending { known_at: known_at.map(|known_at| view.zone.rfc3339(known_at)) };
+            let over = known_at.is_some_and(|known_at| self.now() >= known_at);
+            match round.round.mode {
+                Mode::FirstCome if over || self.is_sold_out(&view, round, pass.channel) => return Ok(Known::Lost),
+                Mode::Grant if over && !round.grant_is_coming() => return Ok(Known::Lost),
+                Mode::FirstCome | Mode::Grant => return Ok(pending()),
+                Mode::Ballot | Mode::Rain => {}
+            }
+            if round.draw.is_none() {
+                return Ok(pending());
+            }
+            if !view.record.stopped && self.may_come_for(&view, round, &pass, &record) {
+                return Ok(Known::Won { credited: false, pack: None });
+            }
+            if !over && known_at.is_some() {
+                return Ok(pending());
+            }
+            if round.round.unclaimed != Unclaimed::Credit || view.record.stopped {
+                return Ok(Known::Lost);
+            }
+            let owed = self.owed(&view, round, pass.shard, pass.pseudonym, &record, pass.entries);
+            if owed.is_empty() {
+                return Ok(Known::Lost);
+            }
+            self.credit_all(&view, round, pass.shard, owed).await?;
+            let record = self.person_record(&person).await?.unwrap_or_default();
+            let pack = held_pack(&view, &record, round, pass.channel, None);
+            Ok(pack.map_or(Known::Lost, |pack| Known::Won { credited: true, pack: Some(pack) }))
+        })
+        .await
+    }
+
+    /// Whether the person has won a pack of a ballot's window that runs, and has not come for it yet.
+    fn may_come_for(&self, view: &CampaignView, round: &RoundView, pass: &Pass, record: &PersonRecord) -> bool {
+        if round.round.mode != Mode::Ballot || round.round.unclaimed == Unclaimed::Credit {
+            return false;
+        }
+        let runs = |window: usize| {
+            let now = self.now();
+            let of_now = |window: &&ClaimWindow| (window.opens_at..window.closes_at).contains(&now);
+            !round.is_frozen(window) && round.windows.get(window).filter(of_now).is_some()
+        };
+        let wins = round.wins(view, pass.pseudonym, &record.entries, pass.entries);
+        wins.iter().any(|win| win.channel == pass.channel && runs(win.place.window))
+    }
+
+    /// Whether this node knows that nothing is left on a channel, of any pack of a first-come round.
+    fn is_sold_out(&self, view: &CampaignView, round: &RoundView, channel: u8) -> bool {
+        let mut packs = round.round.supply.pack_ids().filter_map(|pack_id| view.campaign.pack(pack_id));
+        packs.all(|(pack, _)| {
+            let supply = supply_of(view, round, channel, pack as u8);
+            supply.is_some_and(|(supply, _)| self.stock_cell(view, round, supply, pack as u8).is_sold_out())
+        })
+    }
+}
+
+/// When everybody's result is final. Until the last wave is over it may come to anybody.
+fn known_at(round: &RoundView) -> Option<Ms> {
+    match round.round.mode {
+        Mode::Ballot | Mode::Rain if round.round.unclaimed == Unclaimed::Release => Some(round.last_close()),
+        Mode::Ballot => round.round.credit_at.or(round.round.opens_at),
+        _ => round.round.closes_at.or(round.round.credit_at),
+    }
+}

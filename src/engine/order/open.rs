@@ -1,0 +1,87 @@
+//! The first step of an order: its merchant's directory, which knows of every order at which attempt and on which shard it is open.
+
+use rmpv::Value;
+
+use super::plan;
+use super::plan::usable;
+use super::redeem::refused;
+use crate::domain::order::OrderKey;
+use crate::engine::config::view::Snapshot;
+use crate::engine::merchant::MerchantView;
+use crate::engine::{Engine, Failure};
+use crate::store::keys;
+use crate::store::script::{Args, Shared};
+
+/// What the merchant's directory says about an order.
+pub(super) struct Opened {
+    pub attempt: u32,
+    pub shard: u8,
+    pub fingerprint: Vec<u8>,
+    pub released: bool,
+    pub frozen: bool,
+    /// Campaigns in which the merchant is enrolled at this instant.
+    pub enrolled: Vec<u16>,
+    /// Nobody can have sent this attempt to its shard yet.
+    pub fresh: bool,
+    /// What the attempt holds of the merchant's caps.
+    pub held: Vec<(String, i64)>,
+    /// It may hold quotas too.
+    pub quotas: bool,
+}
+
+impl Engine {
+    /// Finds the order, or opens it at its first attempt; whether the merchant is frozen or enrolled is judged there.
+    pub(super) async fn open(
+        &self,
+        merchant_id: &str,
+        key: &OrderKey,
+        fingerprint: &[u8; 8],
+        shard: u8,
+        merchant: &MerchantView,
+        snapshot: &Snapshot,
+    ) -> Result<Opened, Failure> {
+        let mut campaigns: Vec<u16> =
+            snapshot.by_number.values().filter(|view| usable(view, merchant)).map(|view| view.number).collect();
+        campaigns.sort_unstable();
+        let mut known = plan::approved(merchant, snapshot);
+        known.retain(|campaign| campaigns.contains(campaign));
+        known.sort_unstable();
+        let numbers = |list: Args, numbers: &[u16]| numbers.iter().fold(list, |list, number| list.int(*number));
+        let asked = Args::with_capacity(64).bytes(keys::merchant_field(merchant_id));
+        let asked = asked.list(|list| numbers(list, &campaigns)).list(|list| numbers(list, &known));
+        let reply = self.store.open_order(merchant_id, key, fingerprint, shard, Shared::new(asked)).await?;
+        if let Some(code) = reply.refused() {
+            return Err(refused(code));
+        }
+        let list = |index: usize| reply.value(index).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let campaigns_at = |index: usize| list(index).iter().filter_map(Value::as_u64).map(|one| one as u16).collect();
+        if reply.is("replay") {
+            let held = list(6).iter().filter_map(Value::as_array);
+            let held = held.filter_map(|cap| Some((cap.first()?.as_str()?.to_owned(), cap.get(1)?.as_i64()?)));
+            return Ok(Opened {
+                attempt: reply.int(0) as u32,
+                shard: reply.int(1) as u8,
+                fingerprint: reply.bytes(2).to_vec(),
+                released: reply.int(3) == 1,
+                frozen: reply.text(4) == "frozen",
+                enrolled: campaigns_at(5),
+                fresh: false,
+                held: held.collect(),
+                quotas: reply.int(7) == 1,
+            });
+        }
+        // A bare number: the merchant stands as this node knows.
+        let as_known = reply.int(0) == 1;
+        Ok(Opened {
+            attempt: 1,
+            shard,
+            fingerprint: fingerprint.to_vec(),
+            released: false,
+            frozen: false,
+            enrolled: if as_known { known } else { campaigns_at(1) },
+            fresh: true,
+            held: Vec::new(),
+            quotas: false,
+        })
+    }
+}
