@@ -25,6 +25,8 @@ pub struct DirectoryEntry {
     pub reversed: Option<Reversal>,
     /// Its attempt may hold, or may have held, quotas.
     pub quotas: bool,
+    /// The request that has made it may take it back; it holds nothing.
+    pub alone: bool,
 }
 
 /// What an entry of a directory says that its attempt may hold.
@@ -171,11 +173,23 @@ impl Store {
         asked: Arc<Shared>,
     ) -> Result<Reply, StoreError> {
         let slot = self.merchant_slot(merchant);
-        // {open, first attempt, shard, fingerprint, nothing held of caps}
-        let entry = Args::default().list(|entry| entry.int(1).int(1).int(shard).bytes(fingerprint).list(|none| none));
-        let bytes = [&key[..], &entry.bytes].concat();
+        let bytes = [&key[..], &new_entry(fingerprint, shard)].concat();
         let member = Member::flat(vec![keys::directory_bucket(slot, key)], bytes).sharing(asked);
         self.call(&script::ORDER_OPEN, &Slot::Merchant(slot), member).await
+    }
+
+    /// Takes back the entry that this request has made, unless another copy of the order has joined it meanwhile. No entry that was found
+    /// may be taken back, and none twice: the next one may have the same bytes.
+    pub async fn take_back_order(
+        &self,
+        merchant: &str,
+        key: &OrderKey,
+        fingerprint: &Fingerprint,
+        shard: u8,
+    ) -> Result<(), StoreError> {
+        let slot = self.merchant_slot(merchant);
+        let bucket = vec![keys::directory_bucket(slot, key)];
+        self.forget(&Slot::Merchant(slot), bucket, key, &new_entry(fingerprint, shard)).await.map(drop)
     }
 
     /// A step of an order in its merchant's directory; every one of them names the order first.
@@ -230,6 +244,11 @@ impl Store {
     }
 }
 
+/// The entry of an order that is new: {open, first attempt, shard, fingerprint, 0 = what `directory.lua` says}.
+fn new_entry(fingerprint: &Fingerprint, shard: u8) -> Vec<u8> {
+    Args::default().list(|entry| entry.int(1).int(1).int(shard).bytes(fingerprint).int(0)).bytes
+}
+
 /// The instant as a double, then length and bytes of each value.
 fn values_read(bytes: &[u8], count: usize) -> Option<(Ms, Vec<Vec<u8>>)> {
     let (now, mut rest) = bytes.split_first_chunk::<8>()?;
@@ -251,5 +270,6 @@ pub(super) fn directory_entry(mut bytes: &[u8]) -> Option<DirectoryEntry> {
     });
     let quotas = part(&value, if reversed.is_some() { 7 } else { 6 }).is_array();
     let (attempt, shard) = (number(part(&value, 1)) as u32, number(part(&value, 2)) as u8);
-    Some(DirectoryEntry { attempt, shard, reversed, quotas })
+    let alone = reversed.is_none() && attempt == 1 && part(&value, 4).as_i64() == Some(0) && part(&value, 5).is_nil();
+    Some(DirectoryEntry { attempt, shard, reversed, quotas, alone })
 }

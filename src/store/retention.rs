@@ -70,7 +70,13 @@ impl Store {
         self.forget(&Slot::Shard(one.shard), buckets, &one.key, &one.stored.bytes).await
     }
 
-    async fn forget(&self, slot: &Slot, keys: Vec<String>, key: &OrderKey, bytes: &[u8]) -> Result<bool, StoreError> {
+    pub(super) async fn forget(
+        &self,
+        slot: &Slot,
+        keys: Vec<String>,
+        key: &OrderKey,
+        bytes: &[u8],
+    ) -> Result<bool, StoreError> {
         let member = Member::packed(keys, Args::default().bytes(key).bytes(bytes));
         Ok(self.call(&script::ORDER_FORGET, slot, member).await?.is("ok"))
     }

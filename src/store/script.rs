@@ -8,7 +8,7 @@ use rmpv::Value;
 use super::StoreError;
 use crate::domain::time::{Ms, SECOND};
 
-/// One state transition; its text is `lib.lua`, what it shares with others (`record.lua`, `reservation.lua`, `cap.lua`), and its own file.
+/// One state transition; its text is `lib.lua`, what it shares with others (`record.lua`, `reservation.lua`, `cap.lua`, `directory.lua`), and its own file.
 #[derive(Debug)]
 pub struct Script {
     pub name: &'static str,
@@ -89,13 +89,14 @@ scripts! {
     MERCHANT_VIEW "merchant_view",
     MONEY_CARRY "money_carry",
     MONEY_EXPIRE "money_expire",
-    ORDER_CAP "order_cap",
+    ORDER_CAP "order_cap" after "directory",
     ORDER_CHANGE "order_change",
     ORDER_CLOSE "order_close",
     ORDER_FORGET "order_forget",
-    ORDER_OPEN "order_open",
-    ORDER_RELEASE "order_release" after "cap",
-    ORDER_REPLAN "order_replan" after "cap",
+    ORDER_JOIN "order_join" after "directory",
+    ORDER_OPEN "order_open" after "directory",
+    ORDER_RELEASE "order_release" after "cap" "directory",
+    ORDER_REPLAN "order_replan" after "cap" "directory",
     ORDER_REVERSE "order_reverse" after "cap",
     PACK_ISSUE "pack_issue" after "record",
     PAY_CODE_PUT "pay_code_put",

@@ -26,6 +26,7 @@ mod serials;
 mod several;
 mod stores;
 mod time;
+mod traces;
 mod two_campaigns;
 mod vectors;
 

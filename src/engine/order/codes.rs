@@ -12,14 +12,16 @@ use crate::engine::config::view::Snapshot;
 use crate::engine::merchant::MerchantView;
 use crate::store::orders::PayCodeRecord;
 
-/// Pay codes that this node has made or read: whose they are, which never changes while they live. It only saves a read: whether a code
+/// Unused pay codes that this node has made or read: whose they are, which never changes while they live. It only saves a read: whether a code
 /// lives, what it paid and whether it is still that person's is looked at each time, by this node or by the script.
 #[derive(Default)]
 pub struct Codes(Recent<u64, PayCodeRecord>);
 
 impl Codes {
     pub fn put(&self, code: &PayCode, record: PayCodeRecord) {
-        self.0.put(code.number(), PayCodeRecord { order: None, ..record });
+        if record.order.is_none() {
+            self.0.put(code.number(), record);
+        }
     }
 
     fn get(&self, code: &PayCode) -> Option<PayCodeRecord> {

@@ -42,6 +42,8 @@ pub(super) struct Held {
     pub sent: bool,
     /// A copy of it may have reached the payer's shard, and have had its effect.
     pub reached: bool,
+    /// Something outside the directory may name it, or the entry say what it holds.
+    pub named: bool,
     /// Of the merchant's caps.
     pub caps: Vec<(String, i64)>,
     pub quotas: Vec<Cap>,
@@ -49,7 +51,13 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn of(opened: &Opened) -> Held {
-        Held { sent: !opened.fresh, reached: !opened.fresh, caps: opened.held.clone(), quotas: Vec::new() }
+        let begun = !opened.fresh;
+        Held { sent: begun, reached: begun, named: begun, caps: opened.held.clone(), quotas: Vec::new() }
+    }
+
+    /// The shard has answered that the attempt had no effect: no copy of this request is on its way any more.
+    pub(super) fn came_to_nothing(&mut self) {
+        (self.sent, self.reached) = (self.named, self.named);
     }
 
     /// Whether it is more than was known.
@@ -232,6 +240,7 @@ impl Engine {
         (plan, seen): &(Planned, Seen),
         held: &mut Held,
     ) -> Result<Capped, Failure> {
+        held.named |= !plan.serials.is_empty();
         let marked = self.take_serials(call, attempt, &plan.serials).await?;
         let (merchant_id, place) = (&call.till.merchant_id, &call.place);
         let of = |keeper| caps_of(keeper, call.snapshot, merchant_id, &plan.units, place, seen.now);
@@ -239,7 +248,7 @@ impl Engine {
         if (caps.is_empty() && quotas.is_empty()) || !matches!(marked, Capped::Held) {
             return Ok(marked);
         }
-        held.sent = true;
+        (held.sent, held.named) = (true, true);
         let (mut capped, _) = self.take_caps(merchant_id, &call.key, attempt, (&caps, &quotas), false).await?;
         if matches!(capped, Capped::Held) {
             capped = self.take_quotas(&call.key, attempt, &quotas, 0).await?;

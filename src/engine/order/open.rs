@@ -2,15 +2,17 @@
 
 use rmpv::Value;
 
+use super::Till;
 use super::plan;
 use super::plan::usable;
 use super::redeem::refused;
-use crate::domain::order::OrderKey;
+use crate::domain::order::{Fingerprint, OrderKey};
 use crate::engine::config::view::Snapshot;
 use crate::engine::merchant::MerchantView;
 use crate::engine::{Engine, Failure};
+use crate::store::StoreError;
 use crate::store::keys;
-use crate::store::script::{Args, Shared};
+use crate::store::script::{self, Args, Shared};
 
 /// What the merchant's directory says about an order.
 pub(super) struct Opened {
@@ -23,6 +25,8 @@ pub(super) struct Opened {
     pub enrolled: Vec<u16>,
     /// Nobody can have sent this attempt to its shard yet.
     pub fresh: bool,
+    /// Another request has made the entry and may take it back.
+    pub alone: bool,
     /// What the attempt holds of the merchant's caps.
     pub held: Vec<(String, i64)>,
     /// It may hold quotas too.
@@ -30,6 +34,27 @@ pub(super) struct Opened {
 }
 
 impl Engine {
+    /// The order is refused and nothing names its attempt: its entry goes, or a till that sends orders which are refused would fill the
+    /// store. An entry that the store does not take back now stays.
+    pub(super) async fn take_back(&self, till: &Till, key: &OrderKey, opened: &Opened, fingerprint: &Fingerprint) {
+        if opened.fresh && opened.attempt == 1 {
+            let taken = self.store.take_back_order(&till.merchant_id, key, fingerprint, opened.shard).await;
+            let _ =
+                taken.inspect_err(|error| tracing::debug!(%error, "an order that was refused stays in its directory"));
+        }
+    }
+
+    /// Whether the attempt that was found is still there and stays. The request that has made it may be about to take its entry back, and the
+    /// next one would have its number: so whoever else acts on it says so first.
+    pub(super) async fn join(&self, till: &Till, key: &OrderKey, opened: &Opened) -> Result<bool, StoreError> {
+        if !opened.alone {
+            return Ok(true);
+        }
+        let fill = |args: Args| args.int(opened.attempt).int(opened.shard).bytes(&opened.fingerprint);
+        let reply = self.store.directory_step(&script::ORDER_JOIN, &till.merchant_id, key, false, fill).await?;
+        Ok(reply.is("ok"))
+    }
+
     /// Finds the order, or opens it at its first attempt; whether the merchant is frozen or enrolled is judged there.
     pub(super) async fn open(
         &self,
@@ -66,6 +91,7 @@ impl Engine {
                 frozen: reply.text(4) == "frozen",
                 enrolled: campaigns_at(5),
                 fresh: false,
+                alone: reply.int(8) == 1,
                 held: held.collect(),
                 quotas: reply.int(7) == 1,
             });
@@ -80,6 +106,7 @@ impl Engine {
             frozen: false,
             enrolled: if as_known { known } else { campaigns_at(1) },
             fresh: true,
+            alone: false,
             held: Vec::new(),
             quotas: false,
         })

@@ -47,6 +47,8 @@ enum Step {
     Done(Box<Answered<OrderView>>),
     /// The attempt is void: open the next one.
     Next,
+    /// The request that had made it has taken it back: open the order again.
+    Gone,
 }
 
 type Answer = Answered<OrderView>;
@@ -64,17 +66,29 @@ impl Engine {
         ask.check()?;
         let asked = ask.asked();
         let ask = &*self.with_payer(till, Some(order_id), ask).await?;
-        self.with_view(|| self.redeem_once(till, order_id, ask, asked)).await
+        for _ in 0..TRIES {
+            if let Some(answer) = self.with_view(|| self.redeem_once(till, order_id, ask, asked)).await? {
+                return Ok(answer);
+            }
+        }
+        Err(contended())
     }
 
-    async fn redeem_once(&self, till: &Till, order_id: &str, ask: &Ask, asked: Asked) -> Result<Answer, Failure> {
+    /// `None` when the order has gone from its directory and is to be opened again.
+    async fn redeem_once(
+        &self,
+        till: &Till,
+        order_id: &str,
+        ask: &Ask,
+        asked: Asked,
+    ) -> Result<Option<Answer>, Failure> {
         let merchant = self.merchant_of(till).await?;
         let snapshot = self.view();
         let key = order_key(&till.merchant_id, order_id);
         let fingerprint = ask.binding().fingerprint();
         let Some(shard) = shard_hint(self.voucher_ids(), &snapshot, &merchant, ask, self.store.shards()) else {
             let payer = Err(nobody(ask));
-            return self.redeem_of_nobody(&Repeat { till, order_id, ask, asked, key: &key, payer }).await;
+            return self.redeem_of_nobody(&Repeat { till, order_id, ask, asked, key: &key, payer }).await.map(Some);
         };
         let opening = self.open(&till.merchant_id, &key, &fingerprint, shard, &merchant, &snapshot);
         let (opened, payer) = tokio::join!(opening, self.payer_seen(&snapshot, &merchant, ask, Some(&key)));
@@ -89,7 +103,7 @@ impl Engine {
             Ok(found) => found,
             Err(refusal) => {
                 let repeat = Repeat { till, order_id, ask, asked, key: &key, payer: Err(refusal.clone()) };
-                return self.refuse_unplanned(&repeat, &opened, refusal).await;
+                return self.refuse_unplanned(&repeat, &opened, &fingerprint, refusal).await.map(Some);
             }
         };
         let call = Call {
@@ -110,12 +124,16 @@ impl Engine {
             let same = opened.shard == shard && opened.fingerprint == fingerprint && !opened.released;
             if same {
                 match self.attempt(&call, &opened, seen.take()).await? {
-                    Step::Done(answer) => return Ok(*answer),
+                    Step::Done(answer) => return Ok(Some(*answer)),
+                    Step::Gone => return Ok(None),
                     Step::Next => {}
                 }
             }
             if let Some(answer) = self.next_attempt(&call, &mut opened).await? {
-                return Ok(answer);
+                return Ok(Some(answer));
+            }
+            if opened.attempt == 0 {
+                return Ok(None);
             }
         }
         Err(contended().into())
@@ -139,7 +157,9 @@ impl Engine {
                 if let Some(stored) = self.close(till, key, entry.attempt, entry.shard).await? {
                     return self.standing(repeat, entry.shard, stored).await;
                 }
-                self.release_void_or_owe(&till.merchant_id, key, entry.attempt).await;
+                if !entry.alone {
+                    self.release_void_or_owe(&till.merchant_id, key, entry.attempt).await;
+                }
             }
         }
         Err(nobody(repeat.ask).into())
@@ -150,26 +170,32 @@ impl Engine {
         &self,
         repeat: &Repeat<'_>,
         opened: &Opened,
+        fingerprint: &Fingerprint,
         refusal: Refusal,
     ) -> Result<Answer, Failure> {
         let Repeat { till, key, .. } = repeat;
         if opened.fresh {
+            self.take_back(till, key, opened, fingerprint).await;
             return Err(Failure::from(refusal).not_begun());
         }
         if let Some(stored) = self.close(till, key, opened.attempt, opened.shard).await? {
             return self.standing(repeat, opened.shard, stored).await;
         }
-        self.release_void_or_owe(&till.merchant_id, key, opened.attempt).await;
+        // One that was alone held nothing, and by now its number may be another's.
+        if !opened.alone {
+            self.release_void_or_owe(&till.merchant_id, key, opened.attempt).await;
+        }
         Err(refusal.into())
     }
 
     /// One attempt. What fails before anything of it can have reached the payer's shard has not happened.
     async fn attempt(&self, call: &Call<'_>, opened: &Opened, first: Option<Seen>) -> Result<Step, Failure> {
         let mut held = Held::of(opened);
-        match self.plan_and_apply(call, opened, first, &mut held).await {
-            Err(failure) if !held.reached => Err(failure.not_begun()),
-            step => step,
+        let step = self.plan_and_apply(call, opened, first, &mut held).await;
+        if step.is_err() && !held.named && !held.reached {
+            self.take_back(call.till, &call.key, opened, &call.fingerprint).await;
         }
+        step.map_err(|failure| if held.reached { failure } else { failure.not_begun() })
     }
 
     /// Plans first on what was read while the order was opened; what others take meanwhile makes it plan again.
@@ -180,6 +206,7 @@ impl Engine {
         mut first: Option<Seen>,
         held: &mut Held,
     ) -> Result<Step, Failure> {
+        let mut joined = false;
         for _ in 0..PLANS {
             // An order that was there before may have had its effect.
             let seen = match first.take().filter(|seen| opened.fresh || !seen.records_only) {
@@ -192,7 +219,8 @@ impl Engine {
                     return self.stands(call, stored.clone()).await;
                 }
                 Some(stored) if stored.order.attempt >= opened.attempt => return Ok(Step::Next),
-                _ => {}
+                _ if !joined && !self.join(call.till, &call.key, opened).await? => return Ok(Step::Gone),
+                _ => joined = true,
             }
             let planned = match self.plan(call, opened, held, seen).await {
                 Ok(planned) => planned,
@@ -227,7 +255,7 @@ impl Engine {
                         _ => return self.stands(call, stored).await,
                     }
                 }
-                Applied::Another(_) | Applied::Stale => {}
+                Applied::Another(_) | Applied::Stale => held.came_to_nothing(),
             }
         }
         self.refuse(call, opened, held.sent, contended()).await
@@ -291,7 +319,7 @@ impl Engine {
         Err(refusal.into())
     }
 
-    /// Makes the open attempt void and takes the next one for this request, by compare-and-set.
+    /// Makes the open attempt void and takes the next one for this request, by compare-and-set. Attempt 0: the order has gone from its directory.
     async fn next_attempt(&self, call: &Call<'_>, opened: &mut Opened) -> Result<Option<Answer>, Failure> {
         if let Some(stored) = self.close(call.till, &call.key, opened.attempt, opened.shard).await? {
             return Ok(Some(self.standing(&call.repeat(), opened.shard, stored).await?));
@@ -319,6 +347,7 @@ impl Engine {
         }
         opened.attempt = reply.int(0) as u32;
         opened.shard = reply.int(1) as u8;
+        opened.alone = reply.int(3) == 1;
         opened.released = false;
         opened.held.clear();
         opened.quotas = false;

@@ -82,8 +82,8 @@ impl Engine {
                 };
                 undone |= entry.is_some();
                 // Only after this compare-and-set is it final: a newer attempt elsewhere would still stand.
-                let attempt = entry.map(|entry| entry.attempt).unwrap_or_default();
-                let fill = |args: Args| args.int(attempt).bytes(was);
+                let (attempt, shard) = entry.map_or((0, NO_SHARD), |entry| (entry.attempt, entry.shard));
+                let fill = |args: Args| args.int(attempt).int(shard).bytes(was);
                 let step = self.store.directory_step(&script::ORDER_REVERSE, &till.merchant_id, &key, true, fill);
                 let reply = step.await.map_err(|error| told(undone, error.into()))?;
                 if !reply.is("changed") {

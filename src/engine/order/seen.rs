@@ -79,6 +79,8 @@ impl Engine {
             return Err(contended());
         }
         if code.order.is_some() && code.order.as_ref() != order {
+            // From memory it would look unused, and the next order would take caps before the script says no.
+            self.codes.forget(shown);
             return Err(Code::PayCodeUsed.into());
         }
         let accepted = paycode::accepted(code.expires, self.settings.pay_code_step, seen.now);

@@ -17,7 +17,7 @@ local function judge(m)
   local directory, ok, attempt, caps, again = m[1][1], m[2], m[3], m[4], m[5]
   local entry = unpacked(directory, ok)
   if entry and entry[1] == 2 then return { 'refused', 'order_reversed' } end
-  if not entry or entry[2] ~= attempt or (entry[5] == 0 and again == 0) then return { 'refused', 'attempt_void' } end
+  if not entry or entry[2] ~= attempt or (entry[5] == 0 and again == 0 and not is_alone(entry)) then return { 'refused', 'attempt_void' } end
   local names, before = {}, {}
   for i, cap in ipairs(entry[5] ~= 0 and entry[5] or {}) do
     names[i], before[cap[1]] = cap[1], cap[2]

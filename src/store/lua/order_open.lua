@@ -3,7 +3,7 @@
 -- ARGV member flat: order key 12, the entry of the order if it is new. Shared: {field of the merchant, {campaign, ...}, {campaign in
 --   which the node knows it to be approved, ...}}
 -- Replies: refused order_reversed; replay {attempt, shard, fingerprint, released 0|1, merchant's state, {approved campaign, ...},
---   {{cap counter, n}, ...} held, whether quotas may be held too 0|1}; refused merchant_frozen; refused merchant_not_enrolled; ok {state, {approved campaign, ...}};
+--   {{cap counter, n}, ...} held, whether quotas may be held too 0|1, whether it may be taken back 0|1}; refused merchant_frozen; refused merchant_not_enrolled; ok {state, {approved campaign, ...}};
 --   1 = ok, and the merchant stands as the node knows
 -- Keeps: an order is open at one attempt on one shard, or reversed for good.
 
@@ -28,9 +28,10 @@ end
 local function standing(raw, view)
   local entry = cmsgpack.unpack(raw)
   if entry[1] == 2 then return { 'refused', 'order_reversed' } end
-  local released = entry[5] == 0
-  return { 'replay', entry[2], entry[3], entry[4], released and 1 or 0, view.state, view.enrolled, released and {} or entry[5],
-    entry[7] and 1 or 0 }
+  local alone = is_alone(entry)
+  local released = entry[5] == 0 and not alone
+  return { 'replay', entry[2], entry[3], entry[4], released and 1 or 0, view.state, view.enrolled, entry[5] == 0 and {} or entry[5],
+    entry[7] and 1 or 0, alone and 1 or 0 }
 end
 
 local function judge(member)

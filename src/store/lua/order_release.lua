@@ -11,6 +11,7 @@ local function judge(m)
   local entry = unpacked(directory, ok)
   if not entry or entry[1] ~= 1 or entry[2] ~= attempt then return { 'replay' } end
   if generation >= 0 and (entry[6] or 0) ~= generation then return { 'replay' } end
+  if is_alone(entry) then entry[5] = {} end
   if entry[5] == 0 then return { 'replay', entry[7] or {} } end
   local stays, left, given = {}, {}, false
   for _, cap in ipairs(m[5]) do stays[cap[1]] = cap[2] end
@@ -23,7 +24,7 @@ local function judge(m)
     end
   end
   if given or #left == 0 then
-    entry[5] = #left > 0 and left or 0
+    entry[5], entry[6] = #left > 0 and left or 0, entry[6] or 0
     put(directory, ok, cmsgpack.pack(entry))
   end
   return { 'ok', entry[7] or {} }

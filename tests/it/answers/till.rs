@@ -30,6 +30,7 @@ pub async fn table(town: &Town, trouble: Trouble) {
         desk.play(town, verb, trouble, |sale| sale.ask.capture = false).await;
     }
     desk.play(town, "redeem", trouble, |_| {}).await;
+    each_call(town, "redeem that is refused", trouble, async |turn| desk.refused(turn).await).await;
     desk.play(town, "redeem of named vouchers", trouble, |sale| {
         sale.ask.payer = Payer::Vouchers(sale.vouchers[..3].to_vec());
     })
@@ -59,7 +60,7 @@ pub async fn table(town: &Town, trouble: Trouble) {
     each_call(town, "reverse of what was never seen", trouble, async |turn| desk.reverse(turn, None).await).await;
     each_call(town, "reverse of a hold", trouble, async |turn| desk.reverse(turn, Some(false)).await).await;
     each_call(town, "reverse", trouble, async |turn| desk.reverse(turn, Some(true)).await).await;
-    each_call(town, "reverse of what was begun", trouble, async |turn| desk.reverse_begun(turn).await).await;
+    each_call(town, "reverse, begun", trouble, async |turn| desk.begun(turn).await.judge_reverse().await).await;
 }
 
 /// The merchant's till, and the numbers of the campaigns.
@@ -126,6 +127,14 @@ impl Desk {
             ask,
             before: turn.town.used(),
         }
+    }
+
+    async fn refused(&self, turn: &Turn<'_>) {
+        let mut sale = self.sale(turn).await;
+        sale.ask.amount = Fen(1_000);
+        turn.ask(async |node: &Engine| sale.redeem(node).await, async |node| sale.taken(node).await).await;
+        sale.ask.amount = Fen(PRICE);
+        sale.play_sale().await;
     }
 
     /// A node that has started a moment ago reads merchant and configuration first.
@@ -247,10 +256,6 @@ impl Desk {
             sale.redeem(&turn.town.clean).await.expect("a payment");
         }
         sale.judge_reverse().await;
-    }
-
-    async fn reverse_begun(&self, turn: &Turn<'_>) {
-        self.begun(turn).await.judge_reverse().await;
     }
 }
 

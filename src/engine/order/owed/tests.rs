@@ -7,7 +7,7 @@ use crate::store::orders::DirectoryEntry;
 const T0: Ms = 1_595_671_200_000;
 
 fn entry(attempt: u32) -> KeptEntry {
-    let entry = DirectoryEntry { attempt, shard: 0, reversed: None, quotas: false };
+    let entry = DirectoryEntry { attempt, shard: 0, reversed: None, quotas: false, alone: false };
     KeptEntry { slot: 0, key: [1; 12], entry, bytes: Vec::new() }
 }
 
