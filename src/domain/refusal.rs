@@ -243,6 +243,10 @@ refusals! {
     RoundNotClosed "round_not_closed" 409 true "场次结束后才公布。" "This is published when the round has closed.";
     /// For good: the round's mode has neither list nor draw.
     RoundHasNoDraw "round_has_no_draw" 404 false "该场次不摇号，没有名单、中签名单和摇号结果；公布的内容见 published。" "This round is not drawn: it has no list, no winners and no draw; see published for what it publishes.";
+    /// For good: winners are credited by themselves.
+    RoundHasNoTap "round_has_no_tap" 404 false "本场次不设抢券，中签者的券自动到账；结果请查询 claims/mine。" "This round has no tap: its winners are credited by themselves. Ask claims/mine for the result.";
+    /// For good: nobody reserves for it.
+    RoundHasNoReservation "round_has_no_reservation" 404 false "没有可预约的场次。" "There is nothing to reserve for.";
     EntropyConflict "entropy_conflict" 409 false "该公开随机数已录入且不同。" "Another public value was entered for this draw; the first one stays.";
     ListNotClosed "list_not_closed" 409 true "名单尚未截止。" "The list has not closed yet.";
 

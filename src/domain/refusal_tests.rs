@@ -10,7 +10,7 @@ fn every_code_is_snake_case_and_found_by_its_name() {
 
 /// Members and headers that a text may name beside those with an underscore.
 const NAMES: &str = "HTTP JSON KiB Content Type Idempotency Key application json errors If Match None Retry After current accept published what id rounds reasons days fields payable allowed \
-    items serial line lines stores received detail until limit state by sku goods scene hours";
+    items serial line lines stores received detail until limit state by sku goods scene hours claims mine";
 
 #[test]
 fn a_chinese_text_is_chinese_but_for_the_names_of_members() {

@@ -113,15 +113,23 @@ fn listed(request: &HttpRequest, name: HeaderName, etag: &str) -> bool {
         .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
 }
 
-/// `If-None-Match: *` or `If-Match: "<version>"`.
+/// `If-None-Match: *`, or `If-Match` with `*` or with tags of ours; a weak tag and what is no tag match nothing (RFC 9110, 13.1.1).
 pub fn expectation(request: &HttpRequest) -> Option<Expect> {
     let header = |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     if header(IF_NONE_MATCH).as_deref() == Some("*") {
         return Some(Expect::Absent);
     }
-    let text = header(IF_MATCH)?;
-    let version = text.trim_matches('"').parse::<u64>();
-    Some(version.map_or_else(|_| Expect::Other(text), Expect::Version))
+    let values: Vec<String> = request
+        .headers()
+        .get_all(IF_MATCH)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .collect();
+    let text = (!values.is_empty()).then(|| values.join(", "))?;
+    if text.trim() == "*" {
+        return Some(Expect::Present);
+    }
+    let version = |tag: &str| tag.trim().trim_matches('"').parse::<u64>().ok();
+    Some(Expect::OneOf(text.split(',').filter_map(version).collect(), text))
 }
 
 #[cfg(test)]
@@ -139,6 +147,26 @@ mod tests {
         assert_eq!(response.headers().get("durability").unwrap(), "D2");
         assert_eq!(response.headers().get("idempotent-replayed").unwrap(), "true");
         assert_eq!(to_bytes(response.into_body()).await.unwrap(), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_writer_names_the_versions_that_may_be_replaced() {
+        for (header, sent, holds) in [
+            (IF_MATCH, "*", true),
+            (IF_MATCH, " * ", true),
+            (IF_MATCH, "\"7\"", true),
+            (IF_MATCH, "7", true),
+            (IF_MATCH, "\"6\", \"7\"", true),
+            (IF_MATCH, "\"6\"", false),
+            (IF_MATCH, "W/\"7\"", false),
+            (IF_MATCH, "\"x\"", false),
+            (IF_NONE_MATCH, "*", false),
+        ] {
+            let request = TestRequest::put().insert_header((header.clone(), sent)).to_http_request();
+            let expect = expectation(&request).expect("an expectation");
+            assert_eq!(expect.holds_for(7), holds, "{header}: {sent}");
+        }
+        assert_eq!(expectation(&TestRequest::put().to_http_request()), None);
     }
 
     #[test]

@@ -93,13 +93,20 @@ fn a_refusal_about_a_name_says_what_it_names() {
     // A version that is none of ours is not the one that holds.
     let file: Value = chengdu("draft-of-names", 4);
     server.create_campaign(&file).ok();
-    for sent in ["\"9\"", "W/\"1\"", "nonsense", "*"] {
+    for sent in ["\"9\"", "W/\"1\"", "nonsense", "\"8\", \"9\""] {
         let put =
             Request::new("PUT", "/v1/campaigns/draft-of-names").bearer(&server.admin_key).header("if-match", sent);
         let reply = server.send(&put.json(&file)).refused(412, "precondition_failed");
         assert_eq!((&reply["current"], reply.str("sent")), (&json!("\"1\""), sent), "{}", reply.text());
     }
-    let put = Request::new("PUT", "/v1/campaigns/not-there").bearer(&server.admin_key).header("if-match", "\"1\"");
-    let reply = server.send(&put.json(&chengdu("not-there", 4))).refused(412, "precondition_failed");
-    assert!(reply["current"].is_null() && reply.str("detail").contains("If-None-Match"), "{}", reply.text());
+    for sent in ["*", "\"7\", \"2\""] {
+        let put =
+            Request::new("PUT", "/v1/campaigns/draft-of-names").bearer(&server.admin_key).header("if-match", sent);
+        server.send(&put.json(&file)).ok();
+    }
+    for sent in ["*", "\"1\""] {
+        let put = Request::new("PUT", "/v1/campaigns/not-there").bearer(&server.admin_key).header("if-match", sent);
+        let reply = server.send(&put.json(&chengdu("not-there", 4))).refused(412, "precondition_failed");
+        assert!(reply["current"].is_null() && reply.str("detail").contains("If-None-Match"), "{}", reply.text());
+    }
 }

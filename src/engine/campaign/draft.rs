@@ -121,12 +121,14 @@ impl Engine {
         if !held.is_draft {
             return Err(refused_in(&held.value));
         }
-        let has_changed = || Noun::Campaign.has_changed(campaign_id, Some(held.version), Some(&expect.as_sent()));
-        let Expect::Version(version) = expect else { return Err(has_changed()) };
+        let has_changed = |holds| Noun::Campaign.has_changed(campaign_id, holds, Some(&expect.as_sent()));
+        if !expect.holds_for(held.version) {
+            return Err(has_changed(Some(held.version)));
+        }
         let id = draft_id(&key.program, campaign_id);
-        match self.store.drop_record(Kind::Draft, &key.program, &id, version).await {
+        match self.store.drop_record(Kind::Draft, &key.program, &id, held.version).await {
             Ok(()) => Ok(()),
-            Err(PutError::Conflict(_)) => Err(has_changed()),
+            Err(PutError::Conflict(holds)) => Err(has_changed((holds > 0).then_some(holds))),
             Err(PutError::Store(error)) => Err(error.into()),
         }
     }

@@ -61,7 +61,7 @@ impl Engine {
         let expected = match (expect, &held) {
             (None, _) => return Err(Code::PreconditionRequired.into()),
             (Some(Expect::Absent), None) => 0,
-            (Some(Expect::Version(version)), Some(held)) if held.version == version => version,
+            (Some(expect), Some(held)) if expect.holds_for(held.version) => held.version,
             (Some(expect), held) => {
                 let version = held.as_ref().map(|held| held.version);
                 return Err(Noun::Campaign.has_changed(campaign_id, version, Some(&expect.as_sent())));

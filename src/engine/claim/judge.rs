@@ -107,7 +107,7 @@ impl Engine {
             return Judged::Refused(Box::new(not_running()));
         }
         if round.windows.is_empty() {
-            return Judged::Refused(Box::new(credited_without_tap()));
+            return Judged::Refused(Box::new(Code::RoundHasNoTap.into()));
         }
         let window = round.windows.iter().position(|window| now < window.closes_at);
         match round.round.mode {
@@ -308,13 +308,6 @@ fn named_pack(campaign: &Campaign, round: &Round, choice: Option<&str>) -> Resul
 
 pub fn not_running() -> Refusal {
     Refusal::new(Code::CampaignNotRunning).retry_after_ms(10_000)
-}
-
-pub fn credited_without_tap() -> Refusal {
-    Refusal::new(Code::RoundNotFound).detail(
-        "本场次不设抢券，中签者的券自动到账；请查询 claims/mine。",
-        "Winners of this round are credited without a tap; ask claims/mine.",
-    )
 }
 
 pub fn not_on_list() -> Refusal {

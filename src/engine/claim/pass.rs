@@ -41,7 +41,7 @@ impl Engine {
     ) -> Result<GivenPass, Refusal> {
         let view = self.published(campaign_id)?;
         let round = view.named_round(round_id)?;
-        let opens_at = round.windows.first().map(|window| window.opens_at).ok_or_else(judge::credited_without_tap)?;
+        let opens_at = round.windows.first().map(|window| window.opens_at).ok_or(Code::RoundHasNoTap)?;
         if view.record.stopped {
             return Err(judge::not_running());
         }

@@ -5,19 +5,27 @@
 pub enum Expect {
     /// `If-None-Match: *`
     Absent,
-    /// `If-Match: "<version>"`
-    Version(u64),
-    /// `If-Match` with something that is no version of ours.
-    Other(String),
+    /// `If-Match: *`
+    Present,
+    /// `If-Match` with versions, and as it was sent: one of them.
+    OneOf(Vec<u64>, String),
 }
 
 impl Expect {
     /// As the header said it.
     pub fn as_sent(&self) -> String {
         match self {
-            Expect::Absent => "*".to_owned(),
-            Expect::Version(version) => format!("\"{version}\""),
-            Expect::Other(text) => text.clone(),
+            Expect::Absent | Expect::Present => "*".to_owned(),
+            Expect::OneOf(_, text) => text.clone(),
+        }
+    }
+
+    /// Whether what is there at this version may be replaced.
+    pub fn holds_for(&self, version: u64) -> bool {
+        match self {
+            Expect::Absent => false,
+            Expect::Present => true,
+            Expect::OneOf(versions, _) => versions.contains(&version),
         }
     }
 }

@@ -32,7 +32,7 @@ impl Engine {
             if fields.is_empty() {
                 return Ok((status(held, false), true));
             }
-            if expect != Expect::Version(held.version) {
+            if !expect.holds_for(held.version) {
                 return Err(Noun::Merchant.has_changed(merchant_id, Some(held.version), Some(&expect.as_sent())));
             }
             refuse_other(&held.value.merchant, &merchant, &fields)?;

@@ -130,7 +130,7 @@ impl Engine {
         wish: &Wish,
         coming: Coming,
     ) -> Result<Entered, Failure> {
-        let reservation = round.reservation.as_ref().ok_or(Code::ReservationNotFound)?;
+        let reservation = round.reservation.as_ref().ok_or(Code::RoundHasNoReservation)?;
         let now = if let Coming::TakenDown(at) = coming { at } else { self.now() };
         let choice = terms::choice(view, round, wish.pack_id.as_deref())?;
         terms::consented(view, wish)?;
@@ -264,7 +264,7 @@ impl Engine {
                 let mut reserved = view.rounds.iter().filter(|round| round.reservation.is_some());
                 let next = reserved.clone().find(|round| round.reservation.as_ref().is_some_and(|r| now < r.opens_at));
                 let round = next.or(reserved.next_back()).ok_or_else(|| {
-                    Refusal::new(Code::RoundNotFound)
+                    Refusal::new(Code::RoundHasNoReservation)
                         .detail("该活动没有需要预约的场次。", "No round of the campaign takes reservations.")
                 })?;
                 Err(come_back(view, round, now))
@@ -379,7 +379,11 @@ pub(super) fn window_refusal(view: &CampaignView, round: &RoundView, now: Ms) ->
         Some(reservation) => {
             Refusal::new(Code::ReservationClosed).with("closed_at", view.zone.rfc3339(reservation.closes_at))
         }
-        None => Refusal::new(Code::ReservationNotFound)
+        None if round.windows.is_empty() => Refusal::new(Code::RoundHasNoReservation).detail(
+            "该场次无须预约，也不设抢券，中签者的券自动到账。",
+            "The round has neither reservation nor tap: its winners are credited by themselves.",
+        ),
+        None => Refusal::new(Code::RoundHasNoReservation)
             .detail("该场次无须预约，请领取通行证后直接抢券。", "The round has no reservation; get a pass and claim."),
     }
 }

@@ -136,17 +136,27 @@ fn read(operation: &Operation<'_>) -> Vec<Read> {
         ("put", "/v1/campaigns/{campaign_id}") => {
             read.push((
                 "If-Match",
-                "The ETag of the draft that is replaced; this or If-None-Match is needed.",
+                "The ETag of the draft that is replaced, several of which one holds, or `*` for whichever holds; this or If-None-Match is needed.",
                 text(),
                 false,
             ));
             read.push(("If-None-Match", "`*` to create.", text(), false));
         }
         ("delete", "/v1/campaigns/{campaign_id}") => {
-            read.push(("If-Match", "The ETag of the draft that is removed.", text(), true));
+            read.push((
+                "If-Match",
+                "The ETag of the draft that is removed, several of which one holds, or `*`.",
+                text(),
+                true,
+            ));
         }
         ("put", "/v1/merchants/{merchant_id}") => {
-            read.push(("If-Match", "The ETag of the merchant that is changed.", text(), true));
+            read.push((
+                "If-Match",
+                "The ETag of the merchant that is changed, several of which one holds, or `*`.",
+                text(),
+                true,
+            ));
         }
         ("get", _) if operation.has_version() => {
             read.push(("If-None-Match", "An ETag that the reader has: 304 if it still holds.", text(), false));

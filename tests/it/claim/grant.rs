@@ -49,7 +49,14 @@ fn at_its_instant_a_grant_credits_everybody_on_the_list_and_nobody_else() {
     let stranger = Resident::new();
     assert!(rush.server.vouchers(&rush.campaign, &stranger).is_empty());
     rush.mine("i", &stranger).refused(403, "not_eligible");
-    rush.tap("i", &rush.server.token(&people[0])).refused(404, "round_not_found");
+    let token = rush.server.token(&people[0]);
+    for reply in [rush.tap("i", &token), rush.ask_pass("i", &people[0])] {
+        let reply = reply.refused(404, "round_has_no_tap");
+        assert!(reply.str("title").contains("claims/mine"), "{}", reply.text());
+    }
+    for body in [json!({}), json!({"round_id": "i"})] {
+        rush.server.reserve_with(&rush.campaign, &people[0], body).refused(404, "round_has_no_reservation");
+    }
     let ledger = rush.server.ledger(&rush.campaign);
     assert_eq!(
         (&ledger["rounds"][0]["unissued"], &ledger["rounds"][0]["outstanding"]),

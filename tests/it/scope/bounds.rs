@@ -68,10 +68,10 @@ fn a_draft_can_be_removed_and_a_published_campaign_cannot() {
         })
     };
     let first = put(&city, 10).ok().header("etag").expect("an ETag").to_owned();
-    let theirs = put(&other, 20).ok().header("etag").expect("an ETag").to_owned();
+    put(&other, 20).ok();
     delete(&city, None).refused(428, "precondition_required");
     delete(&city, Some("\"7\"")).refused(412, "precondition_failed");
-    assert_eq!(delete(&city, Some(&first)).status, 204);
+    assert_eq!(delete(&city, Some(&format!("\"7\", {first}"))).status, 204);
     delete(&city, Some(&first)).refused(404, "not_found");
     assert_eq!(redis.ask(&["HGET", "{cfg}:of:drafts:left", &format!("left/{}", city.campaign)]), "");
     assert_eq!(other.ask("GET", &path, None).ok()["totals"]["packs"], json!(20), "another program's draft of that id");
@@ -85,7 +85,7 @@ fn a_draft_can_be_removed_and_a_published_campaign_cannot() {
     let published = city.ask("GET", &path, None).ok().header("etag").expect("an ETag").to_owned();
     let told = delete(&city, Some(&published)).refused(409, "campaign_state_refuses");
     assert_eq!(told["state"], Value::from("published"));
-    assert_eq!(delete(&other, Some(&theirs)).status, 204);
+    assert_eq!(delete(&other, Some("*")).status, 204);
     assert_eq!(redis.ask(&["HLEN", "{cfg}:drafts"]), "0");
     server.assert_audit_clean();
 }
