@@ -179,7 +179,9 @@ pub async fn resume_campaign(
     Ok(written(&state, state.engine.resume_campaign(key, &campaign_id, scope.as_deref()).await?))
 }
 
-/// Stop reserving, claiming or redeeming; exact on every node when it is answered.
+/// Stop reserving, claiming or redeeming. Nothing that it names has an effect on any node once it is answered. What another node says from
+/// memory, that there is nothing to get (`sold_out`, `lost`, a limit over everybody), it says until it has heard of the pause: a moment longer,
+/// or as long as it is cut off from the store.
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), request_body = Pause,
     responses((status = 200, body = CampaignStatus)))]
 #[post("/v1/campaigns/{campaign_id}/pause")]

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::claim::first_come::{Rush, hangzhou};
 use crate::harness::fixture::{EVE, Round, chengdu, new_campaign_id};
 use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
@@ -125,5 +126,39 @@ fn an_idle_node_meets_a_restarted_store_without_an_unknown_outcome_and_tells_it_
     let server = &round.server;
     let gone = server.told(" the store cannot be reached") - server.told("no longer: the store cannot be reached");
     assert!(gone <= 3, "{gone} lines for three restarts");
-    assert_eq!(server.told("a background job will be tried again"), 0);
+    assert_eq!(server.told("a background job stands still"), 0);
+}
+
+/// A day before the city's first round, and its opening.
+const BEFORE: &str = "2020-03-26T08:00:00+08:00";
+const OPEN: &str = "2020-03-27T08:00:00+08:00";
+
+/// What such a node says from memory is what was true when it heard from the store last; it gives nothing to anybody meanwhile.
+#[test]
+fn a_node_that_is_cut_off_says_what_is_sold_out_and_tells_of_a_pause_once_it_hears_of_it() {
+    let redis = OwnRedis::start();
+    let rush = Rush::open_on(redis.node(BEFORE, 1, None), &hangzhou("cut-off", [2, 2, 2]));
+    let passes: Vec<String> = Resident::many(3).iter().map(|person| rush.pass("i", person)).collect();
+    let way = Way::to(&redis);
+    let (redis_url, keys_from) = (Some(way.url.clone()), Some(rush.server.data.clone()));
+    let server = Server::start(Options { redis_url, keys_from, ..Options::at(OPEN) });
+    let cut_off = Rush { server, campaign: rush.campaign.clone() };
+    passes[..2].iter().for_each(|pass| assert_eq!(cut_off.tap_on("i", pass).ok().str("outcome"), "won"));
+    let late =
+        |rush: &Rush| wait_until("it is answered", || Some(rush.tap("i", &passes[2])).filter(|it| it.status != 429));
+    wait_until("it is told from memory that there is nothing left", || {
+        let heard = redis.hears(|| assert_eq!(late(&cut_off).ok().str("outcome"), "sold_out"));
+        heard.iter().all(|line| !line.to_lowercase().contains("evalsha")).then_some(())
+    });
+
+    way.swallow();
+    rush.server.pause(&rush.campaign, &["claim"]).ok();
+    late(&rush).refused(409, "campaign_not_running");
+    wait_until("the node knows that it is cut off", || (status(&cut_off.server)? == 503).then_some(()));
+    assert_eq!(late(&cut_off).ok().str("outcome"), "sold_out");
+
+    way.open();
+    wait_until("it has heard of the pause", || (late(&cut_off).code() == "campaign_not_running").then_some(()));
+    assert_eq!(rush.issued(), 2);
+    rush.server.assert_audit_clean();
 }

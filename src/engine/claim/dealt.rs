@@ -34,6 +34,7 @@ impl Engine {
         round.packs.iter().map(offer).collect()
     }
 
+    /// As [`Engine::judge_first_come`], also in what a pause at another node means for it.
     pub(super) fn judge_dealt(
         &self,
         view: &CampaignView,

@@ -118,8 +118,11 @@ impl Engine {
         }
     }
 
-    /// Everybody wins while released stock is left. Who cannot have a pack is told from memory that there is none.
-    fn judge_first_come(
+    /// Everybody wins while released stock is left. Who cannot have a pack is told from memory that there is none. A pause that another node
+    /// has answered takes the place of that with this node's next look at the configuration: a tenth of a second later, or once a node that is
+    /// cut off reaches the store again, however long that takes. Nobody gets a pack meanwhile, for the shards know of the pause before it is
+    /// answered, so what is told is true; to ask them at every tap would bring the whole rush to the store when there is nothing left to give.
+    pub(super) fn judge_first_come(
         &self,
         view: &CampaignView,
         round: &RoundView,

@@ -65,7 +65,8 @@ pub(in crate::engine) fn counting(
 }
 
 impl Engine {
-    /// Counts a claim towards every quota that it meets at an instant, one after the other in the order of the file.
+    /// Counts a claim towards every quota that it meets at an instant, one after the other in the order of the file. A quota's slot knows no
+    /// revision of the campaign: who finds it full is refused by the limit until this node has heard of a pause, as with what is sold out.
     pub(in crate::engine) async fn count_claim(
         &self,
         view: &CampaignView,

@@ -67,10 +67,13 @@ fn file(mode: Mode, packs: i64) -> Value {
 
 impl Scene {
     pub fn open(mode: Mode, packs: i64, people: usize) -> Scene {
+        Scene::open_file(mode, file(mode, packs), people)
+    }
+
+    fn open_file(mode: Mode, file: Value, people: usize) -> Scene {
         let redis = OwnRedis::start();
         let nodes = redis.nodes_with(EVE, SHARDS);
         let people = Resident::many(people);
-        let file = file(mode, packs);
         let campaign = file["campaign_id"].as_str().expect("an id").to_string();
         if mode == Mode::Grant {
             put_list(&nodes[0], "nurses", &csv_of(&people)).ok();
@@ -240,4 +243,50 @@ fn a_pause_of_a_rush_holds_on_both_nodes_once_it_is_answered() {
 #[test]
 fn a_pause_of_a_grant_holds_on_both_nodes_once_it_is_answered() {
     paused(Mode::Grant);
+}
+
+/// Who can have no more is refused by the second node without its shard, from memory or by a quota. A pause that the first node has answered
+/// takes that refusal's place with the next look at the configuration, and the resumption brings it back.
+fn refusal_follows_a_pause(file: Value, refused: fn(&Reply) -> bool) {
+    let scene = Scene::open_file(Mode::FirstCome, file, 4);
+    (0..2).for_each(|person| assert_eq!(scene.tap_on(1, person).ok().str("outcome"), "won"));
+    let tap =
+        || wait_until("a tap is answered", || Some(scene.tap(1, 2)).filter(|reply| reply.code() != "rate_limited"));
+    let wait_refused = || wait_until("it is refused", || refused(&tap()).then_some(()));
+    wait_refused();
+    scene.nodes[0].pause(&scene.campaign, &["claim"]).ok();
+    wait_until("the second node has heard of the pause", || {
+        let reply = tap();
+        let paused = reply.code() == "campaign_not_running";
+        assert!(paused || refused(&reply), "{}", reply.text());
+        paused.then_some(())
+    });
+    (0..16).for_each(|_| drop(tap().refused(409, "campaign_not_running")));
+    scene.nodes[0].step(&scene.campaign, "resume").ok();
+    wait_refused();
+    assert_eq!(scene.issued(), 2);
+    scene.assert_books();
+}
+
+#[test]
+fn sold_out_told_from_memory_follows_a_pause() {
+    refusal_follows_a_pause(file(Mode::FirstCome, 2), |reply| reply.str("outcome") == "sold_out");
+}
+
+#[test]
+fn sold_out_of_packs_that_chance_deals_follows_a_pause() {
+    let mut file = file(Mode::FirstCome, 2);
+    let mut other = file["packs"][0].clone();
+    other["pack_id"] = json!("other");
+    file["packs"].as_array_mut().expect("packs").push(other);
+    file["rounds"][0]["packs"] = json!({"standard": 1, "other": 1});
+    file["rounds"][0]["assignment"] = json!("chance");
+    refusal_follows_a_pause(file, |reply| reply.str("outcome") == "sold_out");
+}
+
+#[test]
+fn a_limit_that_a_quota_counts_follows_a_pause() {
+    let mut file = file(Mode::FirstCome, 8);
+    file["limits"] = json!([{"action": "claim", "entities": ["channel"], "period": "campaign", "max_count": 2}]);
+    refusal_follows_a_pause(file, |reply| reply.code() == "limit_reached");
 }
