@@ -31,8 +31,16 @@ pub struct Facts {
 pub struct Verdict {
     pub rule: &'static str,
     pub passed: bool,
+    /// What is said of a rule that does not hold.
     pub zh: &'static str,
     pub en: &'static str,
+}
+
+impl Verdict {
+    /// The rule as it came out, in Chinese and English: a rule that holds is never told in the words of one that does not.
+    pub fn message(&self) -> (&'static str, &'static str) {
+        if self.passed { ("符合。", "Holds.") } else { (self.zh, self.en) }
+    }
 }
 
 /// What was looked up for the judgement; only the verdicts are kept.

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{get, post};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -11,8 +11,10 @@ use super::State;
 use super::answer::{self, Answer};
 use super::area::LocationBody;
 use super::auth_resident::Tapper;
-use super::body::MaybeBody;
+use super::body::{MaybeBody, Params};
+use crate::domain::cashier::Words;
 use crate::domain::refusal::Refusal;
+use crate::engine::claim::why::Why;
 use crate::engine::claim::{Claimant, CreditedPack, Known, Tap};
 
 pub fn configure(config: &mut ServiceConfig) {
@@ -43,9 +45,13 @@ pub struct ClaimAnswer {
     opens_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     closes_at: Option<String>,
-    /// Why nothing can be told yet, such as `round_not_drawn`.
+    /// Why nothing can be told yet, such as `round_not_drawn`; of a pack that was won and is lost, `not_collected` (it was to be fetched
+    /// before the window closed), `campaign_stopped`, or the code of the rule that kept it.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'static str>,
+    /// What `detail` means for somebody who had won.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Text>,
     /// After the close: `won`, `lost` or `pending`.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<&'static str>,
@@ -76,8 +82,40 @@ pub struct KnownAnswer {
     credited: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pack: Option<PackBody>,
+    /// Every pack of the round that the caller has, where one may have several (`assignment` choice or each).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    packs: Vec<PackBody>,
+    /// When the result will be known; absent when that should have been and is not, see `detail`.
     #[serde(skip_serializing_if = "Option::is_none")]
     known_at: Option<String>,
+    /// Why somebody who was drawn, or named by a grant's list, has no pack: `not_collected`, `campaign_stopped` or the code of the rule that
+    /// kept it. With `pending`, what is waited for: `round_not_drawn`, `list_exceeds_supply`, `list_not_counted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Text>,
+}
+
+/// A sentence in both languages.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Sentence)]
+pub struct Text {
+    zh: String,
+    en: String,
+}
+
+impl From<Words> for Text {
+    fn from(words: Words) -> Text {
+        Text { zh: words.zh, en: words.en }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct MineQuery {
+    /// In a round in which a person may have several packs: the one that is asked about.
+    pack_id: Option<String>,
 }
 
 impl From<CreditedPack> for PackBody {
@@ -101,6 +139,7 @@ impl From<Tap> for ClaimAnswer {
             opens_at: None,
             closes_at: None,
             detail: None,
+            message: None,
             result: None,
         };
         match tap {
@@ -115,8 +154,13 @@ impl From<Tap> for ClaimAnswer {
             },
             Tap::Lost => blank,
             Tap::SoldOut => ClaimAnswer { outcome: "sold_out", ..blank },
-            Tap::Closed { result, pack } => {
-                ClaimAnswer { outcome: "closed", result: Some(result), pack: pack.map(PackBody::from), ..blank }
+            Tap::PassedOver(why) => {
+                ClaimAnswer { detail: Some(why.detail), message: Some(why.message.into()), ..blank }
+            }
+            Tap::Closed { result, pack, why } => {
+                let (detail, message) = why.map(|why| (why.detail, why.message.into())).unzip();
+                let pack = pack.map(PackBody::from);
+                ClaimAnswer { outcome: "closed", result: Some(result), pack, detail, message, ..blank }
             }
         }
     }
@@ -155,20 +199,37 @@ pub(super) fn told(tap: Tap, durability: &str) -> Answer {
     if effect { answer.effect(durability, replayed) } else { answer }
 }
 
-/// The caller's result in a round, in every mode.
-#[utoipa::path(tag = "claim", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
+/// The caller's result in a round, in every mode. Who was drawn and has no pack is told why.
+#[utoipa::path(tag = "claim", params(MineQuery, ("campaign_id" = String, Path), ("round_id" = String, Path)),
     responses((status = 200, body = KnownAnswer)))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/claims/mine")]
-pub async fn my_claim(state: Data<State>, tapper: Tapper, path: Path<(String, String)>) -> answer::Result {
+pub async fn my_claim(
+    state: Data<State>,
+    tapper: Tapper,
+    path: Path<(String, String)>,
+    query: Params<MineQuery>,
+) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
-    let answer = match state.engine.my_claim(&campaign_id, &round_id, &claimant(&state, tapper)?).await? {
-        Known::Won { credited, pack } => {
-            KnownAnswer { result: "won", credited: Some(credited), pack: pack.map(PackBody::from), known_at: None }
+    let claimant = claimant(&state, tapper)?;
+    let known = state.engine.my_claim(&campaign_id, &round_id, &claimant, query.pack_id.as_deref()).await?;
+    Ok(Answer::ok(&KnownAnswer::from(known)))
+}
+
+impl From<Known> for KnownAnswer {
+    fn from(known: Known) -> KnownAnswer {
+        let blank = |result, told: Option<Why>| {
+            let (detail, message) = told.map(|told| (told.detail, told.message.into())).unzip();
+            KnownAnswer { result, credited: None, pack: None, packs: Vec::new(), known_at: None, detail, message }
+        };
+        match known {
+            Known::Won { credited, pack, packs } => {
+                let (pack, packs) = (pack.map(PackBody::from), packs.into_iter().map(PackBody::from).collect());
+                KnownAnswer { credited: Some(credited), pack, packs, ..blank("won", None) }
+            }
+            Known::Lost(why) => blank("lost", why),
+            Known::Pending { known_at, waits } => KnownAnswer { known_at, ..blank("pending", waits) },
         }
-        Known::Lost => KnownAnswer { result: "lost", credited: None, pack: None, known_at: None },
-        Known::Pending { known_at } => KnownAnswer { result: "pending", credited: None, pack: None, known_at },
-    };
-    Ok(Answer::ok(&answer))
+    }
 }
 
 /// The bearer as the engine takes it.

@@ -166,7 +166,8 @@ pub async fn explain(
     let location = body.0.and_then(|body| body.location).map(LocationBody::location).transpose()?;
     let verdicts = state.engine.explain(&campaign_id, &resident, query.round_id.as_deref(), location).await?;
     let rules = verdicts.iter().map(|verdict| {
-        serde_json::json!({"rule": verdict.rule, "passed": verdict.passed, "message": {"zh": verdict.zh, "en": verdict.en}})
+        let (zh, en) = verdict.message();
+        serde_json::json!({"rule": verdict.rule, "passed": verdict.passed, "message": {"zh": zh, "en": en}})
     });
     let eligible = verdicts.iter().all(|verdict| verdict.passed);
     Ok(Answer::ok(&serde_json::json!({"eligible": eligible, "rules": rules.collect::<Vec<_>>()})))

@@ -287,7 +287,7 @@ pub fn standing_of(pass: &Pass, choice: Option<u8>) -> Standing {
 }
 
 /// The pack that a tap names, in rounds that want one named and in no others.
-fn named_pack(campaign: &Campaign, round: &Round, choice: Option<&str>) -> Result<Option<u8>, Refusal> {
+pub(super) fn named_pack(campaign: &Campaign, round: &Round, choice: Option<&str>) -> Result<Option<u8>, Refusal> {
     match (names_pack(round), choice) {
         (false, None) => Ok(None),
         (true, None) => Err(Code::PackChoiceRequired.into()),
@@ -333,7 +333,7 @@ impl Judged {
             Judged::NotYet { retry_after_ms, window, detail } => Ok(not_yet(round, window, retry_after_ms, detail)),
             Judged::Lost => Ok(Tap::Lost),
             Judged::SoldOut => Ok(Tap::SoldOut),
-            Judged::Closed(result) => Ok(Tap::Closed { result, pack: None }),
+            Judged::Closed(result) => Ok(Tap::closed(result, None)),
             Judged::Issue(_) | Judged::Recall(_) | Judged::Present { .. } => return Err(self),
         })
     }

@@ -1,7 +1,8 @@
 //! The result of a round for whoever asks, in every mode; it never takes part by itself.
 
-use super::judge::ClaimWindow;
+use super::judge::{ClaimWindow, named_pack, names_pack};
 use super::pass::Judge;
+use super::why::Why;
 use super::{Claimant, Known};
 use crate::domain::campaign::schema::{Mode, Unclaimed};
 use crate::domain::pass::Pass;
@@ -9,57 +10,78 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::Ms;
 use crate::engine::Engine;
 use crate::engine::config::view::{CampaignView, RoundView};
+use crate::engine::draw::result::Win;
 use crate::engine::pack::held_pack;
 use crate::engine::stock::supply_of;
 use crate::store::record::PersonRecord;
 
 impl Engine {
-    /// The caller's result; after the close of a crediting round it credits at once.
-    pub async fn my_claim(&self, campaign_id: &str, round_id: &str, claimant: &Claimant) -> Result<Known, Refusal> {
+    /// The caller's result, of the pack that is named or of any; after the close of a crediting round it credits at once.
+    pub async fn my_claim(
+        &self,
+        campaign_id: &str,
+        round_id: &str,
+        claimant: &Claimant,
+        pack_id: Option<&str>,
+    ) -> Result<Known, Refusal> {
         self.with_view(|| async move {
             let view = self.published(campaign_id)?;
             let round = view.named_round(round_id)?;
+            let named = match pack_id {
+                Some(_) => named_pack(&view.campaign, &round.round, pack_id).map_err(in_query)?,
+                None => None,
+            };
             let pass = self.pass_of(&view, round, claimant, Judge::Nothing).await?;
             let person = pass.person(&view);
             let record = self.person_record(&person).await?.unwrap_or_default();
-            if let Some(pack) = held_pack(&view, &record, round, pass.channel, None) {
-                return Ok(Known::Won { credited: true, pack: Some(pack) });
+            if let Some(won) = credited(&view, &record, round, &pass, named) {
+                return Ok(won);
             }
             let known_at = known_at(round);
-            let pending = || Known::Pending { known_at: known_at.map(|known_at| view.zone.rfc3339(known_at)) };
             let over = known_at.is_some_and(|known_at| self.now() >= known_at);
+            let pending = || Known::Pending {
+                known_at: known_at.filter(|_| !over).map(|known_at| view.zone.rfc3339(known_at)),
+                waits: Why::waits(&view, round).filter(|_| over),
+            };
+            let lost = || Known::Lost(Why::of(&view, round, &pass, &record, named));
             match round.round.mode {
-                Mode::FirstCome if over || self.is_sold_out(&view, round, pass.channel) => return Ok(Known::Lost),
-                Mode::Grant if over && !round.grant_is_coming() => return Ok(Known::Lost),
+                Mode::FirstCome if over || self.is_sold_out(&view, round, pass.channel) => return Ok(lost()),
+                Mode::Grant if over && !round.grant_is_coming() => return Ok(lost()),
                 Mode::FirstCome | Mode::Grant => return Ok(pending()),
                 Mode::Ballot | Mode::Rain => {}
             }
             if round.draw.is_none() {
                 return Ok(pending());
             }
-            if !view.record.stopped && self.may_come_for(&view, round, &pass, &record) {
-                return Ok(Known::Won { credited: false, pack: None });
+            if !view.record.stopped && self.may_come_for(&view, round, &pass, &record, named) {
+                return Ok(Known::Won { credited: false, pack: None, packs: Vec::new() });
             }
             if !over && known_at.is_some() {
                 return Ok(pending());
             }
             if round.round.unclaimed != Unclaimed::Credit || view.record.stopped {
-                return Ok(Known::Lost);
+                return Ok(lost());
             }
             let owed = self.owed(&view, round, pass.shard, pass.pseudonym, &record, pass.entries);
             if owed.is_empty() {
-                return Ok(Known::Lost);
+                return Ok(Known::Lost(None));
             }
             self.credit_all(&view, round, pass.shard, owed).await?;
             let record = self.person_record(&person).await?.unwrap_or_default();
-            let pack = held_pack(&view, &record, round, pass.channel, None);
-            Ok(pack.map_or(Known::Lost, |pack| Known::Won { credited: true, pack: Some(pack) }))
+            Ok(credited(&view, &record, round, &pass, named).unwrap_or_else(lost))
         })
         .await
     }
 
     /// Whether the person has won a pack of a ballot's window that runs, and has not come for it yet.
-    fn may_come_for(&self, view: &CampaignView, round: &RoundView, pass: &Pass, record: &PersonRecord) -> bool {
+    fn may_come_for(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        pass: &Pass,
+        record: &PersonRecord,
+        named: Option<u8>,
+    ) -> bool {
         if round.round.mode != Mode::Ballot || round.round.unclaimed == Unclaimed::Credit {
             return false;
         }
@@ -69,7 +91,8 @@ impl Engine {
             !round.is_frozen(window) && round.windows.get(window).filter(of_now).is_some()
         };
         let wins = round.wins(view, pass.pseudonym, &record.entries, pass.entries);
-        wins.iter().any(|win| win.channel == pass.channel && runs(win.place.window))
+        let is_it = |win: &Win| named.is_none_or(|named| win.place.group.pack == named);
+        wins.iter().any(|win| win.channel == pass.channel && is_it(win) && runs(win.place.window))
     }
 
     /// Whether this node knows that nothing is left on a channel, of any pack of a first-come round.
@@ -80,6 +103,27 @@ impl Engine {
             supply.is_some_and(|(supply, _)| self.stock_cell(view, round, supply, pack as u8).is_sold_out())
         })
     }
+}
+
+/// The pack that the person has, and in a round in which one may have several all of them.
+fn credited(
+    view: &CampaignView,
+    record: &PersonRecord,
+    round: &RoundView,
+    pass: &Pass,
+    named: Option<u8>,
+) -> Option<Known> {
+    let pack = held_pack(view, record, round, pass.channel, named)?;
+    let several = names_pack(&round.round);
+    let packs = round.packs.iter().filter(|_| several);
+    let packs = packs.filter_map(|pack| held_pack(view, record, round, pass.channel, Some(*pack))).collect();
+    Some(Known::Won { credited: true, pack: Some(pack), packs })
+}
+
+/// The same fault, of a name that stands in the query.
+fn in_query(mut refusal: Refusal) -> Refusal {
+    refusal.errors.iter_mut().for_each(|fault| fault.pointer = fault.pointer.replace('/', "?"));
+    refusal
 }
 
 /// When everybody's result is final. Until the last wave is over it may come to anybody.

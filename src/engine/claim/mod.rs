@@ -5,6 +5,7 @@ pub mod judge;
 mod mine;
 pub mod pass;
 mod place;
+pub mod why;
 
 use crate::domain::area::Location;
 use crate::domain::campaign::schema::Mode;
@@ -20,6 +21,7 @@ use crate::engine::{Engine, Failure};
 use crate::store::record::Pack;
 pub use judge::{Issue, Judged, Recall};
 use pass::Judge;
+use why::Why;
 
 /// Who taps: the bearer of a pass, or a resident with a token.
 pub enum Claimant {
@@ -30,19 +32,50 @@ pub enum Claimant {
 /// What a tap is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tap {
-    Won { pack: CreditedPack, replayed: bool },
-    NotYet { retry_after_ms: u64, opens_at: String, closes_at: String, detail: Option<&'static str> },
+    Won {
+        pack: CreditedPack,
+        replayed: bool,
+    },
+    NotYet {
+        retry_after_ms: u64,
+        opens_at: String,
+        closes_at: String,
+        detail: Option<&'static str>,
+    },
     Lost,
+    /// Won, and let lie until a wave took over: lost for good.
+    PassedOver(Why),
     SoldOut,
-    Closed { result: &'static str, pack: Option<CreditedPack> },
+    /// `why` says why a pack that was won is not there.
+    Closed {
+        result: &'static str,
+        pack: Option<CreditedPack>,
+        why: Option<Why>,
+    },
+}
+
+impl Tap {
+    /// After the close, without a pack.
+    pub fn closed(result: &'static str, why: Option<Why>) -> Tap {
+        Tap::Closed { result, pack: None, why }
+    }
 }
 
 /// The same for whoever asks later.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Known {
-    Won { credited: bool, pack: Option<CreditedPack> },
-    Lost,
-    Pending { known_at: Option<String> },
+    /// `packs` are all that the person has of a round in which one may have several.
+    Won {
+        credited: bool,
+        pack: Option<CreditedPack>,
+        packs: Vec<CreditedPack>,
+    },
+    Lost(Option<Why>),
+    /// `known_at` lies ahead; what was due and has not come says in `waits` what it waits for.
+    Pending {
+        known_at: Option<String>,
+        waits: Option<Why>,
+    },
 }
 
 /// A pack as a resident sees it.
@@ -99,7 +132,7 @@ impl Engine {
     ) -> Result<Tap, Failure> {
         let person = pass.person(view);
         if round.draw.is_some() && round.capped && !self.keeps(view, round, pass, issue.pack).await? {
-            return Ok(if issue.closed { Tap::Closed { result: "lost", pack: None } } else { Tap::Lost });
+            return Ok(if issue.closed { Tap::closed("lost", None) } else { Tap::Lost });
         }
         let issued = match round.round.mode {
             Mode::FirstCome => {
@@ -120,10 +153,10 @@ impl Engine {
             _ => self.issue(view, round, &person, pass.channel, issue.pack, issue.supply).await?,
         };
         match issued {
-            Issued::Pack { pack, .. } if issue.closed => Ok(Tap::Closed { result: "won", pack: Some(pack) }),
+            Issued::Pack { pack, .. } if issue.closed => Ok(Tap::Closed { result: "won", pack: Some(pack), why: None }),
             Issued::Pack { pack, replayed } => Ok(Tap::Won { pack, replayed }),
             // Who was on the list and may not have the pack after all is told so as a result once the round is over.
-            Issued::Refused(_) if issue.closed => Ok(Tap::Closed { result: "lost", pack: None }),
+            Issued::Refused(rule) if issue.closed => Ok(Tap::closed("lost", Some(Why::kept_back(&rule)))),
             Issued::Refused(refusal) => Err(Failure::Refusal(refusal)),
             Issued::Empty { .. } | Issued::Stale => Err(Code::Internal.into()),
         }
@@ -146,10 +179,12 @@ impl Engine {
     ) -> Result<Tap, Failure> {
         let record = self.person_record(&pass.person(view)).await?.unwrap_or_default();
         match (held_pack(view, &record, round, pass.channel, recall.pack), recall.closed) {
-            (Some(pack), true) => Ok(Tap::Closed { result: "won", pack: Some(pack) }),
+            (Some(pack), true) => Ok(Tap::Closed { result: "won", pack: Some(pack), why: None }),
             (Some(pack), false) => Ok(Tap::Won { pack, replayed: true }),
-            (None, false) if recall.passed => Ok(Tap::Lost),
-            (None, true) => Ok(Tap::Closed { result: "lost", pack: None }),
+            (None, true) => Ok(Tap::closed("lost", Why::of(view, round, pass, &record, recall.pack))),
+            (None, false) if recall.passed => {
+                Ok(Why::of(view, round, pass, &record, recall.pack).map_or(Tap::Lost, Tap::PassedOver))
+            }
             (None, false) => Err(judge::not_running().into()),
         }
     }

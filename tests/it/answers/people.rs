@@ -336,7 +336,7 @@ impl World<'_> {
                 return if vouchers.is_empty() { Err(Code::Overloaded.into()) } else { Ok(()) };
             }
             let claimant = Claimant::Resident(Box::new(person.clone()));
-            node.my_claim("drawn", "r", &claimant).await.map(drop)
+            node.my_claim("drawn", "r", &claimant, None).await.map(drop)
         };
         let effects = async |_: &Engine| self.packs("drawn", &person).await;
         // A read that fails says nothing of a pack.

@@ -6,6 +6,7 @@ mod entropy;
 mod kept;
 mod lists;
 mod waves;
+mod why;
 
 use std::collections::BTreeMap;
 

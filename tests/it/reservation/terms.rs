@@ -293,6 +293,8 @@ fn lists_let_in_and_keep_out_and_a_campaign_keeps_the_version_it_was_approved_wi
         let rules = explained["rules"].as_array().expect("rules");
         let failed: Vec<&Value> = rules.iter().filter(|one| one["passed"] == false).map(|one| &one["rule"]).collect();
         assert_eq!(failed, [rule], "{}", explained.text());
+        let mut passed = rules.iter().filter(|one| one["passed"] == true);
+        assert!(passed.all(|one| one["message"] == json!({"zh": "符合。", "en": "Holds."})), "{}", explained.text());
     }
 }
 
