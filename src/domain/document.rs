@@ -83,12 +83,41 @@ fn is_slip(word: &str, known: &str) -> bool {
     lacks_one(word, known) || lacks_one(known, word) || (0..known.len() - 1).any(swapped)
 }
 
-/// What a word is told that stands for none of the known documents.
-pub fn unknown_type(word: &str) -> NamesNobody {
+/// What a word is told that stands for no document: a slip of a known one, or no word at all.
+fn unknown_type(word: &str) -> NamesNobody {
     let (meant_zh, meant_en) = did_you_mean(nearest(word, &DOCUMENT_TYPES));
     let zh = format!("不是已知的证件类型：{}。{meant_zh}", DOCUMENT_TYPES.join("、"));
     let en = format!("Not a document type; known: {}.{meant_en}", DOCUMENT_TYPES.join(", "));
     nobody("document_type", "unknown_value", &zh, &en)
+}
+
+/// What a campaign's file is told of a word that is none of the known documents, in Chinese and English: the program's own stands for a paper
+/// only where everybody writes it alike, and one that may not stand for any lets nobody in.
+pub fn not_known(word: &str) -> Option<(String, String)> {
+    if DOCUMENT_TYPES.contains(&word) {
+        return None;
+    }
+    let (meant_zh, meant_en) = did_you_mean(nearest(word, &DOCUMENT_TYPES));
+    let known = DOCUMENT_TYPES;
+    Some(match is_type(word) {
+        true => (
+            format!(
+                "“{word}”是本项目自己的证件类型，不在已知的 {} 之列：令牌、名单与导入中须写得完全一样。{meant_zh}",
+                known.join("、")
+            ),
+            format!(
+                "\"{word}\" is a document type of the program's own, none of the known {}: tokens, lists and imports must spell it in the same way.{meant_en}",
+                known.join(", ")
+            ),
+        ),
+        false => (
+            format!("没有证件可以叫“{word}”，无人符合；已知的有 {}。{meant_zh}", known.join("、")),
+            format!(
+                "No document may be called \"{word}\", so nobody has it; known are {}.{meant_en}",
+                known.join(", ")
+            ),
+        ),
+    })
 }
 
 fn nobody(field: &'static str, code: &'static str, zh: &str, en: &str) -> NamesNobody {

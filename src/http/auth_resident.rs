@@ -17,6 +17,7 @@ use super::auth::{Gate, bearer};
 use super::error::Problem;
 use super::limit::Class;
 use crate::clock::wall_ms;
+use crate::domain::campaign::value_from;
 use crate::domain::pass::{Pass, Unbound};
 use crate::domain::refusal::{Code, Refusal};
 
@@ -76,8 +77,8 @@ fn names_extensions(token: &str) -> bool {
 
 /// Makes a sandbox token from claims; `iss`, `aud`, `sub` and `exp` have defaults. The error says what the claims lack.
 pub fn mint(claims: &str, key: &[u8; 32]) -> Result<String, String> {
-    let mut claims: Value =
-        serde_json::from_str(claims).map_err(|error| format!("the claims are not JSON: {error}"))?;
+    let mut claims =
+        value_from(claims.as_bytes()).map_err(|fault| format!("the claims are not taken: {}", fault.en))?;
     let object = claims.as_object_mut().ok_or("the claims must be a JSON object")?;
     let defaults = [("iss", json!(ISSUER)), ("aud", json!(AUDIENCE)), ("sub", json!("resident"))];
     for (name, value) in defaults.into_iter().chain([("exp", json!(wall_ms() / 1000 + DEFAULT_LIFE_SECONDS))]) {
@@ -175,6 +176,39 @@ mod tests {
 
     fn encode(algorithm: Algorithm, claims: &Value, key: &[u8]) -> String {
         jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(key)).unwrap()
+    }
+
+    /// A token of these claims as they are written.
+    fn signed(claims: &str) -> String {
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#), URL_SAFE_NO_PAD.encode(claims));
+        let tag = jsonwebtoken::crypto::sign(signed.as_bytes(), &EncodingKey::from_secret(&KEY), Algorithm::HS256);
+        format!("{signed}.{}", tag.unwrap())
+    }
+
+    #[test]
+    fn a_token_that_says_something_twice_is_refused() {
+        let whole = with(
+            json!({"nbf": 1, "health_pass": "green", "birth_date": "1949-12-31", "residence": "5101", "phone": "13800138000",
+            "device": "d", "attributes": {"veteran": "yes"}}),
+        );
+        let text = whole.to_string();
+        assert!(verify(&signed(&text), &KEY).is_ok());
+        let check = |claims: &str, said: &str| {
+            let refusal = verify(&signed(claims), &KEY).expect_err(claims);
+            assert_eq!(
+                (refusal.code, refusal.detail.as_ref().map(|told| told.en.as_str())),
+                (Code::TokenInvalid, Some(said))
+            );
+            assert!(mint(claims, &KEY).is_err(), "{claims}");
+        };
+        for again in [r#""no""#, r#""yes""#, "null"] {
+            let attributes = format!(r#"{{"veteran":"yes","veteran":{again}}}"#);
+            check(&text.replace(r#"{"veteran":"yes"}"#, &attributes), "An attribute is given twice.");
+        }
+        for (claim, value) in whole.as_object().unwrap() {
+            let again = format!("{},\"{claim}\":{value}}}", &text[..text.len() - 1]);
+            check(&again, &format!("The claim {claim} is given twice."));
+        }
     }
 
     #[test]

@@ -320,7 +320,8 @@ fn refusal(path: &str, error: &serde_json::Error) -> Refusal {
         }
         _ => path.to_owned(),
     };
-    Refusal::new(Code::InvalidRequest).field(pointer, code, zh, en)
+    let (hint_zh, hint_en) = if code == "integer_expected" { told::of_fen(&pointer) } else { ("", "") };
+    Refusal::new(Code::InvalidRequest).field(pointer, code, format!("{zh}{hint_zh}"), format!("{en}{hint_en}"))
 }
 
 fn pointer(path: &Path) -> String {

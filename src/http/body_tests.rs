@@ -191,3 +191,23 @@ async fn a_faulty_query_names_the_parameter() {
         assert_eq!(found, Some((code, pointer)), "{query}");
     }
 }
+
+#[test]
+fn only_an_amount_is_told_of_fen() {
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Page {
+        amount: u32,
+        merchant_discount: i64,
+        rate: u32,
+    }
+    for (body, is_money) in [
+        (r#"{"amount":1.5,"merchant_discount":1,"rate":1}"#, true),
+        (r#"{"amount":1,"merchant_discount":1.5,"rate":1}"#, true),
+        (r#"{"amount":1,"merchant_discount":1,"rate":1.5}"#, false),
+    ] {
+        let error = parse::<Page>(body.as_bytes()).unwrap_err().errors.remove(0);
+        assert!(error.en.starts_with("Must be a whole number") && error.zh.starts_with("须为整数"), "{error:?}");
+        assert_eq!([error.en.contains("fen"), error.zh.contains("分为单位")], [is_money; 2], "{error:?}");
+    }
+}

@@ -104,16 +104,22 @@ fn whatever_takes_away_is_refused_with_every_pointer_and_the_reason() {
     ];
     let refused = propose(&server, "less", "A1", &changes).refused(422, "amendment_not_additive");
     let wanted = [
-        "/budget not_additive",
-        "/validity/available_end_time not_additive",
-        "/use_rule/districts not_additive",
-        "/rounds/0/opens_at not_amendable",
+        "/changes/0/target not_additive",
+        "/changes/1/target not_additive",
+        "/changes/2/target not_additive",
+        "/changes/3/pointer not_amendable",
     ];
     assert_eq!(refused.faults(), wanted);
     // What the file as a whole does not allow is told as for any file.
     let unpaid = [change("/rounds/0/packs/standard", json!(10), json!(11))];
     let refused = propose(&server, "less", "A1", &unpaid).refused(422, "campaign_invalid");
-    assert_eq!(refused.faults(), ["/budget budget_exceeded"]);
+    // The place is one that the amendment leaves alone, and the text names it.
+    assert_eq!(refused.faults(), ["/changes budget_exceeded"]);
+    let said = refused["errors"][0]["message"]["en"].as_str().expect("a text");
+    assert!(said.starts_with("/budget: "), "{said}");
+    let twice = [changes[0].clone(), changes[4].clone(), changes[4].clone()];
+    let refused = propose(&server, "less", "A1", &twice).refused(422, "amendment_not_additive");
+    assert_eq!(refused.faults(), ["/changes/0/target not_additive", "/changes/2/pointer named_twice"]);
     let spelling = [change("/merchant_enrolment/closes_at", json!("2020-09-07T00:00:00+08:00"), json!("2020-09-08"))];
     propose(&server, "less", "A1", &spelling).refused(422, "campaign_invalid");
     assert_eq!(server.office("GET", &path("less"), None).ok()["items"], json!([]), "nothing was kept");
@@ -134,7 +140,7 @@ fn what_has_changed_meanwhile_is_stale_at_the_proposal_and_at_the_approval() {
         change("/limits/0/max_count", json!(2), json!(3)),
     ];
     let stale = propose(&server, "stale", "A0", &wrong).refused(409, "amendment_stale");
-    assert_eq!(stale.faults(), ["/budget differs", "/refund_days differs"]);
+    assert_eq!(stale.faults(), ["/changes/0/current differs", "/changes/1/current differs"]);
     assert_eq!(
         stale["differing"],
         json!([{"pointer": "/budget", "current": 80_000}, {"pointer": "/refund_days", "current": null}])
@@ -144,7 +150,7 @@ fn what_has_changed_meanwhile_is_stale_at_the_proposal_and_at_the_approval() {
     propose(&server, "stale", "A2", &more(95_000)).ok();
     approve(&server, "stale", "A2").ok();
     let late = approve(&server, "stale", "A1").refused(409, "amendment_stale");
-    assert_eq!(late.faults(), ["/budget differs"]);
+    assert_eq!(late.faults(), ["/changes/0/current differs"]);
     assert_eq!(server.ledger("stale")["total"]["budget"], 95_000);
 }
 
@@ -216,9 +222,9 @@ fn a_reservation_may_be_extended_to_the_last_moment_and_not_after() {
     server.reserve("longer", &Resident::new()).refused(409, "reservation_closed");
     let again = propose(&server, "longer", "A2", &longer("2020-07-21T12:00:00", "2020-07-21T13:00:00"));
     let again = again.refused(409, "amendment_too_late");
-    assert!(again.faults()[0].starts_with("/reservation/closes_at "), "{}", again.text());
+    assert!(again.faults()[0].starts_with("/changes/0/target "), "{}", again.text());
     // A list cannot close later than its draw: the file as a whole is judged.
     let server = published("order", 3);
     let beyond = propose(&server, "order", "A1", &longer(closes, "2020-07-22T10:00:01"));
-    assert!(beyond.refused(422, "campaign_invalid").faults()[0].starts_with("/rounds/0/draw/at "));
+    assert!(beyond.refused(422, "campaign_invalid").faults()[0].starts_with("/changes"));
 }

@@ -37,23 +37,33 @@ fn check_neighbour(found: &mut Findings, campaign: &Campaign, i: usize, round: &
     }
 }
 
-/// Rounds that give the same pack one after the other, as a series of weeks does, were meant not to overlap.
+/// Rounds that give the same pack to the same people one after the other, as a series of weeks does, were meant not to overlap. One that is
+/// like another in all but its name is a copy, or lets everybody have both.
 fn check_overlap(found: &mut Findings, campaign: &Campaign, i: usize, round: &Round) {
     let Some((opens, closes)) = window(round) else { return };
     let alike = |other: &&Round| {
         let shares = other.supply.pack_ids().any(|pack| round.supply.pack_ids().any(|own| own == pack));
         let overlaps = window(other).is_some_and(|(begins, ends)| begins < closes && opens < ends);
-        other.mode == round.mode && other.round_id != round.round_id && shares && overlaps
+        let same_people = other.eligibility == round.eligibility && other.entries_list == round.entries_list;
+        other.mode == round.mode && other.round_id != round.round_id && shares && overlaps && same_people
     };
-    if let Some(other) = campaign.rounds[..i].iter().find(alike) {
-        let (id, other) = (&round.round_id, &other.round_id);
+    let Some(other) = campaign.rounds[..i].iter().find(alike) else { return };
+    let (id, other_id) = (&round.round_id, &other.round_id);
+    if window(other) == Some((opens, closes)) {
         found.warn(
-            opening(i, round),
-            "rounds_overlap",
-            format!("场次 {id} 与 {other} 发同样的券包，时段重叠，请核对日期。"),
-            format!("Rounds {id} and {other} give the same packs at the same time: check the dates."),
+            format!("/rounds/{i}"),
+            "rounds_alike",
+            format!("场次 {id} 与 {other_id} 在同一时段向同样的人发同样的券包：如为误复制请删去，否则每人两场都能领。"),
+            format!("Rounds {id} and {other_id} give the same packs to the same people in the same window: if one is a copy, leave it out; otherwise everybody can have both."),
         );
+        return;
     }
+    found.warn(
+        opening(i, round),
+        "rounds_overlap",
+        format!("场次 {id} 与 {other_id} 向同样的人发同样的券包，时段重叠，请核对日期。"),
+        format!("Rounds {id} and {other_id} give the same packs to the same people, and their windows overlap: check the dates."),
+    );
 }
 
 /// The pool is counted when the round is drawn or opens; until then some round must be over from which money could come.

@@ -12,7 +12,6 @@ use super::reader::{Node, Obj, Walk};
 use super::schema::*;
 use super::strict_json::value_from;
 use crate::domain::ids::is_campaign_id;
-use crate::domain::money::Fen;
 
 /// A file without faults.
 #[derive(Clone, Debug, PartialEq)]
@@ -235,11 +234,11 @@ fn face(fields: &mut Obj) -> Option<Face> {
     });
     if kind? == "save" {
         let minimum = fields.req("transaction_minimum").and_then(|n| n.fen(0));
-        let amount = fields.req("discount_amount").and_then(|n| n.int(FACE)).map(Fen);
+        let amount = fields.req("discount_amount").and_then(|n| n.money(FACE));
         return Some(Face::Save { transaction_minimum: minimum?, discount_amount: amount? });
     }
     let basis_points = fields.req("discount_basis_points").and_then(|n| n.int(1..=10_000));
-    let max = fields.req("discount_amount_max").and_then(|n| n.int(FACE)).map(Fen);
+    let max = fields.req("discount_amount_max").and_then(|n| n.money(FACE));
     let item_price_max = fields.opt("item_price_max").and_then(|n| n.fen(1));
     let unique_serial = fields.opt("unique_serial").and_then(|n| n.flag()).unwrap_or(false);
     let one_per_category = fields.opt("one_per_category").and_then(|n| n.flag()).unwrap_or(false);

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::findings::{Findings, below};
 use super::instant::{no_such_day, parse_clock, parse_instant, strange_character};
 use super::named::Named;
-use super::spelling::{did_you_mean, nearest};
+use super::spelling::{did_you_mean, did_you_mean_one_of, near, nearest};
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::time::Ms;
 
@@ -80,19 +80,29 @@ impl<'a> Node<'a> {
         self.value.as_str()
     }
 
-    /// An integer within bounds; a decimal is a fault of its own, because it is nearly always yuan written for fen.
+    /// An integer within bounds.
     pub fn int<T: TryFrom<i64>>(&self, range: RangeInclusive<i64>) -> Option<T> {
+        self.whole(range, "", "")
+    }
+
+    pub fn fen(&self, minimum: i64) -> Option<Fen> {
+        self.money(minimum..=FEN_LIMIT - 1)
+    }
+
+    /// A decimal in place of money is nearly always yuan written for fen.
+    pub fn money(&self, range: RangeInclusive<i64>) -> Option<Fen> {
+        self.whole(range, "；金额以分为单位（20 元写作 2000）", "; money is in fen (20 yuan is 2000)").map(Fen)
+    }
+
+    fn whole<T: TryFrom<i64>>(&self, range: RangeInclusive<i64>, hint_zh: &str, hint_en: &str) -> Option<T> {
         let stand_in = T::try_from(*range.start()).ok();
         let Value::Number(number) = self.value else {
             self.wrong_type("整数", "a whole number");
             return stand_in;
         };
         if number.is_f64() {
-            self.fault(
-                "not_an_integer",
-                format!("须为整数，不能是 {number}；金额以分为单位（20 元写作 2000）。"),
-                format!("Must be a whole number, not {number}; money is in fen (20 yuan is 2000)."),
-            );
+            let zh = format!("须为整数，不能是 {number}{hint_zh}。");
+            self.fault("not_an_integer", zh, format!("Must be a whole number, not {number}{hint_en}."));
             return stand_in;
         }
         let found = number.as_i64().filter(|n| range.contains(n)).and_then(|n| T::try_from(n).ok());
@@ -102,10 +112,6 @@ impl<'a> Node<'a> {
             self.fault("out_of_range", zh, format!("Must be {low} to {high}, is {number}."));
         }
         found.or(stand_in)
-    }
-
-    pub fn fen(&self, minimum: i64) -> Option<Fen> {
-        self.int(minimum..=FEN_LIMIT - 1).map(Fen)
     }
 
     pub fn flag(&self) -> Option<bool> {
@@ -370,24 +376,11 @@ impl<'a> Obj<'a> {
         Some((!node.value.is_null()).then_some(node))
     }
 
-    /// The names that could still be written here.
-    fn still_free(&self) -> (String, String) {
-        let written = |name: &&&str| self.map.is_some_and(|map| map.contains_key(**name));
-        let free: Vec<&str> = self.asked.iter().filter(|name| !written(name)).copied().collect();
-        if free.is_empty() {
-            return Default::default();
-        }
-        (format!("还可写 {}。", free.join("、")), format!(" There could be {}.", free.join(", ")))
-    }
-
     /// Reports the names that nobody asked for. To be called when everything has been read.
     pub fn finish(self) {
         for key in self.map.into_iter().flat_map(Map::keys).filter(|key| !self.asked.contains(&key.as_str())) {
             let shown: String = key.chars().take(LONGEST_SHOWN).collect();
-            let (zh, en) = match nearest(key, &self.asked) {
-                Some(meant) => did_you_mean(Some(meant)),
-                None => self.still_free(),
-            };
+            let (zh, en) = did_you_mean_one_of(&near(key, &self.asked));
             let (zh, en) = (format!("没有名为“{shown}”的项。{zh}"), format!("There is no field \"{shown}\" here.{en}"));
             self.walk.findings.borrow_mut().fault(below(&self.at, key), "unknown_field", zh, en);
         }

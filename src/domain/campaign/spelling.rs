@@ -2,9 +2,25 @@
 
 use icu_normalizer::ComposingNormalizer;
 
+/// Words that a text names at most, and what they share at least.
+const MOST_NEAR: usize = 3;
+const SHORTEST_PART: usize = 4;
+
 /// The sentence that ends a message, in Chinese and English; empty when nothing is near.
 pub fn did_you_mean(meant: Option<&str>) -> (String, String) {
     meant.map_or_else(Default::default, |meant| (format!("是否想写 {meant}？"), format!(" Did you mean {meant}?")))
+}
+
+/// The same for several words.
+pub fn did_you_mean_one_of(meant: &[&str]) -> (String, String) {
+    match meant.split_last() {
+        Some((last, [])) => did_you_mean(Some(last)),
+        Some((last, first)) => {
+            let (zh, en) = (first.join("、"), first.join(", "));
+            (format!("是否想写 {zh} 或 {last}？"), format!(" Did you mean {en} or {last}?"))
+        }
+        None => Default::default(),
+    }
 }
 
 /// A character as a reader sees it; one without a shape by its number.
@@ -25,6 +41,18 @@ pub fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
         .filter(|(errors, _)| *errors <= allowed)
         .min()
         .map(|(_, known)| known)
+}
+
+/// The known words that were perhaps meant: the nearest, else those that contain the word, else a few that share a part of a name with it.
+pub fn near<'w>(word: &str, known: &[&'w str]) -> Vec<&'w str> {
+    if let Some(nearest) = nearest(word, known) {
+        return vec![nearest];
+    }
+    let word: String = plain(word).into_iter().collect();
+    let with =
+        |part: &str| known.iter().copied().filter(|known| known.contains(part)).take(MOST_NEAR).collect::<Vec<_>>();
+    let parts = std::iter::once(word.as_str()).chain(word.split('_')).filter(|part| part.len() >= SHORTEST_PART);
+    parts.map(with).find(|found| !found.is_empty()).unwrap_or_default()
 }
 
 /// A text as it is typed with another keyboard: half width, small letters.

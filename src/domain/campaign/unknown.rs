@@ -3,7 +3,7 @@
 
 use super::findings::{Fault, Findings};
 use super::schema::*;
-use crate::domain::document::{DOCUMENT_TYPES, unknown_type};
+use crate::domain::document::not_known;
 use crate::domain::industry::is_known_prefix;
 
 /// First two digits of the district codes (GB/T 2260), as ranges.
@@ -31,9 +31,8 @@ pub fn unknown_words(campaign: &Campaign) -> Vec<Fault> {
 fn of_eligibility(found: &mut Findings, terms: Option<&Eligibility>, at: &str) {
     let Some(terms) = terms else { return };
     for (i, word) in terms.document_types.iter().enumerate() {
-        if !DOCUMENT_TYPES.contains(&word.as_str()) {
-            let unknown = unknown_type(word);
-            found.fault(format!("{at}/document_types/{i}"), unknown.code, unknown.zh, unknown.en);
+        if let Some((zh, en)) = not_known(word) {
+            found.fault(format!("{at}/document_types/{i}"), "unknown_value", zh, en);
         }
     }
     of_districts(found, &terms.residence_prefixes, &format!("{at}/residence_prefixes"));

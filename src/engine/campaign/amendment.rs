@@ -194,8 +194,39 @@ fn check_form(proposal: &Proposal) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The file with these changes, and what they touch; every reason against them otherwise.
+/// The file with these changes, and what they touch; every reason against them otherwise, with its place in the amendment.
 fn amended(record: &CampaignRecord, changes: &[Change], now: Ms) -> Result<(campaign::Parsed, Vec<Touch>), Refusal> {
+    amended_file(record, changes, now).map_err(|mut refusal| {
+        refusal.errors.iter_mut().for_each(|fault| place_in_amendment(fault, changes));
+        refusal
+    })
+}
+
+/// Whoever sent the amendment finds the fault there; the place in the campaign's file goes into the text.
+fn place_in_amendment(fault: &mut Fault, changes: &[Change]) {
+    let of = |change: &Change| {
+        let below = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        below(&fault.pointer, &change.pointer) || below(&change.pointer, &fault.pointer)
+    };
+    let part = match fault.code {
+        "differs" => "current",
+        "not_amendable" | "named_twice" | "no_such_section" => "pointer",
+        _ => "target",
+    };
+    // Of a field that is named twice, the second is one too many.
+    let place = changes.iter().rposition(of).map_or("/changes".to_owned(), |n| format!("/changes/{n}/{part}"));
+    let of_file = std::mem::replace(&mut fault.pointer, place);
+    fault.zh = format!("{of_file}：{}", fault.zh);
+    fault.en = format!("{of_file}: {}", fault.en);
+}
+
+fn amended_file(
+    record: &CampaignRecord,
+    changes: &[Change],
+    now: Ms,
+) -> Result<(campaign::Parsed, Vec<Touch>), Refusal> {
     let held = campaign::parse(record.file.as_bytes()).map_err(invalid)?;
     let differing = stale(&held.value, changes);
     if !differing.is_empty() {

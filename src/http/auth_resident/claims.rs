@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::LEEWAY_SECONDS;
@@ -52,8 +53,38 @@ fn numeric_date<'de, D: Deserializer<'de>>(number: D) -> Result<i64, D::Error> {
 
 /// What is null is not known, as if it were absent.
 fn known_attributes<'de, D: Deserializer<'de>>(attributes: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let attributes = Option::<BTreeMap<String, Option<String>>>::deserialize(attributes)?.unwrap_or_default();
-    Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    let attributes = Option::<Attributes>::deserialize(attributes)?.unwrap_or_default();
+    Ok(attributes.0.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+}
+
+/// What the reader says of it; the name stays unsaid.
+pub(super) const ATTRIBUTE_TWICE: &str = "an attribute is given twice";
+
+/// Attributes of which each stands once. Serde refuses a claim that stands twice, and of an attribute it would keep the last.
+#[derive(Default)]
+struct Attributes(BTreeMap<String, Option<String>>);
+
+impl<'de> Deserialize<'de> for Attributes {
+    fn deserialize<D: Deserializer<'de>>(attributes: D) -> Result<Attributes, D::Error> {
+        attributes.deserialize_map(Attributes::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Attributes {
+    type Value = Attributes;
+
+    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Attributes, A::Error> {
+        while let Some((name, value)) = entries.next_entry()? {
+            if self.0.insert(name, value).is_some() {
+                return Err(A::Error::custom(ATTRIBUTE_TWICE));
+            }
+        }
+        Ok(self)
+    }
 }
 
 impl std::fmt::Debug for ResidentClaims {

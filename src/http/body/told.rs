@@ -5,6 +5,9 @@ use crate::domain::campaign::spelling::{did_you_mean, nearest};
 /// Names that a text lists.
 const MOST_LISTED: usize = 8;
 
+/// Parts of the names of amounts.
+const MONEY: [&str; 3] = ["amount", "discount", "payable"];
+
 /// What serde's message means, with the field it names; values that were sent are left out of the text.
 pub fn explain(message: &str) -> (&'static str, Option<&str>, String, String) {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -34,12 +37,7 @@ pub fn explain(message: &str) -> (&'static str, Option<&str>, String, String) {
     }
     let integer_wanted = expected.starts_with(['i', 'u']) && expected[1..].bytes().all(|b| b.is_ascii_digit());
     if message.starts_with("invalid type: floating point ") && integer_wanted {
-        return (
-            "integer_expected",
-            None,
-            "须为整数（金额以分为单位）。".into(),
-            "Must be a whole number; amounts are in fen.".into(),
-        );
+        return ("integer_expected", None, "须为整数。".into(), "Must be a whole number.".into());
     }
     if message.starts_with("invalid type: ") {
         let (zh, en) = readable(expected, integer_wanted);
@@ -68,6 +66,13 @@ pub fn explain(message: &str) -> (&'static str, Option<&str>, String, String) {
     }
     // Messages of our own types, which do not repeat the value.
     ("invalid_value", None, "取值有误。".into(), message.to_owned())
+}
+
+/// Where money was written in yuan.
+pub fn of_fen(pointer: &str) -> (&'static str, &'static str) {
+    let name = pointer.rsplit('/').next().unwrap_or_default();
+    let is_money = MONEY.iter().any(|word| name.split('_').any(|part| part == *word));
+    if is_money { ("金额以分为单位。", " Amounts are in fen.") } else { ("", "") }
 }
 
 /// What serde says that it expected, in Chinese and English.

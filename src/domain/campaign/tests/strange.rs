@@ -86,7 +86,7 @@ fn a_table_of_mistakes_gets_the_character_the_names_and_the_right_spelling() {
         ),
         ("/eligibility/age_on", json!("2020-06-31"), "2020 年 6 月只有 30 天。", "Month 6 of 2020 has 30 days."),
         ("/rounds/0/openAt", json!(1), "是否想写 opens_at？", "Did you mean opens_at?"),
-        ("/rounds/0/\u{5f00}\u{59cb}", json!(1), "没有名为“开始”的项。还可写 ", "There could be name, reservation, "),
+        ("/rounds/0/\u{5f00}\u{59cb}", json!(1), "没有名为“开始”的项。", "There is no field \"开始\" here."),
         ("/budget", json!("1"), "此处应为整数，现为文字。", "Must be a whole number, is a string."),
         (
             "/rounds/0/mode",
@@ -149,7 +149,21 @@ fn rounds_that_were_copied_and_not_moved_are_pointed_out() {
         let found = places(&parsed.warnings);
         assert_eq!(found.contains(&(place, code)), !place.is_empty(), "{code}: {:#?}", parsed.warnings);
     };
-    warned(second("24"), "rounds_overlap", "/rounds/1/opens_at");
+    let later = || {
+        let mut round = second("24");
+        round["opens_at"] = json!("2020-07-24T18:05:00+08:00");
+        round["closes_at"] = json!("2020-07-24T18:15:00+08:00");
+        round
+    };
+    warned(later(), "rounds_overlap", "/rounds/1/opens_at");
+    warned(second("24"), "rounds_alike", "/rounds/1");
+    warned(second("24"), "rounds_overlap", "");
+    let of_others = |mut round: Value| {
+        round["eligibility"] = json!({"document_types": ["passport"]});
+        round
+    };
+    warned(of_others(second("24")), "rounds_alike", "");
+    warned(of_others(later()), "rounds_overlap", "");
     warned(second("23"), "rounds_reversed", "/rounds/1/opens_at");
     warned(second("25"), "rounds_overlap", "");
     warned(second("25"), "rounds_reversed", "");

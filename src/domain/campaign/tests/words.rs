@@ -49,3 +49,54 @@ fn words_that_name_nothing_are_warned_of() {
     let found = places(&found).into_iter().filter(|(_, code)| *code != "no_effect");
     assert_eq!(found.collect::<Vec<_>>(), expected, "wherever they stand");
 }
+
+#[test]
+fn a_document_of_the_programs_own_is_told_from_a_slip() {
+    let check = |word: &str, zh: &str, en: &str| {
+        let file = chengdu_with(&[("/eligibility/document_types", json!(["cn_id", word]))]);
+        let warnings = parse(&file).expect("warned of").warnings;
+        assert_eq!(places(&warnings), [("/eligibility/document_types/1", "unknown_value")], "{word}");
+        assert!(warnings[0].zh.contains(zh) && warnings[0].en.contains(en), "{word}: {warnings:?}");
+    };
+    check("student_card", "本项目自己的证件类型", "of the program's own");
+    check("pasport", "是否想写 passport？", "nobody has it");
+    check("Student", "没有证件可以叫“Student”", "nobody has it");
+}
+
+/// What a file with one edit is told of the edited place.
+fn told(pointer: &str, value: serde_json::Value) -> String {
+    let faults = parse(&chengdu_with(&[(pointer, value)])).expect_err("a fault");
+    faults.into_iter().find(|fault| fault.pointer == pointer).expect("of this place").en
+}
+
+#[test]
+fn only_an_amount_is_told_of_fen() {
+    for (pointer, is_money) in [
+        ("/budget", true),
+        ("/packs/0/vouchers/0/discount_amount", true),
+        ("/use_rule/minimum_payable", true),
+        ("/refund_days", false),
+        ("/packs/0/vouchers/0/count", false),
+        ("/rounds/0/packs/standard", false),
+        ("/rounds/0/release/seconds", false),
+        ("/limits/0/max_count", false),
+    ] {
+        let said = told(pointer, json!(1.5));
+        assert!(said.starts_with("Must be a whole number, not 1.5"), "{pointer}: {said}");
+        assert_eq!(said.contains("fen"), is_money, "{pointer}: {said}");
+    }
+}
+
+#[test]
+fn an_unknown_field_is_told_near_names_and_not_all_that_are_free() {
+    for (pointer, expected) in [
+        ("/rounds/0/end_time", "There is no field \"end_time\" here."),
+        ("/rounds/0/pack_count", "There is no field \"pack_count\" here. Did you mean packs or max_packs_per_person?"),
+        ("/validity/end_time", "There is no field \"end_time\" here. Did you mean available_end_time?"),
+        ("/use_rule/merchant_list", "There is no field \"merchant_list\" here. Did you mean merchants_list?"),
+        ("/use_rule/offers", "There is no field \"offers\" here. Did you mean combine_with_merchant_offers?"),
+        ("/use_rule/colour", "There is no field \"colour\" here."),
+    ] {
+        assert_eq!(told(pointer, json!(1)), expected, "{pointer}");
+    }
+}
