@@ -2,9 +2,12 @@
 
 use crate::domain::refusal::{Code, Refusal};
 
+/// The longest id of an order, and of what callers name.
+pub const LONGEST: usize = 64;
+
 /// An order's id, as the till's own system writes it: 1 to 64 printable ASCII characters, spaces and slashes included.
 pub fn order_id(pointer: &str, text: &str) -> Result<String, Refusal> {
-    if (1..=64).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+    if (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Ok(text.to_owned());
     }
     Err(Refusal::new(Code::InvalidRequest).field(
@@ -18,7 +21,7 @@ pub fn order_id(pointer: &str, text: &str) -> Result<String, Refusal> {
 /// A caller's id: 1 to 64 of `[A-Za-z0-9_.-]` (refunds, terminals, stores, merchants, keys).
 pub fn caller_id(pointer: &str, text: &str) -> Result<String, Refusal> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+    if (1..=LONGEST).contains(&text.len()) && text.chars().all(allowed) {
         return Ok(text.to_owned());
     }
     Err(Refusal::new(Code::InvalidRequest).field(

@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document, collected from the routes themselves, and the answer to whoever meets none of them.
 
+mod bounds;
 mod headers;
 
 use actix_web::http::header::ALLOW;
@@ -49,6 +50,7 @@ impl Document {
         let mut json = serde_json::to_value(&document).unwrap_or_default();
         leave_out_nulls(&mut json);
         headers::describe(&mut json);
+        bounds::describe(&mut json);
         Document { json: json.to_string().into(), routes }
     }
 

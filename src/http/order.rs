@@ -18,6 +18,7 @@ use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::parse_rfc3339;
 use crate::engine::order::{Answered, OrderView};
+pub use wire::bounds;
 use wire::{
     CancelRequest, Cancelled, ConfirmRequest, OrderBody, QuoteBody, QuoteRequest, Redeemed, RedemptionRequest,
     RefundBody, RefundRequest, ReverseBody, ReverseRequest, TillQuery, TransactionsBody, TransactionsQuery,

@@ -1,6 +1,7 @@
 //! `/openapi.json`: it is a valid document, a client generated from it compiles, and whoever breaks it is told.
 //! That answers are as it says is checked on every answer of every test, in `harness/described.rs`.
 
+mod bounds;
 mod rules;
 
 use std::collections::BTreeSet;

@@ -59,7 +59,7 @@ pub use reverse::ReversedView;
 pub use sweep::Lapsing;
 
 /// Vouchers that one payment may name, whatever its campaigns allow.
-const MOST_VOUCHERS: usize = MAX_VOUCHERS_PER_PAYMENT as usize;
+pub const MOST_VOUCHERS: usize = MAX_VOUCHERS_PER_PAYMENT as usize;
 
 /// How often a step is judged again when others move underneath it.
 const TRIES: usize = 8;

@@ -18,7 +18,7 @@ use crate::domain::rules;
 use crate::engine::order::{Ask, OrderView, Payer, RefundView, ReversedView, TransactionPage, VoucherView};
 use crate::http::auth_till::{Till as Caller, TillKind};
 
-/// The longest text that a receipt or category may have.
+/// The longest text that a receipt or category may have, in bytes.
 const TEXT: usize = 64;
 
 #[derive(Deserialize, ToSchema)]
@@ -36,6 +36,7 @@ pub struct QuoteRequest {
     merchant_discount: i64,
     category: String,
     /// `dine_in`, `takeaway`, `offline` or `online`; without it a terminal sells offline.
+    #[schema(value_type = Option<Scene>)]
     scene: Option<String>,
     items: Option<Vec<ItemBody>>,
     /// Where limits count it, as the redemption will say.
@@ -56,6 +57,7 @@ pub struct RedemptionRequest {
     #[serde(default)]
     merchant_discount: i64,
     category: String,
+    #[schema(value_type = Option<Scene>)]
     scene: Option<String>,
     items: Option<Vec<ItemBody>>,
     receipt: Option<ReceiptBody>,
@@ -358,6 +360,7 @@ impl From<&VoucherView> for VoucherBody {
     }
 }
 
+pub mod bounds;
 mod orders;
 mod payer;
 mod quote;

@@ -134,6 +134,11 @@ fn judge(schema: &Value, value: &Value, at: &str, closed: bool, faults: &mut Vec
     {
         fault(format!("{value} is below {least}"));
     }
+    for (bound, fits) in bounds(schema, value) {
+        if !fits {
+            fault(format!("{value} is not within {bound}"));
+        }
+    }
     for choices in [&schema["oneOf"], &schema["anyOf"]].into_iter().filter_map(Value::as_array) {
         let tried = choices.iter().map(|choice| {
             let mut faults = Vec::new();
@@ -153,6 +158,29 @@ fn judge(schema: &Value, value: &Value, at: &str, closed: bool, faults: &mut Vec
     if let Value::Object(members) = value {
         judge_members(schema, members, at, closed, faults);
     }
+}
+
+/// The bounds of a schema that say something of a value, and whether it is within them. Patterns are looked at by the test of the bounds.
+fn bounds(schema: &Value, value: &Value) -> Vec<(String, bool)> {
+    let length = value.as_str().map(|text| text.chars().count()).or(value.as_array().map(Vec::len));
+    let mut found = Vec::new();
+    for (name, most) in [("maxLength", true), ("minLength", false), ("maxItems", true), ("minItems", false)] {
+        if let (Some(bound), Some(length)) = (schema[name].as_u64(), length.map(|length| length as u64)) {
+            found.push((format!("{name} {bound}"), if most { length <= bound } else { length >= bound }));
+        }
+    }
+    if let (Some(most), Some(number)) = (schema["maximum"].as_f64(), value.as_f64()) {
+        found.push((format!("maximum {most}"), number <= most));
+    }
+    if let (Some(form), Some(text)) = (schema["format"].as_str(), value.as_str()) {
+        let fits = match form {
+            "date-time" => text.parse::<jiff::Timestamp>().is_ok(),
+            "date" => text.parse::<jiff::civil::Date>().is_ok(),
+            _ => return found,
+        };
+        found.push((format!("format {form}"), fits));
+    }
+    found
 }
 
 fn judge_members(schema: &Value, members: &Map<String, Value>, at: &str, closed: bool, faults: &mut Vec<String>) {

@@ -4,7 +4,7 @@ use super::{ItemBody, invalid};
 use crate::domain::refusal::Refusal;
 
 /// The longest serial number, and how many one payment may have.
-const LENGTH: usize = 64;
+pub(super) const LENGTH: usize = 64;
 const MOST: usize = 20;
 
 /// Each names one piece, and none is named twice.
