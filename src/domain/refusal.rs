@@ -134,6 +134,12 @@ impl Refusal {
         Refusal::new(Code::Overloaded).detail(zh, en).retry_after_ms(1_000)
     }
 
+    /// A cursor that no page has given.
+    pub fn invalid_cursor() -> Refusal {
+        let (zh, en) = ("cursor 无效。", "Use next_cursor as it was given.");
+        Refusal::new(Code::InvalidRequest).field("/cursor", "invalid_cursor", zh, en)
+    }
+
     pub fn retry_after_ms(mut self, milliseconds: u64) -> Refusal {
         self.retry_after_ms = Some(milliseconds);
         self

@@ -8,7 +8,7 @@ use rmpv::Value;
 use super::StoreError;
 use crate::domain::time::{Ms, SECOND};
 
-/// One state transition; its text is `lib.lua`, what it shares with others (`record.lua`, `reservation.lua`, `cap.lua`, `directory.lua`), and its own file.
+/// One state transition; its text is `lib.lua`, what it shares with others (`record.lua`, `reservation.lua`, `cap.lua`, `directory.lua`, `notes.lua`), and its own file.
 #[derive(Debug)]
 pub struct Script {
     pub name: &'static str,
@@ -76,10 +76,10 @@ macro_rules! scripts {
 scripts! {
     ACCOUNT_LINK "account_link",
     ALLOWANCE_PUT "allowance_put",
-    CAMPAIGN_PUBLISH "campaign_publish",
+    CAMPAIGN_PUBLISH "campaign_publish" after "notes",
     CONFIG_DROP "config_drop",
-    CONFIG_MAKE "config_make",
-    CONFIG_PUT "config_put",
+    CONFIG_MAKE "config_make" after "notes",
+    CONFIG_PUT "config_put" after "notes",
     CURSOR_PUT "cursor_put",
     ENTRY_MARK "entry_mark" after "record",
     HEADER_PUT "header_put",

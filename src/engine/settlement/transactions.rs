@@ -2,7 +2,7 @@
 
 use super::{Calls, Posted};
 use crate::domain::money::Fen;
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::Refusal;
 use crate::domain::time::{Ms, Zone};
 use crate::engine::Engine;
 use crate::engine::merchant::caller::Till;
@@ -48,9 +48,9 @@ impl Engine {
         let _ = self.known_merchant_of(till).await?;
         let (first_shard, first_seq) = match cursor {
             None => (0, 0),
-            Some(text) => {
-                parse_cursor(text).filter(|(shard, _)| *shard < self.store.shards()).ok_or_else(bad_cursor)?
-            }
+            Some(text) => parse_cursor(text)
+                .filter(|(shard, _)| *shard < self.store.shards())
+                .ok_or_else(Refusal::invalid_cursor)?,
         };
         let (mut items, mut calls) = (Vec::new(), Calls::default());
         for shard in first_shard..self.store.shards() {
@@ -111,13 +111,4 @@ fn in_window(from: Ms, to: Ms) -> impl Fn(Item) -> Option<LedgerEntry> {
 fn parse_cursor(text: &str) -> Option<(u8, u64)> {
     let (shard, seq) = text.split_once('-')?;
     Some((shard.parse().ok()?, seq.parse().ok()?))
-}
-
-fn bad_cursor() -> Refusal {
-    Refusal::new(Code::InvalidRequest).field(
-        "/cursor",
-        "invalid_cursor",
-        "cursor 无效。",
-        "Use next_cursor as it was given.",
-    )
 }

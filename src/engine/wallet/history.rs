@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::money::Fen;
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::Refusal;
 use crate::domain::time::Ms;
 use crate::domain::voucher::VoucherRef;
 use crate::engine::Engine;
@@ -79,7 +79,7 @@ impl Engine {
         resident: &Resident,
         cursor: Option<&str>,
     ) -> Result<WalletTransactionPage, Refusal> {
-        let behind = cursor.map_or(Some(0), |text| text.parse().ok()).ok_or_else(bad_cursor)?;
+        let behind = cursor.map_or(Some(0), |text| text.parse().ok()).ok_or_else(Refusal::invalid_cursor)?;
         let snapshot = self.view();
         let published = snapshot.by_number.values().filter(|view| view.is_published());
         let views: HashMap<u16, &Arc<CampaignView>> = published.map(|view| (view.number, view)).collect();
@@ -201,13 +201,4 @@ impl Own<'_> {
             }
         }
     }
-}
-
-fn bad_cursor() -> Refusal {
-    Refusal::new(Code::InvalidRequest).field(
-        "/cursor",
-        "invalid_cursor",
-        "cursor 无效。",
-        "Use next_cursor as it was given.",
-    )
 }

@@ -3,7 +3,6 @@
 -- ARGV member {{drafts, their versions, campaigns, their versions, ids}, draft, its version, campaign, expected version (0 = absent), record, note for the nodes}
 -- Replies: refused precondition_failed {version of the campaign}; ok {version}
 -- Keeps: a name is one campaign's; what is published is no draft any more; a version never comes again under a name.
-local notes = {}
 local function judge(m)
   local drafts, draft_versions, campaigns, versions, ids = m[1][1], m[1][2], m[1][3], m[1][4], m[1][5]
   local draft, expected_draft, campaign, expected, record, note = m[2], m[3], m[4], m[5], m[6], m[7]
@@ -21,13 +20,8 @@ local function judge(m)
   del(drafts, draft)
   del(draft_versions, draft)
   del(ids, draft)
-  add('rev', 1)
-  notes[#notes + 1] = note
+  tell(note)
   return { 'ok', next_version }
 end
 
-local out = answer(judge)
-for _, note in ipairs(notes) do
-  call('XADD', KEYS[2], 'MAXLEN', '~', '10000', '*', 'n', note)
-end
-return out
+return answer_and_tell(judge)

@@ -6,7 +6,7 @@
 -- Keeps: a program has at most so many records of a kind, each of them among its ids; a name stands for one record;
 --   a version never comes again under an id.
 local WALKED = '*'
-local notes, more = {}, {}
+local more = {}
 local function judge(m)
   local records, versions, ids, names = m[1][1], m[1][2], m[1][3], m[1][4]
   local id, value, note, name, most, dropped = m[2], m[3], m[4], m[5], m[6], m[7]
@@ -23,15 +23,8 @@ local function judge(m)
   put(versions, id, string.format('%.0f', counter(dropped) + 1))
   put(ids, id, '')
   if name ~= '' then put(names, name, id) end
-  if note ~= '' then
-    add('rev', 1)
-    notes[#notes + 1] = note
-  end
+  tell(note)
   return { 'ok', counter(dropped) + 1 }
 end
 
-local out = answer(judge)
-for _, note in ipairs(notes) do
-  call('XADD', KEYS[2], 'MAXLEN', '~', '10000', '*', 'n', note)
-end
-return out
+return answer_and_tell(judge)

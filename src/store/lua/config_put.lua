@@ -3,7 +3,6 @@
 -- ARGV member {{records, versions}, field, expected version (0 = absent), new value, note for the nodes, empty for what they do not follow}
 -- Replies: refused precondition_failed {version}; ok {version}
 -- Keeps: a record's version grows by one with each change; every change that nodes follow is told to them.
-local notes = {}
 local function judge(m)
   local records, versions, field, expected, value, note = m[1][1], m[1][2], m[2], m[3], m[4], m[5]
   local version = tonumber(get(versions, field) or 0)
@@ -13,15 +12,8 @@ local function judge(m)
   get(records, field)
   put(records, field, value)
   put(versions, field, string.format('%.0f', version + 1))
-  if note ~= '' then
-    add('rev', 1)
-    notes[#notes + 1] = note
-  end
+  tell(note)
   return { 'ok', version + 1 }
 end
 
-local out = answer(judge)
-for _, note in ipairs(notes) do
-  call('XADD', KEYS[2], 'MAXLEN', '~', '10000', '*', 'n', note)
-end
-return out
+return answer_and_tell(judge)
