@@ -6,7 +6,7 @@
 //! settled, for it was in use, and another audit may tell.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 
@@ -24,12 +24,19 @@ use crate::store::retention::{KeptEntry, KeptOrder};
 const LOOKS: usize = 5;
 const BETWEEN: Duration = Duration::from_secs(1);
 
+/// No refund is under way for longer: it is sent soon after it was counted, and given up after the store's deadline.
+const UNDER_WAY: Duration = Duration::from_secs(10);
+
 /// Buckets of orders that are read at once.
 const ORDERS: u16 = 16;
 
 /// What looks wrong, by kind and subject.
 #[derive(Default)]
-pub(super) struct Wrong(BTreeMap<(&'static str, String), Finding>);
+pub(super) struct Wrong {
+    all: BTreeMap<(&'static str, String), Finding>,
+    /// Some of it is in order as long as a refund may be under way.
+    under_way: bool,
+}
 
 impl Wrong {
     pub(super) fn tell(
@@ -41,7 +48,11 @@ impl Wrong {
     ) {
         let (expected, found) = (expected.to_string(), found.to_string());
         let finding = Finding::new(kind, subject.clone(), expected, found, explanation.to_owned());
-        self.0.insert((kind, subject), finding);
+        self.all.insert((kind, subject), finding);
+    }
+
+    pub(super) fn may_be_under_way(&mut self) {
+        self.under_way = true;
     }
 }
 
@@ -57,15 +68,17 @@ pub(super) const SHORT: &str = "more of a cap or quota is used than is counted f
 impl Engine {
     /// Compares caps, quotas and serial numbers with orders, claims and reservations: what is wrong, and what was never the same.
     pub(in crate::engine) async fn audit_limits(&self) -> Result<(Vec<Finding>, Vec<String>), StoreError> {
-        let mut wrong = self.look_at_limits().await?.0;
+        let Wrong { all: mut wrong, under_way } = self.look_at_limits().await?;
+        let begun = Instant::now();
         let mut moves: BTreeSet<(&'static str, String)> = BTreeSet::new();
-        for _ in 1..LOOKS {
-            if wrong.is_empty() {
+        for look in 1.. {
+            let looked_long = look >= LOOKS && (!under_way || begun.elapsed() >= UNDER_WAY);
+            if wrong.is_empty() || looked_long {
                 break;
             }
             tokio::time::sleep(BETWEEN).await;
             self.refresh().await?;
-            let again = self.look_at_limits().await?.0;
+            let again = self.look_at_limits().await?.all;
             wrong.retain(|key, _| again.contains_key(key));
             moves.extend(
                 wrong.iter().filter(|(key, finding)| again.get(*key) != Some(*finding)).map(|(key, _)| key.clone()),

@@ -1,6 +1,7 @@
 //! Quotas beside their marks, and marks beside what they stand for: orders (`limits`), refunds, claims and reservations; and the index of
 //! serial numbers beside the orders that use them. A mark that stands for nothing may be under way, so it is told when it is an hour
-//! old; a refund's has no age, and is told when its order says that the refund was booked with less.
+//! old. A refund's has no age, but each copy that takes changes it: it is told when its order says that the refund was booked with less, or when
+//! it stays as it is for longer than a refund may be under way.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -48,8 +49,13 @@ impl Engine {
         for first in (0..view.record.buckets).step_by(QUOTAS) {
             let buckets = first..(first + QUOTAS as u32).min(view.record.buckets);
             for idle in self.idle_marks(view, buckets.clone()).await? {
-                if idle.is_settled || idle.mark.entered.is_some_and(|at| self.now() - at >= HOUR) {
-                    let subject = format!("mark {} on index slot {}", hex::encode(&idle.mark.holder), idle.slot);
+                if idle.is_settled || idle.mark.entered.is_none_or(|at| self.now() - at >= HOUR) {
+                    let mut subject = format!("mark {} on index slot {}", hex::encode(&idle.mark.holder), idle.slot);
+                    if idle.mark.entered.is_none() && !idle.is_settled {
+                        // The looks compare subjects, so one that is taken again meanwhile is another.
+                        subject = format!("{subject}, as {}", hex::encode(&idle.mark.bytes));
+                        wrong.may_be_under_way();
+                    }
                     let explanation = "a quota counts a claim, reservation or refund that is not there";
                     wrong.tell("quota_kept", subject, (idle.keeps, idle.mark.holds), explanation);
                 }

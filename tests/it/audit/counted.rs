@@ -67,6 +67,15 @@ const PLANTS: &[Plant] = &[
         let (key, field) = quota(store, 4);
         let _: i64 = store.hincr(key, field, 1).unwrap();
     }),
+    ("a refund that was never booked is counted", |store| {
+        let (key, mut field) = refunded(store);
+        // The next one of the order.
+        field[13] += 1;
+        let once = Packed::Array([1, 1, 1].map(Packed::from).to_vec());
+        let _: i64 = store.hset(key, field, packed(&once)).unwrap();
+        let (key, field) = quota(store, 4);
+        let _: i64 = store.hincr(key, field, 1).unwrap();
+    }),
     ("a piece is marked with another order", |store| {
         let keys: Vec<String> = store.keys("{i000}:c*:sn:*").unwrap();
         let pieces: Vec<(Vec<u8>, Vec<u8>)> = store.hgetall(&keys[0]).unwrap();
