@@ -147,6 +147,21 @@ pub fn merchant_bucket(merchant_id: &str, buckets: u32) -> u32 {
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) % buckets.max(1)
 }
 
+/// A person of a list with what the list says.
+pub type ReadRow = Result<(Root, ListMember), UnreadableRow>;
+
+/// A row of a list that cannot be read, and whose it is if that much can.
+pub struct UnreadableRow {
+    pub root: Option<Root>,
+    pub named: String,
+}
+
+impl From<UnreadableRow> for StoreError {
+    fn from(row: UnreadableRow) -> StoreError {
+        StoreError::Broken(row.named)
+    }
+}
+
 /// One member on its way to the store: the key of its bucket, its field and its value.
 pub type NewMember = (String, Vec<u8>, Vec<u8>);
 
@@ -204,13 +219,13 @@ impl Store {
         Ok(answered.into_iter().flatten().collect())
     }
 
-    /// The persons of some buckets of a shard.
+    /// The persons of some buckets of a shard. A row that cannot be read is named, by as much of its field as finds it, in place of its person.
     pub async fn list_persons(
         &self,
         list: &PinnedList,
         shard: u8,
         buckets: Range<u32>,
-    ) -> Result<Vec<(Root, ListMember)>, StoreError> {
+    ) -> Result<Vec<ReadRow>, StoreError> {
         let mut pipeline = redis::pipe();
         for bucket in buckets {
             pipeline.hgetall(keys::list_bucket(&Slot::Shard(shard), list.number, bucket));
@@ -218,11 +233,14 @@ impl Store {
         let mut connection = self.admin().await?;
         let answered: Vec<BTreeMap<Vec<u8>, Vec<u8>>> =
             pipeline.query_async(&mut connection).await.map_err(|error| StoreError::from_client(&error))?;
-        let person = |(field, value): (Vec<u8>, Vec<u8>)| {
-            let root = field.try_into().map_err(|_| StoreError::Broken("member of a list".into()))?;
-            Ok((Root(root), list.member(&value)?))
+        let row = |(field, value): (Vec<u8>, Vec<u8>)| {
+            let named = hex::encode(&field[..field.len().min(4)]);
+            let unreadable = || format!("member {named} of list {} on shard {shard}", list.number);
+            let root = <[u8; 32]>::try_from(field).ok().map(Root);
+            let read = root.and_then(|root| Some((root, list.member(&value).ok()?)));
+            read.ok_or_else(|| UnreadableRow { root, named: unreadable() })
         };
-        answered.into_iter().flatten().map(person).collect()
+        Ok(answered.into_iter().flatten().map(row).collect())
     }
 }
 

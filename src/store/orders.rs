@@ -239,8 +239,11 @@ impl Store {
     pub async fn lapsing_holds(&self, shard: u8) -> Result<Vec<(OrderKey, Ms)>, StoreError> {
         let mut command = redis::cmd("HGETALL");
         command.arg(keys::lapsing_holds(shard));
-        let listed: Vec<(Vec<u8>, Ms)> = self.query(&command).await?;
-        Ok(listed.into_iter().filter_map(|(key, until)| Some((OrderKey::try_from(key).ok()?, until))).collect())
+        let listed: Vec<(Vec<u8>, Vec<u8>)> = self.query(&command).await?;
+        // One whose instant cannot be read is looked at now: the order says when its hold ends.
+        let instant = |until: Vec<u8>| std::str::from_utf8(&until).ok().and_then(|until| until.parse().ok());
+        let hold = |(key, until)| Some((OrderKey::try_from(key).ok()?, instant(until).unwrap_or_default()));
+        Ok(listed.into_iter().filter_map(hold).collect())
     }
 }
 

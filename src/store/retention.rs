@@ -108,7 +108,7 @@ impl Store {
             loop {
                 let mut scan = redis::cmd("HSCAN");
                 scan.arg(&header).arg(cursor).arg("MATCH").arg(keys::CAP_COUNTERS).arg("COUNT").arg(FIELDS);
-                let (next, found): (u64, Vec<(String, i64)>) = self.query(&scan).await?;
+                let (next, found): (u64, Vec<(String, Vec<u8>)>) = self.query(&scan).await?;
                 let over = |name: &String| keys::cap_campaign(name).is_some_and(&is_over);
                 let gone: Vec<String> = found.into_iter().map(|(name, _)| name).filter(over).collect();
                 if !gone.is_empty() {

@@ -204,6 +204,42 @@ fn a_list_waits_for_a_persons_record_that_cannot_be_read_and_says_whose_and_othe
 }
 
 #[test]
+fn a_row_of_a_grants_list_that_cannot_be_read_is_named_and_keeps_nobody_else_waiting() {
+    let redis = OwnRedis::start();
+    let server = on(&redis);
+    let people = Resident::many(5);
+    let id = new_campaign_id("row");
+    let mut file = chengdu(&id, 10);
+    file["budget"] = json!(10 * 8_000);
+    file["rounds"] = json!([{"round_id": "list", "mode": "grant", "entries_list": "nurses", "packs": {"standard": 10},
+        "reservation": null, "credit_at": "2020-07-21T12:00:00+08:00"}]);
+    put_list(&server, "nurses", &csv_of(&people)).ok();
+    server.create_campaign(&file).ok();
+    server.publish(&id);
+    let spoilt = || {
+        let spoilt = spoil(&redis, "{s000}:list:*");
+        let named = format!("{id} list: stands still, because the record of member {} of list", &spoilt.1[..8]);
+        (spoilt, named)
+    };
+    let is_counted = || redis.ask(&["HGET", "{cfg}:campaigns", &id]).contains("\"grant\":{").then_some(());
+    let (mut row, mut named) = spoilt();
+    if is_counted().is_none() {
+        // Without it nobody knows what the list asks for.
+        wait_until("the count waits", || readyz(&server).text().contains(&named).then_some(()));
+        mend(&redis, &row);
+        wait_until("the list is counted", is_counted);
+        (row, named) = spoilt();
+    }
+    server.set_clock(at("2020-07-21T12:00:00"));
+    wait_until("readyz names the row", || readyz(&server).text().contains(&named).then_some(()));
+    wait_until("the others are credited", || (server.stats(&id)["issued"] == 4).then_some(()));
+    mend(&redis, &row);
+    wait_until("everybody is credited", || (server.stats(&id)["issued"] == 5).then_some(()));
+    wait_until("nothing stands still", || (!readyz(&server).text().contains("stands still")).then_some(()));
+    server.assert_audit_clean();
+}
+
+#[test]
 fn who_has_a_pack_of_a_round_that_is_out_is_known_though_a_record_cannot_be_read() {
     let redis = OwnRedis::start();
     let people = Resident::many(4);

@@ -5,7 +5,7 @@
 //! judged by what was known before the record was read, for the round was credited by then. Here alone the audit asks the code that
 //! decides; `quanyu verify-draw` decides a second time from the published rules.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Finding;
@@ -14,6 +14,7 @@ use crate::domain::person::Pseudonym;
 use crate::engine::Engine;
 use crate::engine::config::view::{CampaignView, RoundView, Snapshot};
 use crate::engine::draw::result::Win;
+use crate::engine::pack::credit;
 use crate::store::record::{Pack, PersonRecord};
 use crate::store::{StoreError, read};
 
@@ -43,19 +44,20 @@ impl Engine {
     /// Compares credited packs with decided winners. Persons whom a finding names already are not told again.
     pub(in crate::engine) async fn audit_winners(&self, told: &[Finding]) -> Result<Vec<Finding>, StoreError> {
         let before = self.view();
-        let mut suspects = Vec::new();
+        let (mut suspects, mut rows) = (Vec::new(), BTreeSet::new());
         let published = before.by_number.values().filter(|view| view.is_published());
         for view in published.filter(|view| view.rounds.iter().any(|round| round.round.draw.is_some())) {
             for shard in 0..self.store.shards() {
-                self.suspects_of(view, shard, &mut suspects).await?;
+                self.suspects_of(view, shard, &mut suspects, &mut rows).await?;
             }
         }
         suspects.retain(|suspect| !is_told(told, suspect));
-        if suspects.is_empty() {
-            return Ok(Vec::new());
+        let mut found: Vec<Finding> = rows.into_iter().map(unreadable_row).collect();
+        if !suspects.is_empty() {
+            self.refresh().await?;
+            found.extend(findings(&self.view(), &suspects));
         }
-        self.refresh().await?;
-        Ok(findings(&self.view(), &suspects))
+        Ok(found)
     }
 
     async fn suspects_of(
@@ -63,16 +65,21 @@ impl Engine {
         view: &Arc<CampaignView>,
         shard: u8,
         suspects: &mut Vec<Suspect>,
+        unreadable: &mut BTreeSet<String>,
     ) -> Result<(), StoreError> {
         let mut several: HashMap<u8, HashMap<[u8; 9], u8>> = HashMap::new();
+        let mut unknown = HashSet::new();
         for round in drawn(view) {
-            several.insert(round.index, self.chances(view, round.index, shard).await?);
+            let (chances, rows) = self.chances_each(view, round.index, shard).await?;
+            several.insert(round.index, chances);
+            unknown.extend(credit::unknown(view, &rows));
+            unreadable.extend(rows.into_iter().map(|row| row.named));
         }
         for buckets in read::steps(view.record.buckets) {
             // What cannot be read is in a finding of the shard's walk.
             let people =
                 self.store.people_each(shard, view.number, buckets).await?.into_iter().flat_map(|(_, read)| read);
-            for (pseudonym, record) in people {
+            for (pseudonym, record) in people.filter(|(pseudonym, _)| !unknown.contains(&pseudonym.field())) {
                 let own = |(round, all): (&u8, &HashMap<[u8; 9], u8>)| Some((*round, *all.get(&pseudonym.field())?));
                 let chances = several.iter().filter_map(own).collect();
                 let c = view.number;
@@ -85,6 +92,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn unreadable_row(named: String) -> Finding {
+    let (expected, found) = ("a readable row".to_owned(), "other bytes".to_owned());
+    Finding::new("unreadable_record", named, expected, found, "the value cannot be read".to_owned())
 }
 
 /// Rounds whose packs belong to those whom a draw has named, whether it was held or not.

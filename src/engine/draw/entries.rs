@@ -17,6 +17,7 @@ use crate::engine::config::view::{CampaignView, RoundView};
 use crate::engine::reservation::NO_CHOICE;
 use crate::engine::{Engine, Failure};
 use crate::store::campaign::{ClosedList, ListState};
+use crate::store::list::UnreadableRow;
 use crate::store::record::Mark;
 use crate::store::{StoreError, read};
 
@@ -128,7 +129,7 @@ impl Engine {
         let progress = self.progress.begin(view.number, round, "reading", self.walk_length(view));
         let mut list = Vec::new();
         for shard in 0..self.store.shards() {
-            let chances = self.chances(view, round, shard).await?;
+            let chances = progress.heeding(self.chances(view, round, shard).await)?;
             for buckets in read::steps(view.record.buckets) {
                 let done = buckets.len() as u64;
                 let people = self.store.people(shard, view.number, buckets).await;
@@ -176,16 +177,38 @@ impl Engine {
         round: u8,
         shard: u8,
     ) -> Result<HashMap<[u8; 9], u8>, StoreError> {
-        let mut chances = HashMap::new();
-        let named = view.rounds[usize::from(round)].round.entries_list.as_deref();
-        let Some(list) = named.and_then(|list_id| view.record.lists.get(list_id)) else { return Ok(chances) };
-        let mut walk = self.list_walk(list, shard);
-        while let Some(people) = walk.next().await? {
-            let several = people.into_iter().filter(|(_, member)| member.entries > 1);
-            chances
-                .extend(several.map(|(root, member)| (root.in_campaign(&view.pseudonym_key).field(), member.entries)));
+        let (chances, unreadable) = self.chances_each(view, round, shard).await?;
+        match unreadable.into_iter().next() {
+            Some(row) => Err(row.into()),
+            None => Ok(chances),
         }
-        Ok(chances)
+    }
+
+    /// The same for whoever can go on without some of them.
+    pub(in crate::engine) async fn chances_each(
+        &self,
+        view: &CampaignView,
+        round: u8,
+        shard: u8,
+    ) -> Result<(HashMap<[u8; 9], u8>, Vec<UnreadableRow>), StoreError> {
+        let (mut chances, mut unreadable) = (HashMap::new(), Vec::new());
+        let named = view.rounds[usize::from(round)].round.entries_list.as_deref();
+        let Some(list) = named.and_then(|list_id| view.record.lists.get(list_id)) else {
+            return Ok((chances, unreadable));
+        };
+        let mut walk = self.list_walk(list, shard);
+        while let Some(rows) = walk.next().await? {
+            for row in rows {
+                match row {
+                    Ok((root, member)) if member.entries > 1 => {
+                        chances.insert(root.in_campaign(&view.pseudonym_key).field(), member.entries);
+                    }
+                    Ok(_) => {}
+                    Err(row) => unreadable.push(row),
+                }
+            }
+        }
+        Ok((chances, unreadable))
     }
 }
 

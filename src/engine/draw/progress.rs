@@ -16,7 +16,7 @@ pub struct Board {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Progress {
-    /// `closing`, `drawing`, `crediting` or `wave`.
+    /// `closing`, `reading`, `drawing`, `counting`, `crediting` or `wave`.
     pub step: &'static str,
     /// Buckets of the walk that are done, of `total`.
     pub done: u64,

@@ -40,7 +40,7 @@ impl Engine {
         for shard in 0..self.store.shards() {
             let mut chances = Vec::new();
             for excluded in &excluded {
-                chances.push(self.chances(view, excluded.index, shard).await?);
+                chances.push(progress.heeding(self.chances(view, excluded.index, shard).await)?);
             }
             for buckets in read::steps(view.record.buckets) {
                 let (done, mut struck) = (buckets.len() as u64, Vec::new());

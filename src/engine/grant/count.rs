@@ -17,7 +17,7 @@ use crate::store::campaign::{CutoffRecord, GrantRecord};
 use crate::store::keys::{self, Slot};
 use crate::store::list::ListMember;
 use crate::store::script::{self, Member};
-use crate::store::{int, text};
+use crate::store::{StoreError, int, text};
 
 /// A name that chance has still to give a pack to: the first bytes of its rank, the person, the shard.
 type Undealt = (u64, Pseudonym, u8);
@@ -43,16 +43,22 @@ impl Engine {
         let list = list_of(view, round)?;
         let shards = self.store.shards();
         let by_shard = vec![HashMap::new(); usize::from(shards)];
+        let total = u64::from(list.buckets) * u64::from(shards);
+        let progress = self.progress.begin(view.number, round.index, "counting", total);
         let mut tally = Tally { names: 0, fits: true, by_shard, undealt: HashMap::new(), dealt: Vec::new() };
         for shard in 0..shards {
             let mut walk = self.list_walk(list, shard);
-            while let Some(people) = walk.next().await? {
-                for (root, member) in &people {
+            while let Some(rows) = walk.next().await? {
+                for row in rows {
+                    // Without the pack that a row names, nobody knows whether all names have theirs.
+                    let (root, member) = progress.heeding(row.map_err(StoreError::from))?;
                     let pseudonym = round.deal.is_some().then(|| root.in_campaign(&view.pseudonym_key));
-                    tally.add(view, round, shard, member, pseudonym);
+                    tally.add(view, round, shard, &member, pseudonym);
                 }
             }
+            progress.add(u64::from(list.buckets));
         }
+        progress.came_through();
         let (counted, index) = (view.clone(), usize::from(round.index));
         let tally = blocking(move || {
             let round = &counted.rounds[index];

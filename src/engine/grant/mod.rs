@@ -75,14 +75,19 @@ impl RoundView {
 }
 
 impl Engine {
-    /// Credits everybody on the list who has no pack yet, then notes that the round is credited.
+    /// Credits everybody on the list who has no pack yet, then notes that the round is credited. Who stands in a row that cannot be read keeps
+    /// nobody else waiting; the round waits, with that person's packs.
     pub(super) async fn credit_grant(&self, view: &CampaignView, round: &RoundView) -> Result<(), Failure> {
         let list = list_of(view, round)?;
-        let mut credited = 0;
+        let total = u64::from(list.buckets) * u64::from(self.store.shards());
+        let progress = self.progress.begin(view.number, round.index, "crediting", total);
+        let (mut credited, mut unreadable) = (0, None);
         for shard in 0..self.store.shards() {
             let mut walk = self.list_walk(list, shard);
-            while let Some(people) = walk.next().await? {
-                let members = people.iter().flat_map(|(root, member)| {
+            while let Some(rows) = walk.next().await? {
+                let (read, broken): (Vec<_>, Vec<_>) = rows.into_iter().partition(Result::is_ok);
+                unreadable = unreadable.or(broken.into_iter().find_map(Result::err));
+                let members = read.iter().flatten().flat_map(|(root, member)| {
                     let person = Person::new(view, shard, root.in_campaign(&view.pseudonym_key));
                     let channel = round.channel_of_grant(member, 0);
                     let packs = round.granted(member.pack, channel, person.pseudonym).into_iter();
@@ -99,7 +104,10 @@ impl Engine {
                     }
                 }
             }
+            progress.add(u64::from(list.buckets));
         }
+        progress.heeding(unreadable.map_or(Ok(()), |row| Err(StoreError::from(row))))?;
+        progress.came_through();
         tracing::info!(campaign.id = view.id, round.id = round.round.round_id, credited, "grant credited");
         let (index, now) = (usize::from(round.index), self.now());
         self.advance(&view.id, |record| {

@@ -19,7 +19,8 @@ use crate::store::StoreError;
 use crate::store::config::Kind;
 use crate::store::keys::{self, PERSONS_PER_BUCKET, Slot};
 use crate::store::list::{
-    ListKind, ListMember, ListRecord, ListVersion, NewMember, PinnedList, Upload, merchant_bucket, person_bucket, steps,
+    ListKind, ListMember, ListRecord, ListVersion, NewMember, PinnedList, ReadRow, Upload, merchant_bucket,
+    person_bucket, steps,
 };
 use rows::{ListRow, ListRows, Listed};
 
@@ -319,8 +320,8 @@ pub struct ListWalk<'a> {
 }
 
 impl ListWalk<'_> {
-    /// Some more persons; `None` when all have been given. A list does not change, so a walk begun again gives the same.
-    pub async fn next(&mut self) -> Result<Option<Vec<(Root, ListMember)>>, StoreError> {
+    /// Some more rows; `None` when all have been given. A list does not change, so a walk begun again gives the same.
+    pub async fn next(&mut self) -> Result<Option<Vec<ReadRow>>, StoreError> {
         while let Some(buckets) = steps(self.list.buckets).find(|step| step.start >= self.next) {
             self.next = buckets.end;
             let persons = self.engine.store.list_persons(self.list, self.shard, buckets).await?;

@@ -1,15 +1,25 @@
 //! Crediting every decided winner who has no pack yet: a walk with a cursor on each shard, so that a run that stopped goes on where it was.
 
+use std::collections::HashSet;
+
 use crate::domain::person::Pseudonym;
+use crate::domain::voucher::PersonField;
 use crate::engine::claim::{credit_member, swept};
 use crate::engine::config::view::{CampaignView, RoundView};
 use crate::engine::draw::result::Win;
 use crate::engine::resident::Person;
 use crate::engine::{Engine, Failure};
 use crate::store::keys::{self, Slot};
+use crate::store::list::UnreadableRow;
 use crate::store::record::PersonRecord;
 use crate::store::script::{self, Member};
 use crate::store::{StoreError, int, read, text};
+
+/// Persons of whom the list that gives the chances cannot be read: what they have won is not known.
+pub(in crate::engine) fn unknown(view: &CampaignView, rows: &[UnreadableRow]) -> HashSet<PersonField> {
+    let whose = rows.iter().filter_map(|row| row.root);
+    whose.map(|root| root.in_campaign(&view.pseudonym_key).field()).collect()
+}
 
 impl Engine {
     /// Credits every decided winner who has no pack yet, then notes that the round is credited.
@@ -21,7 +31,11 @@ impl Engine {
         let mut credited = 0;
         for shard in 0..self.store.shards() {
             let slot = Slot::Shard(shard);
-            let chances = self.chances(&view, index, shard).await?;
+            let (chances, rows) = self.chances_each(&view, index, shard).await?;
+            let unknown = unknown(&view, &rows);
+            for UnreadableRow { named, .. } in &rows {
+                tracing::error!(campaign.id = campaign_id, named, "a row of a list is passed over");
+            }
             let reached = self.store.header_numbers(&slot, std::slice::from_ref(&cursor)).await?[0];
             for buckets in read::steps(view.record.buckets) {
                 let (done, end) = (buckets.len() as u64, buckets.end);
@@ -33,6 +47,7 @@ impl Engine {
                     };
                     let readable =
                         people.iter().filter_map(|(_, read)| read.as_ref().inspect_err(|error| unreadable(error)).ok());
+                    let readable = readable.filter(|(pseudonym, _)| !unknown.contains(&pseudonym.field()));
                     let members = readable.flat_map(|(pseudonym, record)| {
                         let chances = chances.get(&pseudonym.field()).copied().unwrap_or(1);
                         self.owed(&view, round, shard, *pseudonym, record, chances)

@@ -124,7 +124,7 @@ impl Engine {
     async fn credit_present(&self, view: &Arc<CampaignView>, round: &RoundView) -> Result<(), Failure> {
         let progress = self.progress.begin(view.number, round.index, "wave", self.walk_length(view));
         for shard in 0..self.store.shards() {
-            let chances = self.chances(view, round.index, shard).await?;
+            let chances = progress.heeding(self.chances(view, round.index, shard).await)?;
             for buckets in read::steps(view.record.buckets) {
                 let done = buckets.len() as u64;
                 let mut members = Vec::new();
