@@ -10,6 +10,7 @@ pub mod eligibility;
 mod grant;
 pub mod job;
 pub mod key;
+pub mod ledger;
 pub mod list;
 pub mod merchant;
 pub mod order;

@@ -16,7 +16,7 @@ use super::shapes::office::{CampaignShown, CampaignStats, CampaignStatus, Public
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Failure;
 use crate::engine::campaign;
-use crate::engine::stats::money::LedgerView;
+use crate::engine::ledger::money::LedgerView;
 use crate::store::campaign::Scope;
 
 pub fn configure(config: &mut ServiceConfig) {

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::Finding;
-use super::counters::{Cell, Counters, What};
-use super::facts::{CampaignFacts, Facts, Supply};
+use super::facts::Facts;
 use super::order::RedeemedOrder;
+use crate::engine::ledger::counters::{Cell, Counters, What};
+use crate::engine::ledger::facts::{CampaignFacts, Supply};
 use crate::store::ledger::OrderKey;
 
 /// Checks sums that no single shard can see. A cell that is in a finding already is not told again.

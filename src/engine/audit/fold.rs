@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::counters::{Cell, Counters, What};
 use super::facts::Facts;
 use super::order;
 use super::order::{Order, RedeemedOrder, Unit};
@@ -10,6 +9,7 @@ use super::person;
 use super::person::{AVAILABLE, Entry, HELD, Pack, Person, PersonKey, USED};
 use super::posting::{carry, posting, reservation};
 use crate::domain::time::{Ms, SECOND};
+use crate::engine::ledger::counters::{Cell, Counters, What};
 use crate::store::ledger::{Gap, Item, LedgerEntry, Line, OrderKey, PersonField};
 
 /// A line that contradicts the lines before it. It was not folded.

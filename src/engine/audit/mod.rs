@@ -13,7 +13,6 @@
 //! Not looked at: the index of identity keys, uploaded lists, pay codes, limits used (`usage`), times inside records.
 
 mod conservation;
-mod counters;
 mod facts;
 mod fold;
 mod goods;
@@ -35,10 +34,14 @@ mod winners;
 
 use serde::Serialize;
 
-pub use counters::{Cell, Counters, What};
-pub use facts::{CampaignFacts, Facts, PackFacts, RoundFacts, Supply};
+pub use facts::Facts;
 use walk::{ShardWalk, Walked};
 
+use crate::engine::Engine;
+use crate::engine::config::view::Unreadable;
+use crate::engine::ledger::counters::Counters;
+use crate::engine::ledger::facts::facts_of;
+use crate::store::keys::ORDER_BUCKETS;
 use crate::store::ledger::LedgerReader;
 use crate::store::{Store, StoreError, snapshot};
 
@@ -81,6 +84,36 @@ pub struct Report {
     /// Highest epoch and sum of the seqs of all shards.
     pub epoch: u64,
     pub seq: u64,
+}
+
+impl Engine {
+    /// Audits the store beside whatever runs on it.
+    pub async fn audit(&self) -> Result<Report, StoreError> {
+        loop {
+            let before = self.facts();
+            let mut report = audit(&self.store, &before).await?;
+            self.refresh().await?;
+            let after = self.facts();
+            // Orders that go while they are read would be missed; a campaign's go once, so this ends.
+            if after.orders_over() == before.orders_over() {
+                conclude(&before, &after, &mut report);
+                let unreadable = |(id, one): (&String, &Unreadable)| Finding::unreadable_campaign(id, &one.reason);
+                report.findings.extend(self.view().unreadable.iter().map(unreadable));
+                report.findings.extend(self.audit_winners(&report.findings).await?);
+                let (wrong, not_settled) = self.audit_limits().await?;
+                report.findings.extend(wrong);
+                report.not_settled = not_settled;
+                return Ok(report);
+            }
+        }
+    }
+
+    /// What an audit has to know of every published campaign.
+    pub fn facts(&self) -> Facts {
+        let views = self.view();
+        let published = views.by_number.values().filter(|view| view.is_published());
+        Facts { campaigns: published.map(|view| (view.number, facts_of(view))).collect(), order_buckets: ORDER_BUCKETS }
+    }
 }
 
 /// Audits all shards, one after the other; `conclude` then compares them with each other.

@@ -1,9 +1,9 @@
 //! Lines that belong to no person: what expired at an hour, and what was carried to the pool.
 
 use super::Finding;
-use super::counters;
-use super::counters::{Counters, What};
 use super::resolve::Resolver;
+use crate::engine::ledger::counters;
+use crate::engine::ledger::counters::{Counters, What};
 
 impl Resolver {
     /// Expiry lines belong to no person: they show as money that is expired by one witness and outstanding by the other.

@@ -3,9 +3,9 @@
 use rmpv::Value;
 use sha2::{Digest, Sha256};
 
-use super::counters::{Cell, Counters, What};
 use super::person::PersonKey;
 use crate::domain::time::Ms;
+use crate::engine::ledger::counters::{Cell, Counters, What};
 use crate::store::ledger::{Bytes, OrderKey, PersonField};
 use crate::store::script::raw;
 

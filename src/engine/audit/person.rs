@@ -1,8 +1,8 @@
 //! One person of one campaign, as the ledger says it or as its record says it, and how the two differ.
 
-use super::counters::{Cell, Counters, What};
 use super::facts::Facts;
 use crate::domain::time::Ms;
+use crate::engine::ledger::counters::{Cell, Counters, What};
 use crate::store::ledger::{Line, OrderKey, PersonField, To};
 use crate::store::record::PersonRecord;
 

@@ -1,7 +1,7 @@
 //! What a line does to the counters.
 
-use super::counters::{Cell, Counters, What};
 use super::person::Entry;
+use crate::engine::ledger::counters::{Cell, Counters, What};
 use crate::store::ledger::{Line, To};
 
 /// A person comes onto a list (n = 1) or leaves it (n = -1).

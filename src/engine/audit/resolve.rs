@@ -9,12 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Finding;
-use super::counters;
-use super::counters::{Counters, What};
 use super::fold::LineFault;
 use super::money_lines::{after_carry, after_expiry};
 use super::order::Order;
 use super::person::{Difference, PersonKey};
+use crate::engine::ledger::counters;
+use crate::engine::ledger::counters::{Counters, What};
 use crate::store::ledger::{Gap, OrderKey};
 
 /// Everything that looked wrong on a shard.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use rmpv::Value;
 
-use super::facts::{CampaignFacts, Facts, PackFacts, RoundFacts, Supply};
+use super::facts::Facts;
 use super::order;
+use crate::engine::ledger::facts::{CampaignFacts, PackFacts, RoundFacts, Supply};
 use crate::store::ledger::{Bytes, Line, OrderKey, PersonField, To};
 
 pub const HOUR: i64 = 450_000;

@@ -5,6 +5,7 @@ use super::sim;
 use super::sim::{Sim, facts, field, order_key, out, place, redeemed_line};
 use super::walk::ShardWalk;
 use super::*;
+use crate::engine::ledger::facts::{CampaignFacts, RoundFacts, Supply};
 use crate::store::ledger::{Gap, Item, LedgerEntry, Line, To};
 use crate::store::snapshot::Header;
 

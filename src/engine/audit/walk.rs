@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::Finding;
-use super::counters::Counters;
 use super::facts::Facts;
 use super::fold::Fold;
 use super::held::{Held, held};
@@ -12,6 +11,7 @@ use super::order::{Order, RedeemedOrder};
 use super::person;
 use super::person::{Difference, Person, PersonKey};
 use super::resolve::{Symptoms, resolve};
+use crate::engine::ledger::counters::Counters;
 use crate::store::ledger::{Bytes, Gap, Item};
 use crate::store::record::PersonRecord;
 use crate::store::snapshot::{Bucket, Header};

@@ -10,9 +10,10 @@ use crate::domain::campaign::schema::{CarryOver, CarryOverSource, ExpiredRefundT
 use crate::domain::money::Fen;
 use crate::domain::order::LATE_CONFIRM;
 use crate::domain::time::{HOUR, MINUTE, Ms};
-use crate::engine::audit::{Cell, What};
 use crate::engine::config::view::{CampaignView, RoundView};
-use crate::engine::stats::{counters_of_header, facts_of};
+use crate::engine::ledger::counters::{Cell, What};
+use crate::engine::ledger::counters_of_header;
+use crate::engine::ledger::facts::facts_of;
 use crate::engine::{Engine, Failure};
 use crate::store::campaign::{CampaignRecord, ListState};
 use crate::store::keys::{self, Slot};

@@ -1,9 +1,9 @@
 //! Statements from the ledger: the lines of one day of the city, told by merchant, equal to the ledger to the fen.
 
-mod posted;
 pub mod statement;
 pub(in crate::engine) mod transactions;
 
+use crate::engine::ledger::posted::{Calls, Posted};
 use std::collections::HashMap;
 
 use crate::domain::money::Fen;
@@ -13,7 +13,6 @@ use crate::domain::voucher::VoucherRef;
 use crate::store::ledger::{Item, LedgerEntry, LedgerReader, Line, PersonField};
 use crate::store::merchant::id_in_program;
 use crate::store::{Store, StoreError};
-pub use posted::{Calls, Posted};
 
 /// Says a voucher's printed id, template and campaign; the pack is its position in the campaign file.
 pub type VoucherNames<'a> = dyn Fn(&VoucherRef, u8) -> [String; 3] + Sync + 'a;

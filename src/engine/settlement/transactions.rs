@@ -1,10 +1,10 @@
 //! The merchant's list of what its tills did, read from the ledger.
 
-use super::{Calls, Posted};
 use crate::domain::money::Fen;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::{Ms, Zone};
 use crate::engine::Engine;
+use crate::engine::ledger::posted::{Calls, Posted};
 use crate::engine::merchant::caller::Till;
 use crate::store::ledger::{Item, LedgerEntry, LedgerReader};
 

@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 
-use crate::engine::audit::{CampaignFacts, Cell, Counters, RoundFacts, Supply, What};
+use super::counters::{Cell, Counters, What};
+use super::facts::{CampaignFacts, RoundFacts, Supply};
 
 /// The accounts of some part of a campaign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -162,7 +163,7 @@ fn accounts_of_channel(counters: &Counters, facts: &CampaignFacts, channel: u8) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::audit::PackFacts;
+    use crate::engine::ledger::facts::PackFacts;
 
     #[test]
     fn every_part_of_the_view_adds_up_to_its_budget() {
