@@ -3,6 +3,8 @@
 //! Rows stand in order of precedence: when two refusals apply, the one listed first is given. Till codes also carry one sentence
 //! for the cashier, shown as it is.
 
+mod common;
+
 use serde_json::{Map, Value};
 
 use crate::domain::cashier::Words;
@@ -53,6 +55,8 @@ pub struct Refusal {
     pub extra: Map<String, Value>,
     pub errors: Vec<FieldError>,
     pub retry_after_ms: Option<u64>,
+    /// Waiting does not help in this case, though it may help with the code.
+    pub for_good: bool,
     /// What the cashier reads where the case says more than its code.
     pub cashier: Option<Box<Words>>,
 }
@@ -67,6 +71,7 @@ impl Refusal {
             extra: Map::new(),
             errors: Vec::new(),
             retry_after_ms: None,
+            for_good: false,
             cashier: None,
         }
     }
@@ -116,28 +121,6 @@ impl Refusal {
     pub fn words(&self) -> Option<Words> {
         let of_code = || self.code.pos_message().map(|(zh, en)| Words { zh: zh.to_owned(), en: en.to_owned() });
         self.cashier.as_deref().cloned().or_else(of_code)
-    }
-
-    /// Something of the request is done and something is not: whoever is told of the failure must not believe that nothing changed, and
-    /// its repeat does the rest.
-    pub fn half_done(self) -> Refusal {
-        let code = if self.code.status() == 503 { Code::StoreTimeout } else { self.code };
-        Refusal { code, outcome: Outcome::Unknown, ..self }
-    }
-
-    /// Others were quicker again and again with the record that this was about.
-    pub fn contended() -> Refusal {
-        let (zh, en) = (
-            "同一对象正被他人频繁修改，没有任何改动，请重试。",
-            "Others are changing the same thing: nothing was applied, try again.",
-        );
-        Refusal::new(Code::Overloaded).detail(zh, en).retry_after_ms(1_000)
-    }
-
-    /// A cursor that no page has given.
-    pub fn invalid_cursor() -> Refusal {
-        let (zh, en) = ("cursor 无效。", "Use next_cursor as it was given.");
-        Refusal::new(Code::InvalidRequest).field("/cursor", "invalid_cursor", zh, en)
     }
 
     pub fn retry_after_ms(mut self, milliseconds: u64) -> Refusal {
@@ -201,14 +184,14 @@ refusals! {
     HeadTooLarge "head_too_large" 431 false "请求头过长，请精简后重发。" "The head of the request is too long; send less.";
     HeadTimeout "head_timeout" 408 true "请求头未在期限内送达，请重发。" "The head of the request did not arrive in time; send it again.";
     BodyTooLarge "body_too_large" 413 false "请求体过大，请减小。" "The body is too large; send less.";
-    BodyTimeout "body_timeout" 408 true "请求体未在期限内送达。" "The body did not arrive in time; send it again.";
+    BodyTimeout "body_timeout" 408 true "请求体未在期限内送达，请重发。" "The body did not arrive in time; send it again.";
     UnsupportedMediaType "unsupported_media_type" 415 false "该地址不接受此 Content-Type 或压缩的请求体，可用的见 accept。" "The route does not take this Content-Type, or a compressed body; see accept for what it takes.";
     NotAcceptable "not_acceptable" 406 false "不支持所要求的格式。" "The asked format is not offered.";
     MalformedJson "malformed_json" 400 false "请求体不是有效的 JSON。" "The body is not valid JSON.";
     InvalidRequest "invalid_request" 422 false "请求内容有误，见 errors。" "The request has faults; see errors.";
-    RouteNotFound "route_not_found" 404 false "没有这个地址。" "There is no such route; see /openapi.json.";
+    RouteNotFound "route_not_found" 404 false "没有这个地址，见 /openapi.json。" "There is no such route; see /openapi.json.";
     MethodNotAllowed "method_not_allowed" 405 false "该地址不支持此方法。" "The route does not take this method.";
-    DeadlineExceeded "deadline_exceeded" 503 true "处理超时，结果未知，请用相同编号重试。" "The request ran out of time; repeat it with the same ids.";
+    DeadlineExceeded "deadline_exceeded" 503 true "处理超时，结果未知，请用相同编号重试。" "The request ran out of time and the outcome is not known: repeat it with the same ids.";
     Internal "internal" 500 true "内部错误，请凭 request_id 联系我们。" "An internal fault; quote the request_id.";
 
     // Who are you, may you.
@@ -232,7 +215,7 @@ refusals! {
     PreconditionFailed "precondition_failed" 412 false "对象已被他人修改（现行版本见 current），请重新读取。" "It was changed since you read it (see current for its version); read it again.";
     CampaignInvalid "campaign_invalid" 422 false "活动配置有误，见 errors。" "The campaign file has faults; see errors.";
     NotSupportedYet "not_supported_yet" 422 false "本版本尚不能执行所列配置，见 errors。" "This version cannot execute what errors lists.";
-    CampaignStateRefuses "campaign_state_refuses" 409 false "活动当前状态不允许此操作。" "The campaign's state does not allow this; see state.";
+    CampaignStateRefuses "campaign_state_refuses" 409 false "活动当前状态不允许此操作，见 state。" "The campaign's state does not allow this; see state.";
     CampaignIdTaken "campaign_id_taken" 409 false "其他项目已用该 campaign_id 发布活动，请另取一个。" "Another program has published a campaign with this campaign_id; choose another one.";
     AmendmentConflict "amendment_conflict" 409 false "该修订编号已用于其他内容。" "The amendment_id was used with another reason or other changes.";
     AmendmentStale "amendment_stale" 409 false "current 与现行文件不符，见 errors。" "The file no longer says what current says; see errors, and propose the change anew.";
@@ -281,7 +264,7 @@ refusals! {
         pos "该订单已冲正，重新下单请换订单号。" "This order was cancelled for good: a new one needs a new number.";
     OrderConflict "order_conflict" 409 false "与该订单原来的内容不同，见 fields。" "This is not what the order was made with; see fields."
         pos "订单号重复且内容不同，请重新下单。" "This order number was used for something else: start a new order.";
-    OrderNotFound "order_not_found" 404 false "没有这个订单，目前没有任何扣减。" "No such order: nothing was applied so far. Reverse makes that final."
+    OrderNotFound "order_not_found" 404 false "没有这个订单，目前没有任何扣减；冲正后即成定局。" "No such order: nothing was applied so far. Reverse makes that final."
         pos "没有该订单。" "There is no such order.";
     OrderCancelled "order_cancelled" 409 false "订单已取消；如需重新下单请换订单号。" "The order was cancelled; a new order needs a new order_id."
         pos "该订单已取消，重新下单请换订单号。" "This order was cancelled: a new one needs a new number.";
@@ -289,21 +272,23 @@ refusals! {
         pos "该订单已用券，请走退款。" "The vouchers were used already: make a refund.";
     OrderNotRedeemed "order_not_redeemed" 409 false "订单未核销，无可退；请取消或冲正。" "The order is not redeemed, so nothing can be refunded; cancel or reverse it."
         pos "该订单未用券，请取消订单。" "No voucher was used on this order: cancel it instead.";
-    OrderHasRefunds "order_has_refunds" 409 false "订单已有退款，不能冲正。" "The order has refunds; it can only be refunded further."
+    OrderHasRefunds "order_has_refunds" 409 false "订单已有退款，不能冲正，只能继续退款。" "The order has refunds and cannot be reversed; it can only be refunded further."
         pos "该订单已有退款，不能冲正。" "The order has refunds and cannot be cancelled.";
     HoldExpired "hold_expired" 409 false "锁定已失效；已收款的请退还顾客，重新下单请换订单号。" "The hold has run out; give back what was paid, if anything, and start again with a new order_id."
         pos "用券超时，请重新下单。" "The voucher hold ran out: start a new order.";
     PaidAmountMismatch "paid_amount_mismatch" 422 false "paid_amount 与应收金额不符，见 payable。" "paid_amount is not what the hold says; see payable."
         pos "实付金额不符。" "The paid amount is not the amount due.";
-    MerchantFrozen "merchant_frozen" 403 false "商户已被冻结。" "The merchant is frozen; ask the program office."
+    MerchantFrozen "merchant_frozen" 403 false "商户已被冻结，请联系主管部门。" "The merchant is frozen; ask the program office."
         pos "本店已被暂停用券，请联系主管部门。" "This shop may not take vouchers now: call the program office.";
     MerchantNotEnrolled "merchant_not_enrolled" 403 false "商户未加入该活动。" "The merchant is not enrolled in the campaign."
         pos "本店未参加该活动。" "This shop does not take part in the campaign.";
     StoreUnknown "store_unknown" 422 false "门店不是该商户登记的门店，见 stores。" "The store is not one of the merchant's; see stores, or leave it out."
         pos "门店编号有误，请联系系统商。" "This till names a store that is not known: call the POS vendor.";
+    TerminalUnknown "terminal_unknown" 422 false "终端未在该商户登记，或已停用，见 state。" "The terminal is not one of the merchant's, or was revoked; see state."
+        pos "终端编号有误，请联系系统商。" "This till names a terminal that is not known: call the POS vendor.";
     CategoryNotAllowed "category_not_allowed" 422 false "该品类不能用券（见 allowed），或商户行业不属该品类（见 allowed_codes）。" "The category is not one of the campaign's (see allowed), or the merchant's industry not one of the category's (see allowed_codes)."
         pos "该品类商品不能用券。" "Vouchers cannot be used for this kind of goods.";
-    DistrictNotAllowed "district_not_allowed" 422 false "商户所在区域不能用券。" "The merchant operates outside the campaign's districts; see allowed."
+    DistrictNotAllowed "district_not_allowed" 422 false "商户经营地不在活动区域内，可用区域见 allowed。" "The merchant operates outside the campaign's districts; see allowed."
         pos "本店所在区域不能用券。" "Vouchers cannot be used in this district.";
     ChannelNotAllowed "channel_not_allowed" 422 false "该券不能在此渠道使用，可用渠道见 allowed。" "The voucher is not for use through this channel; see allowed."
         pos "请顾客打开该券可用平台的付款码。" "Ask the customer for the code of an app that the voucher is for.";
@@ -319,7 +304,7 @@ refusals! {
         pos "须提供商品明细。" "The list of goods is needed for this voucher.";
     ItemsNotEligible "items_not_eligible" 422 false "订单中没有该券适用的商品，见 goods。" "No item of the receipt is one that the voucher is for; see goods."
         pos "订单中没有该券适用的商品。" "None of these goods is one that the voucher is for.";
-    SerialRequired "serial_required" 422 false "须提供商品序列号 items[].serial。" "The voucher needs the serial number of what is bought; send it with the item."
+    SerialRequired "serial_required" 422 false "须提供商品序列号 items[].serial。" "The voucher needs the serial number of what is bought; send it with the item, as items[].serial."
         pos "请扫描商品序列号。" "Scan the serial number of the goods.";
     TooManyVouchers "too_many_vouchers" 422 false "单笔用券数超过上限，见 limit。" "More vouchers than one payment may take; see limit."
         pos "一笔订单用券过多。" "Too many vouchers for one payment.";
@@ -329,7 +314,7 @@ refusals! {
         pos "付款码已过期，请顾客刷新。" "The code has expired: ask the customer for a fresh one.";
     PayCodeUsed "pay_code_used" 409 false "付款码已用于另一订单，请换新码。" "The pay code was used for another order; ask for a fresh one."
         pos "付款码已使用，请顾客刷新。" "The code was used: ask the customer for a fresh one.";
-    AccountUnknown "account_unknown" 404 false "该账户未开通自动用券。" "No wallet is linked to the account; its owner links it with PUT /v1/wallet/account."
+    AccountUnknown "account_unknown" 404 false "该账户未关联卡包；由账户本人以 PUT /v1/wallet/account 关联。" "No wallet is linked to the account; its owner links it with PUT /v1/wallet/account."
         pos "顾客未开通自动用券，请出示付款码。" "The customer's account is not linked: ask for the pay code.";
     VoucherUnknown "voucher_unknown" 404 false "券码不存在，请核对有无输错。" "The voucher_id is not known; check it for a typo."
         pos "券码无效。" "The voucher code is not valid.";
@@ -337,7 +322,7 @@ refusals! {
         pos "一笔订单只能用同一人的券。" "One payment takes the vouchers of one person.";
     VoucherUsed "voucher_used" 409 false "券已使用。" "The voucher has been used."
         pos "该券已使用。" "This voucher has been used.";
-    VoucherRevoked "voucher_revoked" 409 false "券已被收回。" "The voucher was revoked by the program office."
+    VoucherRevoked "voucher_revoked" 409 false "券已被主管部门收回。" "The voucher was revoked by the program office."
         pos "该券已被收回。" "This voucher was revoked.";
     VoucherHeld "voucher_held" 409 true "券被另一订单锁定，见 until。" "Another order holds the voucher; see until."
         pos "该券正被另一笔订单占用，请稍后再试。" "Another order holds this voucher: try again in a moment.";
@@ -382,13 +367,13 @@ refusals! {
     TillKeyConflict "till_key_conflict" 409 false "该 Idempotency-Key 已用于其他密钥，见 fields。" "The Idempotency-Key made another key; see fields.";
     MerchantConflict "merchant_conflict" 409 false "商户信息与已登记的不同，见 fields。" "The merchant exists with other data; see fields.";
     EnrolmentClosed "enrolment_closed" 409 false "不在商户报名期内。" "The enrolment window is not open.";
-    MerchantStateRefuses "merchant_state_refuses" 409 false "商户当前状态不允许此操作。" "The merchant's state does not allow this; see state.";
+    MerchantStateRefuses "merchant_state_refuses" 409 false "商户当前状态不允许此操作，见 state。" "The merchant's state does not allow this; see state.";
     DayNotOver "day_not_over" 409 true "当日尚未结束。" "The day is not over yet.";
 
     // The store.
     Overloaded "overloaded" 503 true "系统繁忙，没有任何扣减，请稍后再试。" "Busy: nothing was applied; try again as Retry-After says."
         pos "系统繁忙，请稍后再试。" "The system is busy: try again.";
-    StoreUnavailable "store_unavailable" 503 true "存储不可用，没有任何扣减，请稍后再试。" "The store is not available; nothing was applied."
+    StoreUnavailable "store_unavailable" 503 true "存储不可用，没有任何扣减，请稍后再试。" "The store is not available: nothing was applied; try again in a moment."
         pos "系统暂不可用，请稍后再试。" "The system is not available: try again.";
     StoreTimeout "store_timeout" 503 true "结果未知，请用相同编号重试或冲正。" "The outcome is not known: repeat with the same ids, or reverse."
         pos "结果未知，请重试同一订单。" "The result is not known: try the same order again.";

@@ -260,7 +260,10 @@ pub fn media_type_refused(accept: &[&str]) -> Refusal {
 /// What is no JSON, by the place where it stops being one.
 pub fn malformed(error: &serde_json::Error) -> Refusal {
     let (line, column) = (error.line(), error.column());
-    let (zh, en) = (format!("第 {line} 行，第 {column} 列。"), format!("At line {line}, column {column}."));
+    let (zh, en) = (
+        format!("自第 {line} 行第 {column} 列起不是 JSON；请发送一个 JSON 对象。"),
+        format!("From line {line}, column {column} on this is not JSON: send one JSON object."),
+    );
     Refusal::new(Code::MalformedJson).detail(zh, en)
 }
 

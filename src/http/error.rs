@@ -70,7 +70,7 @@ pub fn body(refusal: &Refusal, request_id: &str, till: bool, language: Language)
     put("status", json!(code.status()));
     put("code", json!(code.as_str()));
     put("message", text(&told.zh, &told.en));
-    put("retryable", json!(code.retryable()));
+    put("retryable", json!(code.retryable() && !refusal.for_good));
     put("outcome", json!(refusal.outcome.as_str()));
     put("request_id", json!(request_id));
     put("detail", json!(language.of_words(&told)));

@@ -29,24 +29,41 @@ pub fn configure(config: &mut ServiceConfig) {
     config.service(get_order).service(transactions);
 }
 
-/// The till as the engine takes it: a platform names merchant and terminal, others may only repeat their own.
+/// The till as the engine takes it: a platform names merchant and terminal in the body, others may only repeat their own.
 fn till(caller: Caller, merchant_id: Option<String>, terminal_id: Option<String>) -> Result<NamedTill, Refusal> {
-    let own = |known: Option<String>, named: Option<String>, pointer: &str, noun: Noun| match (known, named) {
+    named('/', caller, merchant_id, terminal_id)
+}
+
+/// The till of a request that only reads: what a platform names stands in the query.
+fn reading(caller: Caller, merchant_id: Option<String>) -> Result<NamedTill, Refusal> {
+    named('?', caller, merchant_id, None)
+}
+
+fn named(
+    place: char,
+    caller: Caller,
+    merchant_id: Option<String>,
+    terminal_id: Option<String>,
+) -> Result<NamedTill, Refusal> {
+    let own = |known: Option<String>, named: Option<String>, field: &str, noun: Noun| match (known, named) {
         (Some(known), Some(named)) if known != named => Err(noun.not_found(&named)),
         (Some(known), _) => Ok(Some(known)),
-        (None, Some(named)) => caller_id(pointer, &named).map(Some),
+        (None, Some(named)) => caller_id(&format!("{place}{field}"), &named).map(Some),
         (None, None) => Ok(None),
     };
-    let merchant_id = own(caller.merchant_id, merchant_id, "/merchant_id", Noun::Merchant)?.ok_or_else(|| {
-        Refusal::new(Code::InvalidRequest).field(
-            "/merchant_id",
-            "required",
-            "平台密钥须指明商户。",
-            "A platform's key names the merchant.",
-        )
+    let is_terminals_key = caller.terminal_id.is_some();
+    let merchant_id = own(caller.merchant_id, merchant_id, "merchant_id", Noun::Merchant)?.ok_or_else(|| {
+        let (zh, en) = match place {
+            '?' => (
+                "平台密钥须在查询串中指明商户：?merchant_id=…。",
+                "A platform's key names the merchant in the query: ?merchant_id=…",
+            ),
+            _ => ("平台密钥须指明商户。", "A platform's key names the merchant."),
+        };
+        Refusal::new(Code::InvalidRequest).field(format!("{place}merchant_id"), "required", zh, en)
     })?;
-    let terminal_id = own(caller.terminal_id, terminal_id, "/terminal_id", Noun::Terminal)?.unwrap_or_default();
-    Ok(NamedTill { program: caller.program, merchant_id, terminal_id })
+    let terminal_id = own(caller.terminal_id, terminal_id, "terminal_id", Noun::Terminal)?.unwrap_or_default();
+    Ok(NamedTill { program: caller.program, merchant_id, terminal_id, is_terminals_key })
 }
 
 fn effect(state: &State, body: &impl serde::Serialize, replayed: bool) -> answer::Result {
@@ -161,7 +178,7 @@ pub async fn get_order(
     query: Params<TillQuery>,
 ) -> answer::Result {
     let order_id = ids::order_id("/order_id", &order_id)?;
-    let till = state.engine.till_at(till(caller, query.0.merchant_id, None)?).await?;
+    let till = state.engine.till_at(reading(caller, query.0.merchant_id)?).await?;
     let view: OrderView = state.engine.get_order(&till, &order_id).await?;
     Ok(Answer::ok(&OrderBody::from(&view)))
 }
@@ -175,13 +192,13 @@ pub async fn transactions(state: Data<State>, caller: Caller, query: Params<Tran
             Refusal::new(Code::InvalidRequest).field(
                 format!("?{name}"),
                 "invalid_time",
-                "须为带时区的 RFC 3339 时间。",
+                "须为带时区的 RFC 3339 时间；+ 写作 %2B。",
                 "Must be RFC 3339 with an offset; write + as %2B.",
             )
         })
     };
     let (from, to) = (instant("from", &query.0.from)?, instant("to", &query.0.to)?);
-    let till = state.engine.till_at(till(caller, query.0.merchant_id, None)?).await?;
+    let till = state.engine.till_at(reading(caller, query.0.merchant_id)?).await?;
     let page = state.engine.transactions(&till, from, to, query.0.cursor.as_deref()).await?;
     Ok(Answer::ok(&TransactionsBody::from(page)))
 }

@@ -269,7 +269,7 @@ pub(in crate::engine) fn rotate(record: &mut TillKeyRecord, rotation: Rotation) 
     if !repeated {
         if rotation.from_version.is_some_and(|from| from != record.version) {
             let (zh, en) = (
-                format!("密文的现行版本为 {}，与 from_version 不符。", record.version),
+                format!("密钥的现行版本为 {}，与 from_version 不符。", record.version),
                 format!("The secret is at version {}, which is not what from_version names.", record.version),
             );
             let refusal = Refusal::new(Code::PreconditionFailed).with("version", record.version);

@@ -13,6 +13,8 @@ pub struct NamedTill {
     pub program: String,
     pub merchant_id: String,
     pub terminal_id: String,
+    /// The key is the terminal's own: nobody else can sign for it.
+    pub is_terminals_key: bool,
 }
 
 /// Who calls: a till of a merchant that there is.
@@ -24,14 +26,15 @@ pub struct Till {
     /// As the store names it.
     pub merchant_id: String,
     pub terminal_id: String,
+    pub is_terminals_key: bool,
 }
 
 impl Engine {
     /// The till at its merchant, who belongs to the key's program; anybody else's does not exist.
     pub async fn till_at(&self, till: NamedTill) -> Result<Till, Refusal> {
-        let NamedTill { program, merchant_id: named, terminal_id } = till;
+        let NamedTill { program, merchant_id: named, terminal_id, is_terminals_key } = till;
         let (merchant, _) = self.merchant_as_recorded(&program, &named).await?;
-        Ok(Till { program, named, merchant_id: merchant.stored_id.clone(), terminal_id })
+        Ok(Till { program, named, merchant_id: merchant.stored_id.clone(), terminal_id, is_terminals_key })
     }
 
     /// For steps that begin something: the merchant's slot knows the merchant as it is.

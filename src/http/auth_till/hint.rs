@@ -36,7 +36,7 @@ const UNKNOWN_KEY: Cause = Cause {
 };
 const WRONG_SECRET: Cause = Cause {
     code: "wrong_secret",
-    zh: "密文可能有误：须按显示的原文使用，不解码，首尾无空格；轮换两次后旧密文失效。",
+    zh: "密钥（secret）可能有误：须按显示的原文使用，不解码，首尾无空格；轮换两次后旧密钥失效。",
     en: "The secret may be another: use the text as it was shown, not decoded, without blanks; after a second rotation the first is over.",
 };
 const REQUEST_CHANGED: Cause = Cause {

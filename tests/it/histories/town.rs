@@ -139,7 +139,13 @@ pub async fn node_with(options: Options, clock: &Clock) -> Arc<Engine> {
 
 pub fn till(number: usize) -> Till {
     let named = format!("m{number}");
-    Till { program: PROGRAM.into(), merchant_id: named.clone(), named, terminal_id: "t1".into() }
+    Till {
+        program: PROGRAM.into(),
+        merchant_id: named.clone(),
+        named,
+        terminal_id: "t1".into(),
+        is_terminals_key: true,
+    }
 }
 
 pub fn draft(merchant_id: &str) -> Draft {

@@ -122,7 +122,10 @@ fn a_refusal_names_what_the_voucher_does_not_go_with() {
     let refused = pay(&elsewhere, json!({"merchant_discount": 1})).refused(422, "not_combinable");
     assert_eq!(refused["not_with"], "merchant_offer");
     server.set_clock(at("2020-07-26T09:00:00"));
-    assert_eq!(shown(&pay(&elsewhere, json!({})).refused(409, "outside_hours")).0, "今天不能用券。");
+    assert_eq!(
+        shown(&pay(&elsewhere, json!({})).refused(409, "outside_hours")).0,
+        "今天不能用券，2020-07-27 00:00起可用。"
+    );
 }
 
 #[test]
@@ -195,4 +198,30 @@ fn a_wrong_signature_is_told_by_what_was_sent_and_never_by_what_the_key_is() {
         header.1 = format!("{head}signature=\"{}\"", "5f".repeat(32));
     };
     assert_eq!(says(&till, &in_hex), ["signature_encoding"]);
+}
+
+#[test]
+fn a_path_that_is_no_route_says_how_an_order_id_stands_in_it() {
+    let (server, till) = (MARKET.server(), MARKET.till());
+    for path in ["/v1/redemptions/A1/7", "/v1/redemptions/A1/7/confirm", "/v1/redemptions/2020/07/25/1"] {
+        let refused = server.till(&till, "GET", path, None).refused(404, "route_not_found");
+        for language in ["zh", "en"] {
+            assert!(refused["message"][language].as_str().expect("a text").contains("%2F"), "{}", refused.text());
+        }
+    }
+    let elsewhere = server.send(&Request::new("GET", "/v1/nothing/here")).refused(404, "route_not_found");
+    assert!(!elsewhere.text().contains("%2F"), "{}", elsewhere.text());
+}
+
+#[test]
+fn a_form_at_a_till_is_told_that_json_is_expected() {
+    let (server, till) = (MARKET.server(), MARKET.till());
+    for body in ["order_id=A1&amount=6000", "<order/>", "'{}'"] {
+        let (request, _) = till.request("POST", "/v1/redemptions", body);
+        let refused = server.send(&request).refused(400, "malformed_json");
+        for language in ["zh", "en"] {
+            let told = refused["message"][language].as_str().expect("a text");
+            assert!(told.contains("JSON") && told.contains('1'), "{}", refused.text());
+        }
+    }
 }

@@ -143,6 +143,14 @@ fn a_platform_names_its_merchant_and_a_merchants_key_is_for_that_merchant_alone(
     let mut body = payment(&platform, &person, 6000);
     body.as_object_mut().expect("an object").remove("merchant_id");
     assert_eq!(server.redeem(&platform, &body).refused(422, "invalid_request").faults(), ["/merchant_id required"]);
+    for (path, fault) in [
+        ("/v1/redemptions/A1", "?merchant_id required"),
+        ("/v1/redemptions/A1?merchant_id=a%20b", "?merchant_id invalid_id"),
+        ("/v1/transactions?from=2020-07-25T00:00:00Z&to=2020-07-26T00:00:00Z", "?merchant_id required"),
+    ] {
+        let told = server.till(&platform, "GET", path, None).refused(422, "invalid_request");
+        assert_eq!(told.faults(), [fault], "where it is named: {}", told.text());
+    }
     body["merchant_id"] = json!("no-such-shop");
     server.redeem(&platform, &body).refused(404, "not_found");
     let (mine, yours) = (MARKET.till(), MARKET.till());
