@@ -12,6 +12,7 @@ use std::cmp::Reverse;
 use serde_json::{Value, json};
 
 use crate::domain::campaign::schema::Face;
+use crate::domain::cashier;
 use crate::domain::goods::Counting;
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::refusal::{Code, Refusal};
@@ -122,13 +123,20 @@ pub fn exactly(payment: &Payment, candidates: &[Candidate]) -> Result<Basket, Re
     Ok(Basket { taken, discount, ..Basket::default() })
 }
 
-/// The one refusal for a payer of whose vouchers none fits: what is said about the voucher that got furthest through the rules, or
-/// `no_voucher_applicable` when there is none that is not spent.
+/// The one refusal for a payer of whose vouchers none fits: what is said about the voucher that got furthest through the rules, of one that
+/// has ended only if there is no other, or `no_voucher_applicable` when there is none that is not spent.
 pub fn nothing_fits(basket: &Basket) -> Refusal {
     let spent = |one: &&NotTaken| matches!(one.refusal.code, Code::VoucherUsed | Code::VoucherRevoked);
     let left = basket.not_taken.iter().filter(|one| !spent(one));
-    let furthest = left.max_by_key(|one| (one.refusal.code, Reverse(missing_amount(&one.refusal))));
-    let refusal = furthest.map(|one| one.refusal.clone()).unwrap_or_else(|| Code::NoVoucherApplicable.into());
+    let furthest = left.max_by_key(|one| {
+        (one.refusal.code != Code::VoucherExpired, one.refusal.code, Reverse(missing_amount(&one.refusal)))
+    });
+    let none_left = || {
+        let revoked = basket.not_taken.iter().any(|one| one.refusal.code == Code::VoucherRevoked);
+        let words = cashier::none_left(!basket.not_taken.is_empty(), revoked);
+        Refusal::new(Code::NoVoucherApplicable).detail(words.zh.clone(), words.en.clone()).to_cashier(words)
+    };
+    let refusal = furthest.map(|one| one.refusal.clone()).unwrap_or_else(none_left);
     refusal.with("not_taken", basket.not_taken.iter().map(NotTaken::to_json).collect::<Vec<_>>())
 }
 

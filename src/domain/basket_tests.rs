@@ -2,6 +2,7 @@ use super::*;
 use crate::domain::campaign::schema::{Face, Limit, LimitMax, VoucherKind};
 use crate::domain::campaign::terms::{LimitAction, LimitEntity, Period, UseRule};
 use crate::domain::limit::{Keeper, LimitFact};
+use crate::domain::rules::Standing;
 use crate::domain::time::{Window, Zone};
 use crate::domain::voucher::{UnitState, VoucherRef};
 
@@ -44,7 +45,8 @@ fn candidate<'a>(u: u8, kind: &'a VoucherKind, rule: &'a UseRule, zone: &'a Zone
         state: UnitState::Available,
         held_until: 0,
         running: true,
-        enrolled: true,
+        standing: Standing::Admitted,
+        uncounted_terminal: None,
         unlocked: true,
         used_serials: Vec::new(),
         limits: Vec::new(),
@@ -137,7 +139,7 @@ fn each_rule_refuses_with_its_own_code() {
     };
     assert_eq!(one(&|_, _| {}), None);
     assert_eq!(one(&|_, c| c.running = false), Some(Code::CampaignNotRunning));
-    assert_eq!(one(&|_, c| c.enrolled = false), Some(Code::MerchantNotEnrolled));
+    assert_eq!(one(&|_, c| c.standing = Standing::Outside(None)), Some(Code::MerchantNotEnrolled));
     assert_eq!(one(&|p, _| p.category = "tobacco"), Some(Code::CategoryNotAllowed));
     assert_eq!(one(&|p, _| p.district = "310101"), Some(Code::DistrictNotAllowed));
     assert_eq!(one(&|p, _| p.channel = Some("alipay")), Some(Code::ChannelNotAllowed));

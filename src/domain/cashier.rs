@@ -1,6 +1,9 @@
 //! What a cashier reads after each step: one sentence, shown as it is.
 
+use jiff::civil::DateTime;
+
 use crate::domain::basket::Better;
+use crate::domain::merchant::EnrolState;
 use crate::domain::money::Fen;
 use crate::domain::refusal::{Code, Refusal};
 
@@ -16,11 +19,19 @@ fn words(zh: impl Into<String>, en: impl Into<String>) -> Words {
 }
 
 pub fn quoted(payable: Fen, discount: Fen, better: Option<&Better>) -> Words {
-    let mut said = if discount == Fen::ZERO {
-        words("没有可用的券。", "No voucher fits this order.")
-    } else {
-        words(format!("可减{discount}元，应收{payable}元。"), format!("{discount} off: {payable} to pay."))
-    };
+    let said = words(format!("可减{discount}元，应收{payable}元。"), format!("{discount} off: {payable} to pay."));
+    and_better(said, better)
+}
+
+/// A quote that takes nothing says what a redemption would be refused with, and what would help.
+pub fn nothing_quoted(refusal: &Refusal, better: Option<&Better>) -> Option<Words> {
+    let said = refusal.words()?;
+    // A minimum that is not met tells what is missing by itself.
+    let told = refusal.code == Code::MinimumNotMet;
+    Some(and_better(said, better.filter(|_| !told)))
+}
+
+fn and_better(mut said: Words, better: Option<&Better>) -> Words {
     if let Some(better) = better {
         let (add, off) = (better.add_amount, better.discount_amount);
         if better.goods.is_any() {
@@ -121,12 +132,68 @@ pub fn no_more_refunds() -> Words {
     words("已达到退款上限。", "The limit on refunds is reached.")
 }
 
+/// The voucher is for the merchants of a list.
+pub fn another_shop() -> Words {
+    words("该券只能在指定商户使用，本店不在其中。", "This voucher is for certain shops, and this is not one of them.")
+}
+
+pub fn outside(state: EnrolState) -> Words {
+    match state {
+        EnrolState::Applied => words(
+            "本店的活动报名尚未获批，请联系主管部门。",
+            "This shop is not approved for the campaign yet: call the program office.",
+        ),
+        EnrolState::Suspended => words(
+            "本店在该活动中已被暂停，请联系主管部门。",
+            "This shop is suspended in the campaign: call the program office.",
+        ),
+        EnrolState::Left => words("本店已退出该活动。", "This shop has left the campaign."),
+        EnrolState::Approved => words("本店未参加该活动。", "This shop does not take part in the campaign."),
+    }
+}
+
+/// The till's word for the goods is none that a campaign knows, which is no fault of the goods.
+pub fn unmapped_category() -> Words {
+    words(
+        "收银系统的品类代码有误，请联系系统商。",
+        "This till names a kind of goods that is not known: call the POS vendor.",
+    )
+}
+
 pub fn other_industry() -> Words {
     words("本店行业不能按该品类用券。", "A shop of this kind takes no vouchers for these goods.")
 }
 
-pub fn not_today() -> Words {
-    words("今天不能用券。", "Vouchers cannot be used today.")
+/// Why vouchers cannot be used at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    Hour,
+    Day,
+}
+
+/// With the city's time at which they can be used again, and its time now.
+pub fn closed(what: Closed, opens: Option<(DateTime, DateTime)>) -> Words {
+    let (zh, en) = match what {
+        Closed::Hour => ("现在不是用券时段", "Not at this hour"),
+        Closed::Day => ("今天不能用券", "Not today"),
+    };
+    let Some((at, now)) = opens else {
+        return words(format!("{zh}，且该券不再有可用时段。"), format!("{en}, and the voucher has no further hours."));
+    };
+    let (day, time) = (at.date(), at.strftime("%H:%M"));
+    match day == now.date() {
+        true => words(format!("{zh}，今天{time}起可用。"), format!("{en}: vouchers can be used from {time} today.")),
+        false => words(format!("{zh}，{day} {time}起可用。"), format!("{en}: vouchers can be used from {day} {time}.")),
+    }
+}
+
+/// What a customer has who has none that is left; `revoked` if the office has taken back some.
+pub fn none_left(had_any: bool, revoked: bool) -> Words {
+    match (had_any, revoked) {
+        (true, true) => words("顾客的券都已使用或被收回。", "All of the customer's vouchers were used or revoked."),
+        (true, false) => words("顾客的券都已用完。", "All of the customer's vouchers have been used."),
+        (false, _) => words("顾客没有可在本店使用的券。", "The customer has no voucher that this shop could take."),
+    }
 }
 
 pub fn not_beside_others() -> Words {
@@ -160,6 +227,8 @@ mod tests {
 
     #[test]
     fn a_sentence_with_an_amount_is_one_sentence_too() {
+        let [noon, night, next] =
+            [(25, 12), (25, 22), (26, 6)].map(|(day, hour)| jiff::civil::date(2020, 7, day).at(hour, 0, 0, 0));
         let (most, refused) = (Fen(9_999_999), |code| paid(Refusal::new(code), Fen(9_999_999)).words().expect("words"));
         for said in [
             missing(most, true),
@@ -174,7 +243,20 @@ mod tests {
             comes_to(most),
             no_more_refunds(),
             other_industry(),
-            not_today(),
+            another_shop(),
+            outside(EnrolState::Applied),
+            outside(EnrolState::Suspended),
+            outside(EnrolState::Left),
+            unmapped_category(),
+            none_left(true, false),
+            none_left(true, true),
+            none_left(false, false),
+            closed(Closed::Hour, None),
+            closed(Closed::Day, None),
+            closed(Closed::Hour, Some((night, noon))),
+            closed(Closed::Day, Some((night, noon))),
+            closed(Closed::Day, Some((night, next))),
+            closed(Closed::Hour, Some((night, next))),
             not_beside_others(),
         ] {
             let Words { zh, en } = &said;

@@ -16,13 +16,14 @@ use crate::domain::money::Fen;
 use crate::domain::order::{LimitEntityKey, digest_of};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
+use crate::domain::told;
 
 /// Where something is bought, as limits count it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Place {
     pub merchant: LimitEntityKey,
     pub store: String,
-    /// The terminal of the till's key; only a key without one is believed what its receipt says.
+    /// The terminal of the till's key, or the one that the key of a merchant or platform names; empty where it names none.
     pub terminal: String,
     pub category: String,
 }
@@ -87,8 +88,8 @@ impl LimitFact<'_> {
     }
 
     pub fn reached(&self) -> Refusal {
-        let refusal =
-            Refusal::new(Code::LimitReached).with("limit", serde_json::to_value(self.limit).unwrap_or(Value::Null));
+        let limit = serde_json::to_value(self.limit).unwrap_or(Value::Null);
+        let refusal = told::limit(Refusal::new(Code::LimitReached).with("limit", limit), self.limit);
         if self.limit.action == LimitAction::Refund { refusal.to_cashier(cashier::no_more_refunds()) } else { refusal }
     }
 }
@@ -223,6 +224,11 @@ pub fn needs_place(campaign: &Campaign) -> bool {
             Keeper::Payment => false,
         }
     })
+}
+
+/// Whether any of the campaign's limits counts by terminal over more than one payment.
+pub fn counts_terminals(campaign: &Campaign) -> bool {
+    at_a_till(campaign).any(|one| one.entities.contains(&LimitEntity::Terminal) && keeper(one) != Keeper::Payment)
 }
 
 /// Whether any of the campaign's limits on redeeming is kept there: most campaigns have one limit, of the person.

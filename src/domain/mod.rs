@@ -39,5 +39,6 @@ pub mod rules;
 pub mod settlement;
 pub mod stagger;
 pub mod time;
+pub mod told;
 pub mod typed;
 pub mod voucher;

@@ -112,16 +112,31 @@ pub struct OrderUnit {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Receipt {
     pub store: String,
+    /// The terminal at which the order was made, as limits and books count it; empty if its till named none.
     pub terminal: String,
     pub category: String,
     /// The merchant, as limits count it: whoever ends the hold gives back what it used.
     pub merchant: LimitEntityKey,
-    /// The terminal of the till's key and the merchant's id, where limits of the campaign ask for them.
+    /// Of orders that were made when `terminal` was what the receipt said: the terminal of the till's key, where limits asked for it.
     pub key_terminal: String,
+    /// The merchant's id, where limits of the campaign ask for it.
     pub merchant_id: String,
-    /// Who sold it and the number on the paper, told again to whoever asks for the order.
+    /// Who sold it, the number on the paper, and its word for the terminal if that is another: told again to whoever asks for the order.
     pub cashier: String,
     pub receipt_no: String,
+    pub said_terminal: String,
+}
+
+impl Receipt {
+    /// Where the order was made, as limits and books count it.
+    pub fn counted_terminal(&self) -> &str {
+        if self.key_terminal.is_empty() { &self.terminal } else { &self.key_terminal }
+    }
+
+    /// What the receipt says of its terminal: that of the till where it says nothing.
+    pub fn shown_terminal(&self) -> &str {
+        if self.said_terminal.is_empty() { &self.terminal } else { &self.said_terminal }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,19 +1,23 @@
 //! When one voucher may be used for one payment: one small function per rule, in one list in order of precedence.
 //! A rule of the campaign or round and those that a pack or a voucher adds must all hold.
 
+mod hours;
+mod shop;
+
 use serde_json::json;
 
 use crate::domain::area::name_of_use;
 use crate::domain::campaign::schema::{Face, VoucherKind};
 use crate::domain::campaign::terms::{Scene, UseChannels, UseRule};
-use crate::domain::cashier;
 use crate::domain::goods::{Counting, Goods};
-use crate::domain::industry;
 use crate::domain::limit::LimitFact;
 use crate::domain::money::Fen;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Window, Zone};
 use crate::domain::voucher::{UnitState, VoucherRef};
+use hours::{date, hours};
+pub use shop::{Standing, not_enrolled, unknown_terminal};
+use shop::{category, district, industry, merchant_enrolled, terminal};
 
 /// What the till asks to pay.
 #[derive(Clone, Debug)]
@@ -67,9 +71,11 @@ pub struct Candidate<'a> {
     pub state: UnitState,
     /// End of the hold when the state is held.
     pub held_until: Ms,
-    /// Whether redeeming runs in the campaign, and whether the merchant is enrolled in it.
+    /// Whether redeeming runs in the campaign, and how the merchant stands in it.
     pub running: bool,
-    pub enrolled: bool,
+    pub standing: Standing<'a>,
+    /// The terminal that the till names, if the campaign counts by terminal and this is not one that counts.
+    pub uncounted_terminal: Option<&'a str>,
     /// Whether the voucher that it waits for has been used.
     pub unlocked: bool,
     /// Serial numbers of the receipt that other orders of the campaign use, and until when those that only hold them do.
@@ -86,25 +92,27 @@ pub struct Reason {
 
 type Rule = fn(&Payment, &Candidate) -> Result<(), Refusal>;
 
-/// All rules in order of precedence.
-pub const RULES: [Rule; 21] = [
-    campaign_runs,
+/// All rules in order of precedence: what no waiting mends comes before what waiting may mend.
+pub const RULES: [Rule; 23] = [
     merchant_enrolled,
+    terminal,
     category,
     industry,
     district,
     channel,
     location,
     scene,
+    unspent,
+    not_ended,
+    campaign_runs,
     date,
     hours,
     merchant_offer,
     items,
     serial,
     eligible_items,
-    unit_state,
+    not_held,
     begun,
-    not_ended,
     unlocked,
     unused_serial,
     // Before the minimum: who has used up a limit must not be told to buy more.
@@ -122,44 +130,6 @@ pub fn judge(payment: &Payment, candidate: &Candidate) -> Result<Fen, Reason> {
 
 fn campaign_runs(_: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     if candidate.running { Ok(()) } else { Err(Refusal::new(Code::CampaignNotRunning).retry_after_ms(30_000)) }
-}
-
-fn merchant_enrolled(_: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    if candidate.enrolled {
-        Ok(())
-    } else {
-        Err(Refusal::new(Code::MerchantNotEnrolled).with("campaign_id", candidate.campaign_id))
-    }
-}
-
-fn category(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    match candidate.rules.iter().find(|rule| !rule.allows_category(payment.category)) {
-        Some(rule) => {
-            Err(Refusal::new(Code::CategoryNotAllowed).with("allowed", rule.allowed_categories().collect::<Vec<_>>()))
-        }
-        None => Ok(()),
-    }
-}
-
-/// The merchant's own industry decides what its goods may be called, where the campaign says which codes belong to a category.
-fn industry(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    for codes in candidate.rules.iter().filter_map(|rule| rule.category_codes.get(payment.category)) {
-        if !codes.iter().any(|prefix| industry::is_below(payment.industry_code, prefix)) {
-            let refusal = Refusal::new(Code::CategoryNotAllowed).with("industry_code", payment.industry_code);
-            return Err(refusal.with("allowed_codes", json!(codes)).to_cashier(cashier::other_industry()));
-        }
-    }
-    Ok(())
-}
-
-fn district(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    let outside = |rule: &&&UseRule| {
-        !rule.districts.is_empty() && !rule.districts.iter().any(|prefix| payment.district.starts_with(prefix.as_str()))
-    };
-    match candidate.rules.iter().find(outside) {
-        Some(rule) => Err(Refusal::new(Code::DistrictNotAllowed).with("allowed", json!(rule.districts))),
-        None => Ok(()),
-    }
 }
 
 fn channel(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
@@ -199,39 +169,6 @@ fn scene(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
         if !payment.scene.is_some_and(|scene| rule.scenes.iter().any(|allowed| scene.is(*allowed))) {
             let allowed: Vec<&str> = rule.scenes.iter().map(|scene| scene.as_str()).collect();
             return Err(Refusal::new(Code::SceneNotAllowed).with("allowed", json!(allowed)));
-        }
-    }
-    Ok(())
-}
-
-fn date(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    if candidate.rules.iter().all(|rule| rule.dates_excluded.is_empty()) {
-        return Ok(());
-    }
-    let today = candidate.zone.civil_date(payment.now);
-    match candidate.rules.iter().find(|rule| rule.dates_excluded.contains(&today)) {
-        Some(rule) => {
-            let refusal = Refusal::new(Code::OutsideHours).with("dates_excluded", json!(rule.dates_excluded));
-            Err(refusal.to_cashier(cashier::not_today()))
-        }
-        None => Ok(()),
-    }
-}
-
-fn hours(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
-    if candidate.rules.iter().all(|rule| rule.hours.is_empty()) {
-        return Ok(());
-    }
-    let local = candidate.zone.local(payment.now).ok_or(Code::OutsideHours)?;
-    let week_day = local.weekday().to_monday_one_offset() as u8;
-    let minute = local.hour() as u16 * 60 + local.minute() as u16;
-    for rule in candidate.rules.iter().filter(|rule| !rule.hours.is_empty()) {
-        let open = rule.hours.iter().any(|hours| {
-            let day_fits = hours.week_days.is_empty() || hours.week_days.contains(&week_day);
-            day_fits && (hours.begin_time..hours.end_time).contains(&minute)
-        });
-        if !open {
-            return Err(Refusal::new(Code::OutsideHours).with("hours", json!(rule.hours)));
         }
     }
     Ok(())
@@ -304,13 +241,19 @@ fn eligible_items(payment: &Payment, candidate: &Candidate) -> Result<(), Refusa
     })
 }
 
-fn unit_state(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
+fn unspent(_: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     match candidate.state {
-        UnitState::Available => Ok(()),
-        // A lapsed hold is given back by whoever meets it; until then the voucher counts as held.
-        UnitState::Held => Err(held(Code::VoucherHeld, candidate.held_until, payment, candidate)),
+        UnitState::Available | UnitState::Held => Ok(()),
         UnitState::Used => Err(Code::VoucherUsed.into()),
         UnitState::Revoked => Err(Code::VoucherRevoked.into()),
+    }
+}
+
+/// A lapsed hold is given back by whoever meets it; until then the voucher counts as held.
+fn not_held(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
+    match candidate.state {
+        UnitState::Held => Err(held(Code::VoucherHeld, candidate.held_until, payment, candidate)),
+        UnitState::Available | UnitState::Used | UnitState::Revoked => Ok(()),
     }
 }
 
@@ -318,8 +261,9 @@ fn begun(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {
     if payment.now >= candidate.window.start {
         return Ok(());
     }
-    Err(Refusal::new(Code::VoucherNotYetValid)
-        .with("available_begin_time", candidate.zone.rfc3339(candidate.window.start)))
+    let wait = candidate.window.start - payment.now;
+    let refusal = Refusal::new(Code::VoucherNotYetValid).retry_after_ms(wait as u64);
+    Err(refusal.with("available_begin_time", candidate.zone.rfc3339(candidate.window.start)))
 }
 
 fn not_ended(payment: &Payment, candidate: &Candidate) -> Result<(), Refusal> {

@@ -69,6 +69,13 @@ impl Zone {
         next.and_then(|next| self.midnight(next)).unwrap_or(instant + DAY)
     }
 
+    /// The instant at which the city's clock shows a minute of a day.
+    pub fn at(&self, date: jiff::civil::Date, minute: u16) -> Option<Ms> {
+        let (hour, minute) = (i8::try_from(minute / 60).ok()?, (minute % 60) as i8);
+        let time = jiff::civil::Time::new(hour, minute, 0, 0).ok()?;
+        Some(date.to_datetime(time).to_zoned(self.0.clone()).ok()?.timestamp().as_millisecond())
+    }
+
     fn midnight(&self, date: jiff::civil::Date) -> Option<Ms> {
         Some(date.to_zoned(self.0.clone()).ok()?.timestamp().as_millisecond())
     }

@@ -124,12 +124,16 @@ impl Pieces {
     /// Of an order that was reversed, only what was there and what tells it again is kept.
     fn reversal(&mut self, order: &Order, reversal: &Reversal) {
         let receipt = &order.receipt;
-        self.array(if told(receipt) { 6 } else { 2 });
+        let said = &receipt.said_terminal;
+        self.array(if told(receipt) { 6 + u32::from(!said.is_empty()) } else { 2 });
         self.add(|args| args.bytes(reversal.was.as_str()));
         self.after(order, reversal.at);
         if told(receipt) {
             let texts = [&receipt.store, &receipt.terminal, &receipt.cashier, &receipt.receipt_no];
             self.add(|args| texts.into_iter().fold(args, |args, text| args.bytes(text)));
+            if !said.is_empty() {
+                self.add(|args| args.bytes(said));
+            }
         }
     }
 
@@ -140,7 +144,7 @@ impl Pieces {
 }
 
 fn told(receipt: &Receipt) -> bool {
-    !(receipt.cashier.is_empty() && receipt.receipt_no.is_empty())
+    ![&receipt.cashier, &receipt.receipt_no, &receipt.said_terminal].into_iter().all(String::is_empty)
 }
 
 fn write_unit(list: Args, unit: &OrderUnit) -> Args {
@@ -164,7 +168,11 @@ fn write_receipt(list: Args, receipt: &Receipt) -> Args {
         return list;
     }
     let list = list.bytes(&receipt.key_terminal).bytes(&receipt.merchant_id);
-    if told(receipt) { list.bytes(&receipt.cashier).bytes(&receipt.receipt_no) } else { list }
+    if !told(receipt) {
+        return list;
+    }
+    let list = list.bytes(&receipt.cashier).bytes(&receipt.receipt_no);
+    if receipt.said_terminal.is_empty() { list } else { list.bytes(&receipt.said_terminal) }
 }
 
 fn order(mut bytes: &[u8]) -> Option<Order> {
@@ -183,6 +191,7 @@ fn order(mut bytes: &[u8]) -> Option<Order> {
             terminal: text(part(extra, 3)),
             cashier: text(part(extra, 4)),
             receipt_no: text(part(extra, 5)),
+            said_terminal: text(part(extra, 6)),
             ..Receipt::default()
         },
         _ => Receipt {
@@ -194,6 +203,7 @@ fn order(mut bytes: &[u8]) -> Option<Order> {
             merchant_id: text(part(extra, 5)),
             cashier: text(part(extra, 6)),
             receipt_no: text(part(extra, 7)),
+            said_terminal: text(part(extra, 8)),
         },
     };
     Some(Order {

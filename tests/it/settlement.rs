@@ -138,7 +138,7 @@ fn whatever_becomes_of_an_order_stands_under_its_store_receipt_and_transaction()
             assert_eq!(&line["transaction_id"], transaction, "{name}: {line}");
             for (field, wanted) in [
                 ("store", "s1"),
-                ("terminal", "9"),
+                ("terminal", "t1"),
                 ("receipt_no", "20200725-0007"),
                 ("campaign_id", market.campaign()),
             ] {

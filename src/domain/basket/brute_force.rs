@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::campaign::schema::{Limit, LimitMax, VoucherKind};
 use crate::domain::campaign::terms::{LimitAction, LimitEntity, Period, ThresholdOn, UseRule};
 use crate::domain::limit::{Keeper, LimitFact};
-use crate::domain::rules::Item;
+use crate::domain::rules::{Item, Standing};
 use crate::domain::time::{Window, Zone};
 use crate::domain::voucher::UnitState;
 
@@ -110,7 +110,8 @@ fn wallet<'a>(world: &'a World, chance: &mut Chance) -> Vec<Candidate<'a>> {
                 state: UnitState::Available,
                 held_until: 0,
                 running: true,
-                enrolled: true,
+                standing: Standing::Admitted,
+                uncounted_terminal: None,
                 unlocked: true,
                 used_serials: Vec::new(),
                 limits: if c == 2 { Vec::new() } else { vec![fact] },
@@ -363,7 +364,8 @@ fn a_wallet_made_to_be_difficult_is_chosen_from_in_bounded_time() {
             state: UnitState::Available,
             held_until: 0,
             running: true,
-            enrolled: true,
+            standing: Standing::Admitted,
+            uncounted_terminal: None,
             unlocked: true,
             used_serials: Vec::new(),
             limits: Vec::new(),

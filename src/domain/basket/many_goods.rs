@@ -5,7 +5,7 @@ use super::search::{MOST_STEPS, Search};
 use super::*;
 use crate::domain::campaign::schema::VoucherKind;
 use crate::domain::campaign::terms::{ThresholdOn, UseRule};
-use crate::domain::rules::Item;
+use crate::domain::rules::{Item, Standing};
 use crate::domain::time::{Window, Zone};
 use crate::domain::voucher::UnitState;
 
@@ -32,7 +32,8 @@ impl Wallet {
             state: UnitState::Available,
             held_until: 0,
             running: true,
-            enrolled: true,
+            standing: Standing::Admitted,
+            uncounted_terminal: None,
             unlocked: true,
             used_serials: Vec::new(),
             limits: Vec::new(),

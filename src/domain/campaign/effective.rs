@@ -110,6 +110,17 @@ impl Campaign {
         base.into_iter().chain(&pack.use_rule).chain(&kind.use_rule).collect()
     }
 
+    /// Whether any rule of the campaign names the category.
+    pub fn names_category(&self, category: &str) -> bool {
+        let of_rounds = self.rounds.iter().filter_map(|round| round.use_rule.as_ref());
+        let of_kind = |kind: &'_ VoucherKind| kind.use_rule.iter().any(|rule| rule.names_category(category));
+        let of_pack = |pack: &Pack| {
+            pack.use_rule.iter().any(|rule| rule.names_category(category)) || pack.vouchers.iter().any(of_kind)
+        };
+        self.use_rule.iter().chain(of_rounds).any(|rule| rule.names_category(category))
+            || self.packs.iter().any(of_pack)
+    }
+
     pub fn validity_of<'a>(&'a self, round: &'a Round, kind: &'a VoucherKind) -> Option<&'a Validity> {
         kind.validity.as_ref().or(round.validity.as_ref()).or(self.validity.as_ref())
     }

@@ -166,7 +166,11 @@ impl UseRule {
 
     /// Whether goods of a category count; a rule that names none restricts nothing.
     pub fn allows_category(&self, category: &str) -> bool {
-        self.allowed_categories().next().is_none() || self.allowed_categories().any(|allowed| allowed == category)
+        self.allowed_categories().next().is_none() || self.names_category(category)
+    }
+
+    pub fn names_category(&self, category: &str) -> bool {
+        self.allowed_categories().any(|allowed| allowed == category)
     }
 }
 

@@ -8,6 +8,7 @@ mod change;
 pub mod enrolment;
 pub mod import;
 
+use caller::Till;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::domain::campaign::schema::MerchantKind;
 use crate::domain::merchant::{Draft, EnrolState, Merchant, Store};
 use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::rules;
 use crate::domain::time::{Ms, Zone};
 use crate::engine::Engine;
 use crate::engine::config::bounds;
@@ -38,6 +40,8 @@ pub struct MerchantView {
     pub industry_code: String,
     pub stores: Vec<Store>,
     pub enrolled: HashMap<String, EnrolState>,
+    /// Its terminals, and whether each was revoked.
+    terminals: HashMap<String, bool>,
 }
 
 /// A merchant as the office sees it.
@@ -263,6 +267,7 @@ impl Engine {
 impl MerchantView {
     fn new(stored_id: String, record: MerchantRecord) -> MerchantView {
         let enrolled = record.enrolments.into_iter().map(|(campaign, enrolment)| (campaign, enrolment.state)).collect();
+        let terminals = record.terminals.into_iter().map(|(id, terminal)| (id, terminal.revoked)).collect();
         let merchant = record.merchant;
         MerchantView {
             stored_id,
@@ -274,11 +279,24 @@ impl MerchantView {
             industry_code: merchant.industry_code,
             stores: merchant.stores,
             enrolled,
+            terminals,
         }
     }
 }
 
 impl MerchantView {
+    /// Whether the terminal that a till names counts where a campaign counts by terminal: one of the merchant's does, and so do together all
+    /// calls that name none. One that was revoked sells nothing, whichever key names it.
+    pub(super) fn counts_terminal(&self, till: &Till) -> Result<bool, Refusal> {
+        if till.is_terminals_key || till.terminal_id.is_empty() {
+            return Ok(true);
+        }
+        match self.terminals.get(&till.terminal_id) {
+            Some(true) => Err(rules::unknown_terminal(&till.terminal_id, true)),
+            known => Ok(known.is_some()),
+        }
+    }
+
     /// Where an order is made, for its limits and its settlement. A till that names no store is in the merchant's first; a merchant that has
     /// registered none is one place without a name, and any name is unknown there.
     pub(super) fn store(&self, named: &str) -> Result<&str, Refusal> {

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::limits::keeps_place;
-use super::plan::{Planned, shown_terminal};
+use super::plan::Planned;
 use super::redeem::Call;
 use super::seen::Seen;
 use crate::domain::limit::Place;
@@ -117,9 +117,10 @@ fn order_of(call: &Call<'_>, attempt: u32, plan: &Planned, place: &Place) -> Ord
     let kept = keeps_place(call.snapshot, &plan.units);
     let mut receipt = Receipt {
         store: place.store.clone(),
-        terminal: shown_terminal(till, &ask.terminal).to_owned(),
+        terminal: place.terminal.clone(),
         cashier: ask.cashier.clone(),
         receipt_no: ask.receipt_no.clone(),
+        said_terminal: if ask.terminal == place.terminal { String::new() } else { ask.terminal.clone() },
         ..Receipt::default()
     };
     let hold_seconds = if ask.capture { 0 } else { plan.hold_seconds };
@@ -128,7 +129,6 @@ fn order_of(call: &Call<'_>, attempt: u32, plan: &Planned, place: &Place) -> Ord
         receipt.merchant = place.merchant;
     }
     if kept {
-        receipt.key_terminal.clone_from(&place.terminal);
         receipt.merchant_id.clone_from(&till.merchant_id);
     }
     Order {

@@ -3,7 +3,6 @@
 use super::draft::{Draft, Released};
 use super::found::Found;
 use super::limits::place_of_order;
-use super::plan::shown_terminal;
 use super::redeem::refused;
 use super::{Answered, OrderView, TRIES, contended};
 use crate::domain::cashier;
@@ -13,6 +12,7 @@ use crate::domain::order::{
 };
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::expiry_hour;
+use crate::domain::told;
 use crate::domain::voucher::UnitState;
 use crate::engine::merchant::caller::Till;
 use crate::engine::{Engine, Failure};
@@ -44,7 +44,8 @@ impl Engine {
                     return Err(Refusal::new(Code::OrderAlreadyRedeemed).to_cashier(cashier::already_used()).into());
                 }
                 if hold != hold_id(&till.merchant_id, order_id, order.attempt) {
-                    let refusal = Refusal::new(Code::OrderConflict).with("fields", vec!["hold_id"]);
+                    let refusal =
+                        told::conflict(Refusal::new(Code::OrderConflict).with("fields", vec!["hold_id"]), &["hold_id"]);
                     return Err(refusal.to_cashier(cashier::another_hold()).into());
                 }
                 let confirmed = match self.confirmable(till, order_id, shard, order, paid_amount) {
@@ -303,8 +304,8 @@ fn unexpire(draft: &mut Draft<'_>, unit: &OrderUnit) -> Result<(), Failure> {
 fn confirmed(order: &Order) -> Order {
     let mut receipt = order.receipt.clone();
     if receipt.merchant_id.is_empty() {
-        let Receipt { store, terminal, cashier, receipt_no, .. } = receipt;
-        receipt = Receipt { store, terminal, cashier, receipt_no, ..Receipt::default() };
+        let Receipt { store, terminal, cashier, receipt_no, said_terminal, .. } = receipt;
+        receipt = Receipt { store, terminal, cashier, receipt_no, said_terminal, ..Receipt::default() };
     }
     Order { state: OrderState::Redeemed, t1: WITH_THE_CALL, receipt, late_given_back: 0, ..order.clone() }
 }
@@ -315,7 +316,7 @@ fn line_of(till: &Till, order_id: &str, order: &Order, unit: &OrderUnit) -> Line
     let (merchant_id, order_id, attempt) = (till.merchant_id.clone(), order_id.to_owned(), order.attempt);
     let receipt = &order.receipt;
     let (store, category) = (receipt.store.clone(), receipt.category.clone());
-    let terminal = shown_terminal(till, &receipt.terminal).to_owned();
+    let terminal = receipt.counted_terminal().to_owned();
     let (amount, receipt_no) = (order.amount.0, receipt.receipt_no.clone());
     if order.state == OrderState::Held {
         Line::Confirmed {

@@ -100,7 +100,7 @@ pub(super) fn place_of(till: &Till, ask: &Ask, store: &str) -> Place {
     Place {
         merchant: limit_entity(&till.merchant_id),
         store: store.to_owned(),
-        terminal: if till.terminal_id.is_empty() { ask.terminal.clone() } else { till.terminal_id.clone() },
+        terminal: till.terminal_id.clone(),
         category: ask.category.clone(),
     }
 }
@@ -108,8 +108,8 @@ pub(super) fn place_of(till: &Till, ask: &Ask, store: &str) -> Place {
 /// Where an order was made, as far as its record keeps it: as far as its limits ask.
 pub(super) fn place_of_order(order: &Order, merchant: LimitEntityKey) -> Place {
     let receipt = &order.receipt;
-    let terminal = if receipt.key_terminal.is_empty() { &receipt.terminal } else { &receipt.key_terminal };
-    Place { merchant, store: receipt.store.clone(), terminal: terminal.clone(), category: receipt.category.clone() }
+    let terminal = receipt.counted_terminal().to_owned();
+    Place { merchant, store: receipt.store.clone(), terminal, category: receipt.category.clone() }
 }
 
 /// The limits of a voucher of this pack with what the person has used of them and what is counted elsewhere.

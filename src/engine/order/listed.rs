@@ -11,10 +11,10 @@ use crate::store::list::ListKind;
 pub(super) struct Unlisted(Vec<(u16, String)>);
 
 impl Unlisted {
-    /// Whether these rules of a campaign take vouchers at the merchant.
-    pub(super) fn admits(&self, campaign: u16, rules: &[&UseRule]) -> bool {
-        let mut lists = rules.iter().filter_map(|rule| rule.merchants_list.as_ref());
-        lists.all(|list| !self.0.iter().any(|(c, id)| *c == campaign && id == list))
+    /// The list of these rules of a campaign that does not have the merchant, if there is one.
+    pub(super) fn of<'a>(&self, campaign: u16, rules: &[&'a UseRule]) -> Option<&'a str> {
+        let mut lists = rules.iter().filter_map(|rule| rule.merchants_list.as_deref());
+        lists.find(|list| self.0.iter().any(|(c, id)| *c == campaign && id == list))
     }
 }
 

@@ -37,7 +37,7 @@ use crate::domain::basket::{self, Basket, Better};
 use crate::domain::binding::{Asked, Binding};
 use crate::domain::bought::Bought;
 use crate::domain::campaign::terms::{MAX_VOUCHERS_PER_PAYMENT, Scene};
-use crate::domain::cashier::Words;
+use crate::domain::cashier::{self, Words};
 use crate::domain::money::{FEN_LIMIT, Fen};
 use crate::domain::order::{Order, OrderState, hold_id, order_key, transaction_id};
 use crate::domain::refusal::{Code, Refusal};
@@ -215,7 +215,7 @@ pub struct Quote {
     pub better: Option<Better>,
     /// There may be a better set, or a smaller addition: the wallet was too difficult to look at all of them.
     pub stopped: bool,
-    /// Why the named vouchers do not fit, for the cashier.
+    /// Why nothing is taken, for the cashier.
     pub refused: Option<Words>,
 }
 
@@ -242,7 +242,9 @@ impl Engine {
         let caps = self.caps_seen(&payer, &seen, &till.merchant_id, &place, (None, &[])).await?;
         let unlisted = self.unlisted(&payer.people, &till.named).await?;
         let serials = self.serials_used(&payer, &seen, &ask.items, None).await?;
-        let counter = plan::Counter { merchant: &merchant, place, enrolled: &enrolled, unlisted, caps, serials };
+        let counts_terminal = merchant.counts_terminal(till)?;
+        let merchant = &*merchant;
+        let counter = plan::Counter { merchant, place, counts_terminal, enrolled: &enrolled, unlisted, caps, serials };
         let basket = match plan::basket(&payer, &seen, &counter, ask, true) {
             Ok(basket) => basket,
             Err(refusal) => return Ok(self.nothing_quoted(&snapshot, ask, &refusal)),
@@ -270,6 +272,7 @@ impl Engine {
     }
 
     fn quoted(&self, payer: &plan::PayerView, ask: &Ask, basket: plan::Planned) -> Quote {
+        let refusal = basket.units.is_empty().then(|| basket::nothing_fits(&basket.basket));
         let plan::Planned { units, basket: Basket { discount, not_taken, better, stopped, .. }, .. } = basket;
         let vouchers = units
             .iter()
@@ -284,8 +287,9 @@ impl Engine {
                 )
             })
             .collect();
+        let refused = refusal.and_then(|refusal| cashier::nothing_quoted(&refusal, better.as_ref()));
         let not_taken = not_taken.iter().map(|one| one.to_json()).collect();
-        Quote { payable: ask.net() - discount, discount, vouchers, not_taken, better, stopped, refused: None }
+        Quote { payable: ask.net() - discount, discount, vouchers, not_taken, better, stopped, refused }
     }
 
     /// Where an order stands, with its history; an order that has had no effect so far is not found.

@@ -1,6 +1,5 @@
 //! Planning a payment: whose vouchers these are, what the wallet says at one instant, and which of it is taken.
 
-use crate::engine::merchant::caller::Till;
 use std::sync::Arc;
 
 use super::limits::{Caps, cap_names, fact_of_kind_used, facts_used, of_pack};
@@ -11,14 +10,16 @@ use super::serial::{InUse, Serial};
 use super::{Ask, KnownPayer, Payer};
 use crate::domain::basket::{self, Basket};
 use crate::domain::bought::Bought;
+use crate::domain::campaign::terms::UseRule;
+use crate::domain::cashier;
 use crate::domain::goods::Goods;
-use crate::domain::limit::{Keeper, Place};
+use crate::domain::limit::{Keeper, Place, counts_terminals};
 use crate::domain::merchant::EnrolState;
 use crate::domain::order::{Order, OrderKey, OrderUnit};
 use crate::domain::paycode::PayCode;
 use crate::domain::person::{Root, bucket_of};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::rules::{Candidate, Payment};
+use crate::domain::rules::{self, Candidate, Payment, Standing};
 use crate::domain::time::Ms;
 use crate::domain::voucher::{PersonField, UnitState, VoucherIds, VoucherRef};
 use crate::engine::Engine;
@@ -55,6 +56,8 @@ pub(super) struct PersonAt {
 pub(super) struct Counter<'a> {
     pub merchant: &'a MerchantView,
     pub place: Place,
+    /// Whether its terminal counts where a campaign counts by terminal.
+    pub counts_terminal: bool,
     /// Campaigns whose merchants' lists have this one.
     pub enrolled: &'a [u16],
     /// Lists of the campaigns' rules that do not have it.
@@ -267,7 +270,7 @@ pub(super) fn basket(
         }
     }
     serial::mark(&payment, &mut candidates, &counter.serials);
-    let basket = match &payer.named {
+    let mut basket = match &payer.named {
         None if advise => basket::choose_and_advise(&payment, &candidates),
         None => basket::choose(&payment, &candidates),
         Some(named) => {
@@ -276,15 +279,35 @@ pub(super) fn basket(
             let positions = positions.collect::<Option<Vec<_>>>().ok_or(Code::VoucherUnknown)?;
             units = positions.iter().map(|position| units[*position]).collect();
             candidates = positions.iter().map(|position| candidates[*position].clone()).collect();
-            basket::exactly(&payment, &candidates)?
+            basket::exactly(&payment, &candidates).map_err(|mut refusal| {
+                blame_the_till(&mut refusal, payer, payment.category);
+                refusal
+            })?
         }
     };
+    basket.not_taken.iter_mut().for_each(|one| blame_the_till(&mut one.refusal, payer, payment.category));
     let taken = basket.taken.iter().map(|one| OrderUnit { discount: one.discount, ..units[one.candidate] }).collect();
     let rules = basket.taken.iter().flat_map(|one| &candidates[one.candidate].rules);
     let hold_seconds = rules.map(|rule| i64::from(rule.hold_seconds)).min().unwrap_or(120);
     let serials = serial::taken(&payment, basket.taken.iter().map(|one| &candidates[one.candidate]));
     let bought = if advise { None } else { bought(&payment, &candidates, &basket) };
     Ok(Planned { units: taken, hold_seconds, serials, bought, basket })
+}
+
+/// How the merchant stands to a voucher with these rules.
+fn standing<'a>(view: &CampaignView, counter: &Counter, rules: &[&'a UseRule]) -> Standing<'a> {
+    if !counter.enrolled.contains(&view.number) {
+        return Standing::Outside(counter.merchant.enrolled.get(&view.id).copied());
+    }
+    counter.unlisted.of(view.number, rules).map_or(Standing::Admitted, Standing::Unlisted)
+}
+
+/// A till's word for its goods that none of the payer's campaigns knows is a fault of the till, and the cashier is told so.
+fn blame_the_till(refusal: &mut Refusal, payer: &PayerView, category: &str) {
+    let by_word = refusal.code == Code::CategoryNotAllowed && refusal.extra.contains_key("allowed");
+    if by_word && !payer.people.iter().any(|person| person.view.campaign.names_category(category)) {
+        refusal.cashier = Some(Box::new(cashier::unmapped_category()));
+    }
 }
 
 /// The goods with what each of the taken vouchers takes off them.
@@ -301,11 +324,12 @@ fn candidates_of<'a>(
     payer: &PayerView,
     person: &'a PersonAt,
     record: &PersonRecord,
-    counter: &Counter,
+    counter: &'a Counter,
     now: Ms,
 ) -> Vec<(Candidate<'a>, OrderUnit)> {
     let view = &*person.view;
     let mut found = Vec::new();
+    let uncounted = !counter.counts_terminal && counts_terminals(&view.campaign);
     for (p, pack) in (0..=u8::MAX).zip(&record.packs) {
         let round = view.campaign.rounds.get(usize::from(pack.round));
         let definition = view.campaign.packs.get(usize::from(pack.pack));
@@ -334,7 +358,8 @@ fn candidates_of<'a>(
                 state: pack.unit(unit.unit),
                 held_until: hold.map(|hold| hold.until).unwrap_or_default(),
                 running: !view.is_paused(Scope::Redeem),
-                enrolled: counter.enrolled.contains(&view.number) && counter.unlisted.admits(view.number, &rules),
+                standing: standing(view, counter, &rules),
+                uncounted_terminal: uncounted.then_some(counter.place.terminal.as_str()),
                 used_serials: Vec::new(),
                 unlocked: definition.unlocks(kind, |unit| pack.unit(unit) == UnitState::Used),
                 limits,
@@ -358,7 +383,13 @@ fn candidates_of<'a>(
     found
 }
 
-/// The terminal that a receipt names, else that of the till's key.
-pub(super) fn shown_terminal<'a>(till: &'a Till, terminal: &'a str) -> &'a str {
-    if terminal.is_empty() { &till.terminal_id } else { terminal }
+/// Why the merchant takes vouchers of none of the campaigns, as its enrolments in those of the payer tell.
+pub(super) fn outside_all(merchant: &MerchantView, payer: &PayerView) -> Refusal {
+    let enrolments = || payer.people.iter().filter_map(|person| merchant.enrolled.get_key_value(&person.view.id));
+    let in_state = |state: EnrolState| enrolments().find(|(_, known)| **known == state);
+    let told = [EnrolState::Suspended, EnrolState::Applied, EnrolState::Left].into_iter().find_map(in_state);
+    match told {
+        Some((campaign, state)) => rules::not_enrolled(Some(*state)).with("campaign_id", campaign.as_str()),
+        None => rules::not_enrolled(None),
+    }
 }

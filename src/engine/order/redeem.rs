@@ -93,6 +93,9 @@ impl Engine {
         let opening = self.open(&till.merchant_id, &key, &fingerprint, shard, &merchant, &snapshot);
         let (opened, payer) = tokio::join!(opening, self.payer_seen(&snapshot, &merchant, ask, Some(&key)));
         let mut opened = match (opened, &payer) {
+            (Err(Failure::Refusal(closed)), Ok((payer, _))) if closed.code == Code::MerchantNotEnrolled => {
+                return Err(plan::outside_all(&merchant, payer).into());
+            }
             // Whose merchant may not open an order learns nothing of codes and vouchers: what is not theirs is unknown.
             (Err(Failure::Refusal(closed)), Err(unknown)) if closed.code != Code::OrderReversed => {
                 return Err(unknown.clone().into());
@@ -289,9 +292,10 @@ impl Engine {
             return Err(Code::MerchantFrozen.into());
         }
         if opened.enrolled.is_empty() {
-            return Err(Code::MerchantNotEnrolled.into());
+            return Err(plan::outside_all(call.merchant, call.payer));
         }
         call.merchant.store(&call.ask.store)?;
+        let counts_terminal = call.merchant.counts_terminal(call.till)?;
         self.require_code(call.payer, &seen, Some(&call.key))?;
         let seen = self.without_lapsed(call.payer, seen, Some(&call.key)).await?;
         let place = call.place.clone();
@@ -299,8 +303,15 @@ impl Engine {
             self.caps_seen(call.payer, &seen, &call.till.merchant_id, &place, (Some(&call.key), &held.caps)).await?;
         let unlisted = self.unlisted(&call.payer.people, &call.till.named).await?;
         let serials = self.serials_used(call.payer, &seen, &call.ask.items, Some(&call.key)).await?;
-        let counter =
-            plan::Counter { merchant: call.merchant, place, enrolled: &opened.enrolled, unlisted, caps, serials };
+        let counter = plan::Counter {
+            merchant: call.merchant,
+            place,
+            counts_terminal,
+            enrolled: &opened.enrolled,
+            unlisted,
+            caps,
+            serials,
+        };
         let planned = plan::basket(call.payer, &seen, &counter, call.ask, false)?;
         if planned.units.is_empty() {
             return Err(crate::domain::basket::nothing_fits(&planned.basket));

@@ -3,7 +3,6 @@
 use super::draft::Draft;
 use super::found::Found;
 use super::limits::place_of_order;
-use super::plan::shown_terminal;
 use super::refund_limits::TakenAhead;
 use super::{Answered, OrderView, TRIES, contended};
 use crate::domain::bought::{Bought, Piece, Returned};
@@ -205,7 +204,7 @@ impl Refunding<'_> {
             order_id: self.order_id.to_owned(),
             refund_id: refund_id.to_owned(),
             store: receipt.store.clone(),
-            terminal: shown_terminal(self.till, &receipt.terminal).to_owned(),
+            terminal: receipt.counted_terminal().to_owned(),
             amount: amount.0,
             to,
             attempt: *attempt,

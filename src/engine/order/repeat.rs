@@ -5,6 +5,7 @@ use super::{Answered, Ask, OrderView, Payer};
 use crate::domain::binding::Asked;
 use crate::domain::order::{Order, OrderKey, OrderState};
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::told;
 use crate::engine::merchant::caller::Till;
 use crate::engine::{Engine, Failure};
 use crate::store::order::StoredOrder;
@@ -61,7 +62,8 @@ impl Engine {
             fields.push(ask.payer.field());
         }
         if !fields.is_empty() {
-            return Err(Refusal::new(Code::OrderConflict).with("fields", fields));
+            let refusal = Refusal::new(Code::OrderConflict).with("fields", fields.clone());
+            return Err(told::conflict(refusal, &fields));
         }
         match &repeat.payer {
             Err(nobody) if !same => Err(nobody.clone()),

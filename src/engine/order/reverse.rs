@@ -2,7 +2,6 @@
 
 use super::draft::{Draft, Released};
 use super::limits::place_of_order;
-use super::plan::shown_terminal;
 use super::quotas::named_quotas;
 use super::{Answered, TRIES, contended};
 use crate::domain::limit::Place;
@@ -191,7 +190,7 @@ fn give_back(
             order_id: order_id.to_owned(),
             attempt: order.attempt,
             store: order.receipt.store.clone(),
-            terminal: shown_terminal(till, &order.receipt.terminal).to_owned(),
+            terminal: order.receipt.counted_terminal().to_owned(),
             amount: order.amount.0,
             to,
             receipt_no: order.receipt.receipt_no.clone(),

@@ -217,6 +217,9 @@ pub struct OrderBody {
     refunded_total: i64,
     refundable_amount: i64,
     vouchers: Vec<VoucherBody>,
+    /// At which the order was made, as limits and books count it: that of the till's key, or the one that a merchant's or platform's key named.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    terminal: String,
     /// What the till said of its receipt; the terminal is that of its key where it named none.
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<OrderReceiptBody>,
@@ -242,7 +245,7 @@ impl OrderReceiptBody {
     fn of(receipt: &Receipt) -> Option<OrderReceiptBody> {
         let body = OrderReceiptBody {
             store: receipt.store.clone(),
-            terminal: receipt.terminal.clone(),
+            terminal: receipt.shown_terminal().to_owned(),
             cashier: receipt.cashier.clone(),
             receipt_no: receipt.receipt_no.clone(),
         };
@@ -325,6 +328,7 @@ impl From<&OrderView> for OrderBody {
             refunded_total: order.refunded_total().0,
             refundable_amount: refundable,
             vouchers: view.vouchers.iter().map(VoucherBody::from).collect(),
+            terminal: order.receipt.counted_terminal().to_owned(),
             receipt: OrderReceiptBody::of(&order.receipt),
             items: view.bought.as_ref().map(BoughtBody::of).unwrap_or_default(),
             refunds: refunds.collect(),
