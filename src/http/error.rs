@@ -39,7 +39,10 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let call = Call::current();
-        let body = body(&self.0, &call.request_id, call.till, call.language);
+        let mut body = body(&self.0, &call.request_id, call.till, call.language);
+        if call.reads && self.0.code.status() == 503 {
+            unread(&mut body, call.language);
+        }
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON)));
         response.insert_header((CONTENT_LANGUAGE, call.language.tag()));
@@ -87,6 +90,21 @@ pub fn body(refusal: &Refusal, request_id: &str, till: bool, language: Language)
         put("pos_message", text(zh, en));
     }
     Value::Object(body)
+}
+
+/// What could not be read says nothing of an order: the texts of the code are about a call that changes something, and a till would take
+/// them for what became of its order.
+fn unread(body: &mut Value, language: Language) {
+    let told = Words {
+        zh: "未能读取；这不说明订单等是否已生效，请稍后再查。".to_owned(),
+        en: "It could not be read, which says nothing of what was applied: ask again in a moment.".to_owned(),
+    };
+    body["title"] = json!(language.of_words(&told));
+    body["detail"] = body["title"].clone();
+    body["message"] = text(&told.zh, &told.en);
+    if body.get("pos_message").is_some() {
+        body["pos_message"] = text("未能查询，请稍后再查。", "It could not be looked up: try again in a moment.");
+    }
 }
 
 /// A cashier always gets a sentence, even for a fault of the till's program.
@@ -217,6 +235,24 @@ mod tests {
                 let detail = &body(&Refusal::new(*code), "r", false, language)["detail"];
                 assert!(detail.as_str().is_some_and(|text| !text.is_empty()), "{}", code.as_str());
             }
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_read_that_fails_says_nothing_of_what_was_applied() {
+        use actix_web::body::to_bytes;
+        use actix_web::test::TestRequest;
+        let codes = [Code::StoreUnavailable, Code::StoreTimeout, Code::Overloaded, Code::DeadlineExceeded];
+        for (code, reads) in codes.into_iter().flat_map(|code| [(code, true), (code, false)]) {
+            let request = if reads { TestRequest::get() } else { TestRequest::post() };
+            let request = request.uri("/v1/redemptions/A1").to_srv_request();
+            let refused = crate::http::middleware::refused(&request, Refusal::new(code));
+            let body = to_bytes(refused.into_body()).await.expect("a body");
+            let body: Value = serde_json::from_slice(&body).expect("a problem");
+            let said = [&body["message"], &body["pos_message"]].map(Value::to_string).concat() + &body["title"].to_string();
+            let of_an_order = ["nothing was applied", "没有任何扣减", "same order", "same ids", "同一订单", "reverse", "冲正"];
+            assert_eq!(of_an_order.iter().any(|words| said.contains(words)), !reads, "{}: {said}", code.as_str());
+            assert_eq!(body["detail"], body["message"]["en"]);
         }
     }
 

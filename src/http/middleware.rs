@@ -45,6 +45,8 @@ pub struct Call {
     pub request_id: Rc<str>,
     /// Answers to tills carry a sentence for the cashier.
     pub till: bool,
+    /// It only reads, so that a failure says nothing of what was applied.
+    pub reads: bool,
     /// In which a refusal is told, as `Accept-Language` asks.
     pub language: Language,
     notes: Rc<Notes>,
@@ -65,7 +67,8 @@ impl Call {
             None => Rc::from(new_id(&mut [0; 36])),
         };
         let language = Language::of(request.headers());
-        Call { request_id, till: auth_till::is_till_path(request.path()), language, notes: Rc::default() }
+        let till = auth_till::is_till_path(request.path());
+        Call { request_id, till, reads: reads(request.method()), language, notes: Rc::default() }
     }
 
     /// Outside a request there is an empty one.
@@ -73,6 +76,7 @@ impl Call {
         CALL.try_with(Call::clone).unwrap_or_else(|_| Call {
             request_id: Rc::from(""),
             till: false,
+            reads: false,
             language: Language::default(),
             notes: Rc::default(),
         })
@@ -203,10 +207,9 @@ async fn answer<B: MessageBody + 'static>(
 
 /// A request that only reads takes no body: what stands in one would be ignored, and its sender would not know.
 fn unread_body(request: &ServiceRequest) -> Option<Refusal> {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let length = request.headers().get(CONTENT_LENGTH).map(|length| length.as_bytes() != b"0");
     let has_body = length.unwrap_or_else(|| request.headers().contains_key(TRANSFER_ENCODING));
-    (reads && has_body).then(|| {
+    (reads(request.method()) && has_body).then(|| {
         Refusal::new(Code::InvalidRequest).field(
             "",
             "no_body_here",
@@ -214,6 +217,10 @@ fn unread_body(request: &ServiceRequest) -> Option<Refusal> {
             "This request takes no body.",
         )
     })
+}
+
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 fn unknown(code: Code) -> HttpResponse {

@@ -286,7 +286,7 @@ async fn an_idempotency_key_is_echoed() {
 #[actix_web::test]
 async fn a_handler_that_takes_too_long_leaves_the_outcome_unknown() {
     let response = CALL.sync_scope(
-        Call { request_id: "r".into(), till: true, language: Language::default(), notes: Rc::default() },
+        Call { request_id: "r".into(), till: true, reads: false, language: Language::default(), notes: Rc::default() },
         || unknown(Code::DeadlineExceeded),
     );
     let body: Value = serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
