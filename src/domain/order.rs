@@ -45,6 +45,9 @@ pub enum Was {
     Unknown,
     Held,
     Redeemed,
+    Cancelled,
+    /// A hold that had run out.
+    Expired,
 }
 
 impl Was {
@@ -53,6 +56,8 @@ impl Was {
             Was::Unknown => "unknown",
             Was::Held => "held",
             Was::Redeemed => "redeemed",
+            Was::Cancelled => "cancelled",
+            Was::Expired => "expired",
         }
     }
 
@@ -60,6 +65,8 @@ impl Was {
         match text {
             "held" => Was::Held,
             "redeemed" => Was::Redeemed,
+            "cancelled" => Was::Cancelled,
+            "expired" => Was::Expired,
             _ => Was::Unknown,
         }
     }
@@ -236,8 +243,11 @@ impl Order {
             OrderState::Cancelled => history.push(("cancelled", self.t1)),
             OrderState::Expired | OrderState::Lapsed => history.push(("expired", self.t1)),
             OrderState::Redeemed => history.push(("redeemed", self.t1)),
-            OrderState::Reversed if was == Some(Was::Redeemed) => history.push(("redeemed", self.t1)),
-            _ => {}
+            OrderState::Reversed => {
+                let ended = was.filter(|was| matches!(was, Was::Redeemed | Was::Cancelled | Was::Expired));
+                history.extend(ended.map(|was| (was.as_str(), self.t1)));
+            }
+            OrderState::Held | OrderState::Void => {}
         }
         for index in 0..self.refunds.len() {
             history.push((self.after_refund(index).word(), self.refunds[index].at));

@@ -249,8 +249,10 @@ mod tests {
             let refused = crate::http::middleware::refused(&request, Refusal::new(code));
             let body = to_bytes(refused.into_body()).await.expect("a body");
             let body: Value = serde_json::from_slice(&body).expect("a problem");
-            let said = [&body["message"], &body["pos_message"]].map(Value::to_string).concat() + &body["title"].to_string();
-            let of_an_order = ["nothing was applied", "没有任何扣减", "same order", "same ids", "同一订单", "reverse", "冲正"];
+            let said =
+                [&body["message"], &body["pos_message"]].map(Value::to_string).concat() + &body["title"].to_string();
+            let of_an_order =
+                ["nothing was applied", "没有任何扣减", "same order", "same ids", "同一订单", "reverse", "冲正"];
             assert_eq!(of_an_order.iter().any(|words| said.contains(words)), !reads, "{}: {said}", code.as_str());
             assert_eq!(body["detail"], body["message"]["en"]);
         }

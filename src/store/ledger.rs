@@ -104,8 +104,8 @@ lines! {
     /// outstanding -> redeemed, in one call or by a late confirm.
     Redeemed "D" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, merchant_id: String, order_id: String,
         attempt: u32, store: String, terminal: String, amount: i64, category: String; receipt_no: String }
-    /// held -> `to`; why = cancel, expire or reverse.
-    Released "X" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, ok: OrderKey, to: To, why: String }
+    /// held -> `to`; why = cancel, expire or reverse; of a hold that ran out, when it did.
+    Released "X" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, ok: OrderKey, to: To, why: String; ran_out: i64 }
     /// redeemed -> `to`.
     Reversed "V" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, merchant_id: String, order_id: String,
         attempt: u32, store: String, terminal: String, amount: i64, to: To; receipt_no: String }

@@ -197,6 +197,7 @@ impl Sim {
             ok,
             to: To::Outstanding,
             why: why.into(),
+            ran_out: 0,
         }]);
     }
 

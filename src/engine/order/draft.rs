@@ -307,6 +307,7 @@ impl<'a> Draft<'a> {
                 ok: Bytes(*key),
                 to: if valid { To::Outstanding } else { To::Expired },
                 why: why.word().to_owned(),
+                ran_out: if why == Released::Expire { order.until() } else { 0 },
             });
             self.uncount(unit, place, order.t0)?;
         }

@@ -127,12 +127,18 @@ impl Engine {
         self.require_reversible(entry.shard, order)?;
         let mut draft = found.draft();
         let place = place_of_order(order, limit_entity(&till.merchant_id));
-        match order.state {
-            OrderState::Held => draft.release(key, order, &place, Released::Reverse)?,
-            OrderState::Redeemed => give_back(&mut draft, till, order_id, order, &place)?,
-            _ => {}
-        }
-        let was = if order.state == OrderState::Redeemed { Was::Redeemed } else { Was::Held };
+        let was = match order.state {
+            OrderState::Held => {
+                draft.release(key, order, &place, Released::Reverse)?;
+                if draft.is_before(order.until()) { Was::Held } else { Was::Expired }
+            }
+            OrderState::Redeemed => {
+                give_back(&mut draft, till, order_id, order, &place)?;
+                Was::Redeemed
+            }
+            OrderState::Cancelled => Was::Cancelled,
+            OrderState::Expired | OrderState::Lapsed | OrderState::Reversed | OrderState::Void => Was::Expired,
+        };
         let reversed = reversed(order, was);
         let mut change = found.change(draft, key, &reversed);
         change.hold_ends(key);
@@ -203,5 +209,6 @@ fn give_back(
 /// Of what the receipt said, a reversed order keeps what tells it again to whoever asks for it.
 fn reversed(order: &Order, was: Was) -> Order {
     let reversal = Some(Reversal { was, at: WITH_THE_CALL });
-    Order { state: OrderState::Reversed, reversal, ..order.clone() }
+    let t1 = if was == Was::Expired { order.until() } else { order.t1 };
+    Order { state: OrderState::Reversed, t1, reversal, ..order.clone() }
 }

@@ -194,7 +194,11 @@ impl Own<'_> {
         let voucher = |p: u8, u: u8| VoucherRef { c, shard, f: f.0, p, u };
         match &entry.line {
             Line::Held { p, u, discount, .. } => event("hold", voucher(*p, *u), *discount, None),
-            Line::Released { p, u, discount, .. } => event("release", voucher(*p, *u), *discount, None),
+            // A hold ends when it runs out, whenever somebody comes to write that down.
+            Line::Released { p, u, discount, ran_out, .. } => {
+                let at = if *ran_out > 0 { *ran_out } else { entry.at };
+                event("release", voucher(*p, *u), *discount, None).map(|event| Event { at, ..event })
+            }
             line => {
                 let posted = Posted::of(line)?;
                 event(posted.kind.word(), posted.voucher(shard), posted.subsidy.0.abs(), posted.transaction_id())

@@ -81,7 +81,7 @@ fn a_till_that_repeats_its_hold_and_is_told_that_it_ran_out_cannot_confirm_it_la
     }
     let confirm = || server.confirm(&till, held.str("order_id"), held.str("hold_id"), 4_000);
     confirm().refused(409, "hold_expired");
-    assert_eq!(server.reverse(&till, held.str("order_id")).ok().str("was"), "held");
+    assert_eq!(server.reverse(&till, held.str("order_id")).ok().str("was"), "expired");
     confirm().refused(409, "order_reversed");
     assert_eq!(market.vouchers(&person, "available").len(), 6);
     server.assert_audit_clean();
@@ -127,10 +127,41 @@ fn a_cancel_of_a_hold_that_ran_out_says_where_its_voucher_is() {
             let again = server.cancel(&lapsed.till, lapsed.order()).ok();
             assert!(again.replayed() && again.body == cancelled.body, "{}", again.text());
             let reversed = server.reverse(&lapsed.till, lapsed.order()).ok();
-            assert_eq!(reversed.str("was"), "held");
+            assert_eq!(reversed.str("was"), "cancelled");
+            let states = server.order(&lapsed.till, lapsed.order()).ok()["history"].clone();
+            let states: Vec<&str> =
+                states.as_array().expect("a list").iter().filter_map(|one| one["state"].as_str()).collect();
+            assert_eq!(states, ["held", "cancelled", "reversed"]);
             let says_back = reversed["pos_message"]["zh"].as_str().is_some_and(|text| text.contains("退回"));
             assert!(!says_back, "nothing is said of a voucher that may be elsewhere: {}", reversed.text());
             server.assert_audit_clean();
         }
+    }
+}
+
+#[test]
+fn an_order_and_the_wallet_say_the_same_instant_for_a_hold_that_ran_out() {
+    for reversed in [false, true] {
+        let market = Market::open("instant", 1);
+        let (server, till, person) = (market.server(), market.till(), market.shopper());
+        let held = server.redeem(&till, &sale(&new_order(), &server.pay_code(&person), 6_000, false)).ok();
+        server.set_clock(at(NOON) + 5 * MINUTE);
+        let order = held.str("order_id");
+        let state = |of: &str| {
+            let told = server.order(&till, order).ok();
+            let history = told["history"].as_array().expect("a list").clone();
+            history.into_iter().find(|one| one["state"] == of).map(|one| one["at"].clone())
+        };
+        if reversed {
+            assert_eq!(server.reverse(&till, order).ok().str("was"), "expired");
+        }
+        assert_eq!(state("expired"), Some(held["expires_at"].clone()));
+        if !reversed {
+            let wallet = server.resident(&person, "GET", "/v1/wallet/transactions", None).ok();
+            let items = wallet["items"].as_array().expect("a list").clone();
+            let release = items.iter().find(|one| one["kind"] == "release").expect("a release");
+            assert_eq!(release["at"], held["expires_at"], "{}", wallet.text());
+        }
+        server.assert_audit_clean();
     }
 }

@@ -137,7 +137,7 @@ pub struct ReverseBody {
     order_id: String,
     /// `reversed`
     state: &'static str,
-    /// What was there: `unknown`, `held` or `redeemed`.
+    /// What was there: `unknown`, `held`, `redeemed`, `cancelled`, or `expired` of a hold that had run out.
     was: &'static str,
     reversed_at: String,
     pos_message: WordsBody,
