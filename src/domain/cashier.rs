@@ -45,17 +45,18 @@ fn and_better(mut said: Words, better: Option<&Better>) -> Words {
     said
 }
 
-pub fn held(payable: Fen, discount: Fen) -> Words {
+/// With the city's day: whoever sends a number again that an earlier day has used reads that this is the answer of that day's order.
+pub fn held(payable: Fen, discount: Fen, day: &str) -> Words {
     words(
-        format!("已锁券，减{discount}元，请收款{payable}元。"),
-        format!("Voucher held, {discount} off: collect {payable}."),
+        format!("{day} 已锁券，减{discount}元，请收款{payable}元。"),
+        format!("Voucher held on {day}, {discount} off: collect {payable}."),
     )
 }
 
-pub fn redeemed(payable: Fen, discount: Fen) -> Words {
+pub fn redeemed(payable: Fen, discount: Fen, day: &str) -> Words {
     words(
-        format!("已用券，减{discount}元，实收{payable}元。"),
-        format!("Voucher used, {discount} off: {payable} paid."),
+        format!("{day} 已用券，减{discount}元，实收{payable}元。"),
+        format!("Voucher used on {day}, {discount} off: {payable} paid."),
     )
 }
 

@@ -76,7 +76,7 @@ const MONEY: &str = r#""amount":11800,"merchant_discount":800,"discount_amount":
 #[test]
 fn a_hold_reads_the_same_before_and_after_its_confirm() {
     let expected = format!(
-        r#"{{"order_id":"A1-0001","state":"held","transaction_id":"tx-1","hold_id":"h-1","expires_at":"2020-07-25T12:02:00+08:00",{MONEY},{VOUCHERS},"pos_message":{{"zh":"已锁券，减20.00元，请收款90.00元。","en":"Voucher held, 20.00 off: collect 90.00."}}}}"#
+        r#"{{"order_id":"A1-0001","state":"held","transaction_id":"tx-1","hold_id":"h-1","expires_at":"2020-07-25T12:02:00+08:00",{MONEY},{VOUCHERS},"pos_message":{{"zh":"2020-07-25 已锁券，减20.00元，请收款90.00元。","en":"Voucher held on 2020-07-25, 20.00 off: collect 90.00."}}}}"#
     );
     assert_eq!(json(&Redeemed::first(&view(OrderState::Held, 120))), expected);
     assert_eq!(json(&Redeemed::first(&view(OrderState::Redeemed, 120))), expected);
@@ -85,7 +85,7 @@ fn a_hold_reads_the_same_before_and_after_its_confirm() {
 #[test]
 fn a_redemption_in_one_call() {
     let expected = format!(
-        r#"{{"order_id":"A1-0001","state":"redeemed","transaction_id":"tx-1",{MONEY},{VOUCHERS},"redeemed_at":"2020-07-25T12:00:00+08:00","settlement_date":"2020-07-25","pos_message":{{"zh":"已用券，减20.00元，实收90.00元。","en":"Voucher used, 20.00 off: 90.00 paid."}}}}"#
+        r#"{{"order_id":"A1-0001","state":"redeemed","transaction_id":"tx-1",{MONEY},{VOUCHERS},"redeemed_at":"2020-07-25T12:00:00+08:00","settlement_date":"2020-07-25","pos_message":{{"zh":"2020-07-25 已用券，减20.00元，实收90.00元。","en":"Voucher used on 2020-07-25, 20.00 off: 90.00 paid."}}}}"#
     );
     assert_eq!(json(&Redeemed::first(&view(OrderState::Redeemed, 0))), expected);
 }
@@ -94,7 +94,7 @@ fn a_redemption_in_one_call() {
 fn a_confirm_and_a_late_confirm() {
     let expected = |late: &str| {
         format!(
-            r#"{{"order_id":"A1-0001","state":"redeemed","transaction_id":"tx-1","hold_id":"h-1",{MONEY},{VOUCHERS},"redeemed_at":"2020-07-25T12:00:30.500+08:00","settlement_date":"2020-07-25",{late}"pos_message":{{"zh":"已用券，减20.00元，实收90.00元。","en":"Voucher used, 20.00 off: 90.00 paid."}}}}"#
+            r#"{{"order_id":"A1-0001","state":"redeemed","transaction_id":"tx-1","hold_id":"h-1",{MONEY},{VOUCHERS},"redeemed_at":"2020-07-25T12:00:30.500+08:00","settlement_date":"2020-07-25",{late}"pos_message":{{"zh":"2020-07-25 已用券，减20.00元，实收90.00元。","en":"Voucher used on 2020-07-25, 20.00 off: 90.00 paid."}}}}"#
         )
     };
     assert_eq!(json(&Redeemed::confirmed(&view(OrderState::Redeemed, 120))), expected(""));

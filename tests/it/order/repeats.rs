@@ -170,3 +170,25 @@ fn of_ten_copies_of_one_order_at_one_instant_each_is_told_what_the_order_did() {
     }
     magic.assert_audit_clean();
 }
+
+#[test]
+fn a_number_of_an_earlier_day_is_answered_with_that_day() {
+    let market = Market::open("yesterday", 2);
+    let (server, till) = (market.server(), market.till());
+    let people = [market.shopper(), market.shopper()];
+    let sell = |place: usize| {
+        let code = server.pay_code(&people[place]);
+        server.redeem(&till, &sale(&format!("000{place}"), &code, 6_000, place == 0)).ok()
+    };
+    let first = [sell(0), sell(1)];
+    server.confirm(&till, "0001", first[1].str("hold_id"), 4_000).ok();
+    server.set_clock(crate::harness::fixture::at("2020-07-26T09:00:00"));
+    for (place, first) in first.iter().enumerate() {
+        let again = sell(place);
+        assert!(again.replayed() && again.body == first.body, "{}", again.text());
+        for language in ["zh", "en"] {
+            let said = again["pos_message"][language].as_str().expect("a sentence");
+            assert!(said.contains("2020-07-25"), "{said}");
+        }
+    }
+}

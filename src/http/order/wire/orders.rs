@@ -53,7 +53,7 @@ impl Redeemed {
             redeemed_at: None,
             settlement_date: None,
             late: false,
-            pos_message: cashier::held(order.payable(), order.discount).into(),
+            pos_message: cashier::held(order.payable(), order.discount, &view.zone.date(order.t0)).into(),
             ..Redeemed::confirmed(view)
         }
     }
@@ -75,7 +75,7 @@ impl Redeemed {
             redeemed_at: Some(view.zone.rfc3339(order.t1)),
             settlement_date: Some(view.zone.date(order.t1)),
             late: order.late(),
-            pos_message: cashier::redeemed(order.payable(), order.discount).into(),
+            pos_message: cashier::redeemed(order.payable(), order.discount, &view.zone.date(order.t1)).into(),
         }
     }
 }
