@@ -142,11 +142,16 @@ impl Counting {
             .with("missing_amount", missing.0)
             .to_cashier(cashier::missing(missing, self.is_any()));
         if self.is_any() {
-            let (zh, en) = ("未达到使用门槛。", "The order is below the voucher's minimum.");
+            let (zh, en) = (
+                format!("未达到使用门槛，还差 {missing} 元。"),
+                format!("The order is {missing} yuan below the voucher's minimum."),
+            );
             return refusal.field("/amount", "minimum_not_met", zh, en);
         }
-        let (zh, en) =
-            ("适用商品未达到使用门槛，见 goods。", "The goods that count are below the voucher's minimum; see goods.");
+        let (zh, en) = (
+            format!("适用商品未达到使用门槛，还差 {missing} 元，见 goods。"),
+            format!("The goods that count are {missing} yuan below the voucher's minimum; see goods."),
+        );
         refusal.with("goods", json!(self)).field("/items", "minimum_not_met", zh, en)
     }
 

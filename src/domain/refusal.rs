@@ -8,6 +8,7 @@ mod common;
 use serde_json::{Map, Value};
 
 use crate::domain::cashier::Words;
+use crate::domain::told;
 
 /// What a caller may assume about the effect it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl Refusal {
         let (zh, en) = self.code.message();
         match (self.detail.as_deref(), self.errors.as_slice()) {
             (Some(words), _) => words.clone(),
-            (None, []) => Words { zh: zh.to_owned(), en: en.to_owned() },
+            (None, []) => told::by_members(self).unwrap_or_else(|| Words { zh: zh.to_owned(), en: en.to_owned() }),
             (None, [fault]) => Words { zh: fault.placed(&fault.zh, "："), en: fault.placed(&fault.en, ": ") },
             (None, [first, more @ ..]) => Words {
                 zh: format!("{}另有{}处，见 errors。", first.placed(&first.zh, "："), more.len()),

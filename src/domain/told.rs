@@ -2,8 +2,12 @@
 
 use std::fmt::Display;
 
+use serde_json::Value;
+
 use crate::domain::campaign::schema::{Limit, LimitAction, LimitEntity, LimitMax, Period};
-use crate::domain::refusal::Refusal;
+use crate::domain::cashier::Words;
+use crate::domain::money::Fen;
+use crate::domain::refusal::{Code, Refusal};
 
 /// Names that a text lists; the members of the answer have all.
 const MOST_LISTED: usize = 12;
@@ -13,6 +17,104 @@ fn listed<T: Display>(names: &[T]) -> (String, String) {
     let some: Vec<String> = names.iter().take(MOST_LISTED).map(T::to_string).collect();
     let more = if names.len() > MOST_LISTED { ("等", " and others") } else { ("", "") };
     (some.join("、") + more.0, some.join(", ") + more.1)
+}
+
+fn text<'r>(refusal: &'r Refusal, name: &str) -> Option<&'r str> {
+    refusal.extra.get(name)?.as_str()
+}
+
+fn yuan(refusal: &Refusal, name: &str) -> Option<Fen> {
+    Some(Fen(refusal.extra.get(name)?.as_i64()?))
+}
+
+fn names(refusal: &Refusal, name: &str) -> Option<(String, String)> {
+    let names: Vec<&str> = refusal.extra.get(name)?.as_array()?.iter().filter_map(Value::as_str).collect();
+    (!names.is_empty()).then(|| listed(&names))
+}
+
+/// What a refusal is about, where its members tell the whole case.
+pub fn by_members(refusal: &Refusal) -> Option<Words> {
+    let (zh, en) = of_a_voucher(refusal).or_else(|| of_a_payment(refusal))?;
+    Some(Words { zh, en })
+}
+
+fn of_a_voucher(refusal: &Refusal) -> Option<(String, String)> {
+    Some(match refusal.code {
+        Code::VoucherHeld => {
+            let until = text(refusal, "until")?;
+            (format!("券被另一订单锁定至 {until}。"), format!("Another order holds the voucher until {until}."))
+        }
+        Code::SerialHeld => {
+            let (serial, until) = (text(refusal, "serial")?, text(refusal, "until")?);
+            (
+                format!("商品序列号 {serial} 被另一订单锁定至 {until}。"),
+                format!("Another order holds the serial number {serial} until {until}."),
+            )
+        }
+        Code::SerialUsed => {
+            let serial = text(refusal, "serial")?;
+            (format!("商品序列号 {serial} 已用过券。"), format!("A voucher was used for the serial number {serial}."))
+        }
+        Code::VoucherNotYetValid => {
+            let from = text(refusal, "available_begin_time")?;
+            (format!("该券自 {from} 起可用。"), format!("The voucher can be used from {from} on."))
+        }
+        Code::VoucherExpired => {
+            let end = text(refusal, "available_end_time")?;
+            (format!("该券已于 {end} 到期。"), format!("The voucher ended at {end}."))
+        }
+        Code::SceneNotAllowed => {
+            let (zh, en) = names(refusal, "allowed")?;
+            (
+                format!("该券只用于消费场景 {zh}；请求须以 scene 注明其一。"),
+                format!("The voucher is for the scene {en}; the call has to name one of these as scene."),
+            )
+        }
+        Code::ChannelNotAllowed => {
+            let (zh, en) = names(refusal, "allowed")?;
+            (format!("该券只能通过渠道 {zh} 使用。"), format!("The voucher is for use through the channel {en}."))
+        }
+        _ => return None,
+    })
+}
+
+fn of_a_payment(refusal: &Refusal) -> Option<(String, String)> {
+    Some(match refusal.code {
+        Code::TooManyVouchers => {
+            let most = refusal.extra.get("limit")?.as_u64()?;
+            (format!("一笔最多用 {most} 张券。"), format!("One payment takes at most {most} of these vouchers."))
+        }
+        Code::PaidAmountMismatch => {
+            let due = yuan(refusal, "payable")?;
+            (
+                format!("应收 {due} 元，paid_amount 与此不符。"),
+                format!("{due} yuan are due, and paid_amount says another sum."),
+            )
+        }
+        Code::RefundExceedsOrder => {
+            let left = yuan(refusal, "refundable_amount")?;
+            (format!("最多可退 {left} 元。"), format!("At most {left} yuan can be refunded."))
+        }
+        Code::RefundAmountMismatch => {
+            let amount = yuan(refusal, "refund_amount")?;
+            (
+                format!("所退商品应退 {amount} 元，amount 与此不符；也可不填 amount。"),
+                format!("The items come to {amount} yuan, and amount says another sum; it may be left out."),
+            )
+        }
+        Code::RefundWindowClosed => {
+            let until = text(refusal, "until")?;
+            (format!("退款期限已于 {until} 结束。"), format!("The time for refunds was over at {until}."))
+        }
+        Code::ReversalWindowClosed => {
+            let until = text(refusal, "until")?;
+            (
+                format!("冲正期限已于 {until} 结束，请退款。"),
+                format!("The time for a reversal was over at {until}: refund the order."),
+            )
+        }
+        _ => return None,
+    })
 }
 
 pub fn category(refusal: Refusal, category: &str, allowed: &[&str]) -> Refusal {
@@ -112,8 +214,7 @@ fn period(period: Period) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::money::Fen;
-    use crate::domain::refusal::Code;
+    use serde_json::json;
 
     fn says(refusal: Refusal) -> (String, String) {
         let told = refusal.told();
@@ -151,6 +252,33 @@ mod tests {
             ),
         ] {
             assert_eq!(told, (zh.to_owned(), en.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_refusal_whose_members_tell_the_case_says_it_in_words() {
+        let at = json!("2020-07-25T12:02:00+08:00");
+        for (code, members, said) in [
+            (Code::VoucherHeld, json!({"until": at}), "12:02"),
+            (Code::SerialHeld, json!({"until": at, "serial": "SN-1"}), "SN-1"),
+            (Code::SerialUsed, json!({"serial": "SN-1"}), "SN-1"),
+            (Code::VoucherNotYetValid, json!({"available_begin_time": at}), "12:02"),
+            (Code::VoucherExpired, json!({"available_end_time": at}), "12:02"),
+            (Code::PaidAmountMismatch, json!({"payable": 4_005}), "40.05"),
+            (Code::RefundExceedsOrder, json!({"refundable_amount": 4_005}), "40.05"),
+            (Code::RefundAmountMismatch, json!({"refund_amount": 4_005}), "40.05"),
+            (Code::RefundWindowClosed, json!({"until": at}), "12:02"),
+            (Code::ReversalWindowClosed, json!({"until": at}), "12:02"),
+            (Code::TooManyVouchers, json!({"limit": 3}), "3"),
+            (Code::SceneNotAllowed, json!({"allowed": ["dine_in", "takeaway"]}), "takeaway"),
+            (Code::ChannelNotAllowed, json!({"allowed": ["alipay"]}), "alipay"),
+        ] {
+            let mut refusal = Refusal::new(code);
+            refusal.extra = members.as_object().expect("members").clone();
+            let (zh, en) = says(refusal);
+            assert!(zh.contains(said) && en.contains(said), "{zh} {en}");
+            let bare = says(Refusal::new(code));
+            assert_eq!((bare.0.as_str(), bare.1.as_str()), code.message(), "without members: the code");
         }
     }
 

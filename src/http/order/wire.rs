@@ -43,6 +43,7 @@ pub struct QuoteRequest {
     receipt: Option<ReceiptBody>,
     /// For platform keys.
     merchant_id: Option<String>,
+    /// At which it is made, for the keys of merchants and platforms; where a campaign counts by terminal it has to be one of the merchant's.
     terminal_id: Option<String>,
 }
 
@@ -64,7 +65,9 @@ pub struct RedemptionRequest {
     /// True redeems at once, false holds until confirm.
     #[serde(default)]
     capture: bool,
+    /// For platform keys.
     merchant_id: Option<String>,
+    /// At which it is made, for the keys of merchants and platforms; where a campaign counts by terminal it has to be one of the merchant's.
     terminal_id: Option<String>,
 }
 
@@ -92,6 +95,7 @@ fn one() -> u32 {
 pub struct ReceiptBody {
     /// One of the merchant's stores; absent = the first. Any name is unknown at a merchant that has registered none.
     store: Option<String>,
+    /// The receipt's own word for the terminal; what limits and books count is the terminal of the key, or `terminal_id`.
     terminal: Option<String>,
     cashier: Option<String>,
     receipt_no: Option<String>,
