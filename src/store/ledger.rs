@@ -1,7 +1,7 @@
 //! The ledger as it is stored: its lines, and the one reader through which anything reads them.
 //!
 //! A shard's stream entry has the id `<first seq>-0` and the fields `t` (ms) and `l` (msgpack array of lines). Persons who did the same
-//! one after another stand in one run, which is read as a line for each: `p` for packs, `r` for reservations. The stream is gapless
+//! one after another stand in one run, which is read as a line for each: `p` for packs, `q` for packs with their seconds, `r` for reservations. The stream is gapless
 //! if and only if every id is the one before plus the number of its lines; what is missing comes out of the reader as data, because
 //! an audit has to go on behind a gap and say what it means.
 
@@ -94,8 +94,9 @@ lines! {
     Reserved "R" { c: u16, f: PersonField, round: u8, channel: u8, choice: u8 }
     Withdrawn "W" { c: u16, f: PersonField, round: u8, channel: u8 }
     Changed "C" { c: u16, f: PersonField, round: u8, channel: u8, choice: u8 }
-    /// A pack is credited: unissued -> outstanding, by the expiry of each unit.
-    Credited "P" { c: u16, f: PersonField, round: u8, channel: u8, pack: u8, no: u32 }
+    /// A pack is credited: unissued -> outstanding, by the expiry of each unit. `received` is the second from which it counts as received,
+    /// 0 where that is the entry's own.
+    Credited "P" { c: u16, f: PersonField, round: u8, channel: u8, pack: u8, no: u32; received: u32 }
     /// Unit `u` of the person's `p`-th pack: outstanding -> held.
     Held "H" { c: u16, f: PersonField, p: u8, u: u8, discount: i64, ok: OrderKey }
     /// held -> redeemed.

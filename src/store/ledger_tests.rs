@@ -1,7 +1,7 @@
 use super::*;
 
 fn credited(no: u32) -> Line {
-    Line::Credited { c: 7, f: Bytes([0xff, 0, 1, 2, 3, 4, 5, 6, 7]), round: 0, channel: 1, pack: 2, no }
+    Line::Credited { c: 7, f: Bytes([0xff, 0, 1, 2, 3, 4, 5, 6, 7]), round: 0, channel: 1, pack: 2, no, received: 0 }
 }
 
 #[test]
@@ -20,6 +20,17 @@ fn a_run_is_read_as_a_line_for_each_person() {
     packed.extend([0xff, 0, 1, 2, 3, 4, 5, 6, 7, 0xff, 0, 1, 2, 3, 4, 5, 6, 7, 9]);
     packed.extend(&encode_lines(&[credited(1)])[1..]);
     assert_eq!(decode_lines(&packed), Ok(vec![credited(9), credited(13), credited(1)]));
+    // {"q", 7, 0, 1, 2, step 4, one person with the second 0x5f1ab2c0, first number 9}.
+    let mut packed = vec![0x91, 0x98, 0xa1, b'q', 7, 0, 1, 2, 4, 0xad];
+    packed.extend([0xff, 0, 1, 2, 3, 4, 5, 6, 7, 0x5f, 0x1a, 0xb2, 0xc0, 9]);
+    let dated = match credited(9) {
+        Line::Credited { c, f, round, channel, pack, no, .. } => {
+            Line::Credited { c, f, round, channel, pack, no, received: 0x5f1a_b2c0 }
+        }
+        other => other,
+    };
+    assert_eq!(decode_lines(&packed), Ok(vec![dated.clone()]));
+    assert_eq!(decode_lines(&encode_lines(std::slice::from_ref(&dated))), Ok(vec![dated]));
     let Line::Credited { f, .. } = credited(0) else { unreachable!() };
     // {"r", 7, 0, 1, 255, one person}.
     let mut packed = vec![0x91, 0x96, 0xa1, b'r', 7, 0, 1, 0xcc, 0xff, 0xa9];

@@ -127,13 +127,10 @@ impl<'a> Fold<'a> {
             Line::Changed { c, f, round, channel, choice } => {
                 self.change(entry, (*c, *f), Entry { round: *round, channel: *channel, choice: *choice });
             }
-            Line::Credited { c, f, round, channel, pack, no } => {
+            Line::Credited { c, f, round, channel, pack, no, received } => {
                 let (round, channel, pack) = (*round, *channel, *pack);
-                self.credit(
-                    entry,
-                    (*c, *f),
-                    Pack { round, channel, pack, no: *no, at: whole_seconds(entry.at), units: Vec::new() },
-                );
+                let at = if *received > 0 { i64::from(*received) * 1_000 } else { whole_seconds(entry.at) };
+                self.credit(entry, (*c, *f), Pack { round, channel, pack, no: *no, at, units: Vec::new() });
             }
             Line::Expired { c, round, channel, pack, hour, amount } => {
                 let cell = Cell { c: *c, round: *round, channel: *channel, pack: *pack };

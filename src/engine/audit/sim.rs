@@ -140,7 +140,7 @@ impl Sim {
         self.record(n).packs.push((no, vec![]));
         self.add("0:pk", 1);
         self.add(&out(), UNITS.iter().sum());
-        self.append(vec![Line::Credited { c: 7, f: field(n), round: 0, channel: 0, pack: 0, no }]);
+        self.append(vec![Line::Credited { c: 7, f: field(n), round: 0, channel: 0, pack: 0, no, received: 0 }]);
     }
 
     pub fn hold(&mut self, n: u32, u: u8, order: &str) {

@@ -70,7 +70,15 @@ impl Engine {
                 continue;
             }
             match one.cell.dry_for(&pass.pseudonym, pass.channel, one.pack, now) {
-                None => return Judged::Issue(Issue { pack: one.pack, supply: one.supply, closed: false, window }),
+                None => {
+                    return Judged::Issue(Issue {
+                        pack: one.pack,
+                        supply: one.supply,
+                        closed: false,
+                        window,
+                        due: None,
+                    });
+                }
                 Some(until) => dry_until = Some(dry_until.map_or(until, |sooner: Ms| sooner.min(until))),
             }
         }

@@ -47,6 +47,8 @@ pub struct Issue {
     /// The tap came after the close: the answer says so.
     pub closed: bool,
     pub window: usize,
+    /// When a drawn winner's pack came; `None` where it comes with the tap.
+    pub due: Option<Ms>,
 }
 
 /// A look at what the person has, when nothing new can come.
@@ -156,7 +158,7 @@ impl Engine {
         }
         match cell.dry_for(&pass.pseudonym, pass.channel, pack, now) {
             Some(until) => Judged::NotYet { retry_after_ms: wait_for(round, until - now), window, detail: None },
-            None => Judged::Issue(Issue { pack, supply, closed: false, window }),
+            None => Judged::Issue(Issue { pack, supply, closed: false, window, due: None }),
         }
     }
 }
@@ -241,6 +243,7 @@ fn judge_winner(round: &RoundView, place: &Place, choice: Option<u8>, window: Op
         supply: place.group.channel.unwrap_or(NO_CHOICE),
         closed: window.is_none(),
         window: window.unwrap_or_default(),
+        due: Some(round.due(place)),
     })
 }
 
@@ -269,10 +272,10 @@ fn judge_grant(
             wait(window, (round.windows[window].opens_at - now) as u64, None)
         }
         (Some(window), Some((pack, supply)), Some(true)) => {
-            Judged::Issue(Issue { pack, supply, closed: false, window })
+            Judged::Issue(Issue { pack, supply, closed: false, window, due: None })
         }
         (None, Some((pack, supply)), Some(true)) if round.round.unclaimed == Unclaimed::Credit => {
-            Judged::Issue(Issue { pack, supply, closed: true, window: 0 })
+            Judged::Issue(Issue { pack, supply, closed: true, window: 0, due: None })
         }
         (Some(window), _, Some(false)) => wait(window, jitter(), Some("list_exceeds_supply")),
         (Some(window), ..) => wait(window, jitter(), Some("list_not_counted")),

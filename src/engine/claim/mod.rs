@@ -150,7 +150,7 @@ impl Engine {
                     }
                 }
             }
-            _ => self.issue(view, round, &person, pass.channel, issue.pack, issue.supply).await?,
+            _ => self.issue(view, round, &person, pass.channel, issue.pack, issue.supply, issue.due).await?,
         };
         match issued {
             Issued::Pack { pack, .. } if issue.closed => Ok(Tap::Closed { result: "won", pack: Some(pack), why: None }),

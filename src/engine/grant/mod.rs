@@ -94,7 +94,8 @@ impl Engine {
                     let members = packs.filter_map(|pack| {
                         let (supply, _) = supply_of(view, round, channel, pack)?;
                         let supply = (supply != NO_CHOICE).then_some(supply);
-                        Some(credit_member(self, view, round, &person, channel, pack, supply))
+                        let due = round.round.credit_at;
+                        Some(credit_member(self, view, round, &person, channel, pack, supply, due))
                     });
                     members.collect::<Vec<_>>()
                 });

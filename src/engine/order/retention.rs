@@ -52,7 +52,9 @@ impl CampaignView {
             if !over || round.last_close() == Ms::MAX {
                 return None;
             }
-            let received = round.last_close().max(round.record.credited_at.unwrap_or_default());
+            // What was credited too late to be used counts from the next midnight at most.
+            let credited_at = round.record.credited_at.map(|at| self.zone.day_ends(at));
+            let received = round.last_close().max(credited_at.unwrap_or_default());
             for pack in &round.packs {
                 for unit in &self.units[usize::from(*pack)] {
                     last = last.max(Some(self.validity(round.index, *pack, unit.unit, received)?.1));

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use crate::domain::person::Pseudonym;
+use crate::domain::time::Ms;
 use crate::domain::voucher::PersonField;
 use crate::engine::claim::{credit_member, swept};
 use crate::engine::config::view::{CampaignView, RoundView};
-use crate::engine::draw::result::Win;
+use crate::engine::draw::result::{Place, Win};
 use crate::engine::resident::Person;
 use crate::engine::{Engine, Failure};
 use crate::store::keys::{self, Slot};
@@ -19,6 +20,17 @@ use crate::store::{StoreError, int, read, text};
 pub(in crate::engine) fn unknown(view: &CampaignView, rows: &[UnreadableRow]) -> HashSet<PersonField> {
     let whose = rows.iter().filter_map(|row| row.root);
     whose.map(|root| root.in_campaign(&view.pseudonym_key).field()).collect()
+}
+
+impl RoundView {
+    /// The instant at which a winner's pack comes: when the release reaches the score, when a wave opens, or when the round credits.
+    pub(in crate::engine) fn due(&self, place: &Place) -> Ms {
+        match self.windows.get(place.window) {
+            Some(wave) if place.window > 0 => wave.opens_at,
+            Some(_) => place.revealed_at(self.release()),
+            None => self.last_close(),
+        }
+    }
 }
 
 impl Engine {
@@ -104,7 +116,8 @@ impl Engine {
         let person = Person::new(view, shard, pseudonym);
         let member = |win: Win| {
             let group = win.place.group;
-            credit_member(self, view, round, &person, win.channel, group.pack, group.channel)
+            let due = Some(round.due(&win.place));
+            credit_member(self, view, round, &person, win.channel, group.pack, group.channel, due)
         };
         wins.into_iter().map(member).collect()
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::domain::campaign::schema::{Assignment, Mode, Round};
 use crate::domain::claim_limit;
 use crate::domain::refusal::{Code, Outcome, Refusal};
-use crate::domain::time::Ms;
+use crate::domain::time::{Ms, SECOND};
 use crate::engine::claim::judge::{names_pack, not_on_list};
 use crate::engine::claim::{CreditedPack, credited};
 use crate::engine::config::view::{CampaignView, RoundView};
@@ -24,7 +24,7 @@ use crate::store::keys;
 use crate::store::script::{self, Args, Member, Shared};
 use plans::PlanPlace;
 use quotas::Counted;
-use validity::Span;
+use validity::Holds;
 
 /// A plan may meet a midnight on its way to the store; then it is made once more.
 const PLANS: usize = 3;
@@ -47,7 +47,9 @@ pub(in crate::engine) enum Issued {
 }
 
 impl Engine {
-    /// Asks the store for a pack out of one supply, the channel's own or the one that all channels share (255).
+    /// Asks the store for a pack out of one supply, the channel's own or the one that all channels share (255); `due` is the instant at
+    /// which a pack that was promised came to its person.
+    #[allow(clippy::too_many_arguments)]
     pub(in crate::engine) async fn issue(
         &self,
         view: &CampaignView,
@@ -56,6 +58,7 @@ impl Engine {
         channel: u8,
         pack: u8,
         supply: u8,
+        due: Option<Ms>,
     ) -> Result<Issued, Failure> {
         for _ in 0..PLANS {
             let (at, ahead) = (self.now(), Ahead::counted());
@@ -67,7 +70,7 @@ impl Engine {
                 self.uncount_claim(&counted).await;
                 return Err(late);
             }
-            let member = issue_member(self, view, round, person, channel, pack, supply, at);
+            let member = issue_member(self, view, round, person, channel, pack, supply, at, due);
             let reply = match self.store.call(&script::PACK_ISSUE, &person.slot(), member).await {
                 Err(error) if error.outcome() == Outcome::NotApplied => {
                     self.uncount_claim(&counted).await;
@@ -87,7 +90,8 @@ impl Engine {
     }
 }
 
-/// What `pack_issue` is asked for one decided winner.
+/// What `pack_issue` is asked for one decided winner, whose pack was due at an instant.
+#[allow(clippy::too_many_arguments)]
 pub(in crate::engine) fn credit_member(
     engine: &Engine,
     view: &CampaignView,
@@ -96,9 +100,10 @@ pub(in crate::engine) fn credit_member(
     channel: u8,
     pack: u8,
     group_channel: Option<u8>,
+    due: Option<Ms>,
 ) -> Member {
     let supply = group_channel.unwrap_or(NO_CHOICE);
-    issue_member(engine, view, round, person, channel, pack, supply, engine.now())
+    issue_member(engine, view, round, person, channel, pack, supply, engine.now(), due)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -111,17 +116,28 @@ fn issue_member(
     pack: u8,
     supply: u8,
     at: Ms,
+    due: Option<Ms>,
 ) -> Member {
     let place = PlanPlace { round: round.index, channel, pack, supply, shard: person.shard };
-    let plan = view.plans.at(place, at, || plan(engine, view, round, place, at));
-    Member::flat(vec![person.bucket_key.clone()], person.pseudonym.0.to_vec()).sharing(plan).view(view.number, view.rev)
+    let received = due.map(|due| view.received(round.index, pack, due, at));
+    let plan = view.plans.at(place, at, received, || plan(engine, view, round, place, at, received));
+    let second = received.map_or(0, |received| received.div_euclid(SECOND) as u32);
+    let bytes = [&person.pseudonym.0[..], &second.to_be_bytes()].concat();
+    Member::flat(vec![person.bucket_key.clone()], bytes).sharing(plan).view(view.number, view.rev)
 }
 
 /// What all members say who are issued this pack now, and until when it holds.
-fn plan(engine: &Engine, view: &CampaignView, round: &RoundView, place: PlanPlace, at: Ms) -> (Arc<Shared>, Span) {
+fn plan(
+    engine: &Engine,
+    view: &CampaignView,
+    round: &RoundView,
+    place: PlanPlace,
+    at: Ms,
+    received: Option<Ms>,
+) -> (Arc<Shared>, Holds) {
     let PlanPlace { channel, pack, supply, shard, .. } = place;
-    let holds = view.plan_holds(round.index, pack, at);
-    let by_hour = view.outstanding_by_hour(round.index, pack, at);
+    let holds = view.plan_holds(round.index, pack, at, received);
+    let by_hour = view.outstanding_by_hour(round.index, pack, received.unwrap_or(at));
     let hours = |list: Args| by_hour.into_iter().fold(list, |list, (hour, fen)| list.int(hour).int(fen.0));
     let plan = Args::default()
         .int(view.number)
@@ -138,8 +154,8 @@ fn plan(engine: &Engine, view: &CampaignView, round: &RoundView, place: PlanPlac
         .int(most_packs(&round.round))
         .list(|list| excluded_rounds(view, &round.round).fold(list, Args::int))
         .list(|list| limits(list, view, round.index, channel, pack, at))
-        .int(holds.from)
-        .int(holds.until);
+        .int(holds.call.from)
+        .int(holds.call.until);
     (Shared::new(plan), holds)
 }
 

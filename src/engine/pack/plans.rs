@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::validity::Span;
-use crate::domain::time::{Ms, SECOND};
+use super::validity::Holds;
+use crate::domain::time::Ms;
 use crate::store::script::Shared;
 
 /// What a plan depends on besides the campaign's view and the day.
@@ -19,19 +19,20 @@ pub struct PlanPlace {
 
 /// The plans of one view of a campaign; as many at most as it has places.
 #[derive(Default)]
-pub struct Plans(RwLock<HashMap<PlanPlace, (Arc<Shared>, Span)>>);
+pub struct Plans(RwLock<HashMap<PlanPlace, (Arc<Shared>, Holds)>>);
 
 impl Plans {
-    /// The plan that holds at `at`, made if there is none.
+    /// The plan that holds at `at` for a pack that counts as received at `received`, or with the call; made if there is none.
     pub(in crate::engine) fn at(
         &self,
         place: PlanPlace,
         at: Ms,
-        make: impl FnOnce() -> (Arc<Shared>, Span),
+        received: Option<Ms>,
+        make: impl FnOnce() -> (Arc<Shared>, Holds),
     ) -> Arc<Shared> {
         let kept = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
-        if let Some((plan, span)) = kept
-            && span.holds(at.div_euclid(SECOND))
+        if let Some((plan, holds)) = kept
+            && holds.at(at, received)
         {
             return plan;
         }

@@ -39,6 +39,23 @@ impl Span {
     }
 }
 
+/// Of a plan: at which seconds of the call it holds, and for which seconds of receipt where a pack does not count from the call.
+#[derive(Clone, Copy, Debug)]
+pub struct Holds {
+    pub call: Span,
+    pub receipt: Option<Span>,
+}
+
+impl Holds {
+    pub fn at(self, at: Ms, received: Option<Ms>) -> bool {
+        let receipt = match (self.receipt, received) {
+            (Some(span), Some(received)) => span.holds(received.div_euclid(SECOND)),
+            (span, received) => span.is_none() && received.is_none(),
+        };
+        receipt && self.call.holds(at.div_euclid(SECOND))
+    }
+}
+
 impl Windows {
     pub fn new(campaign: &Campaign, units: &[Vec<Unit>]) -> Windows {
         let of_pack = |round: usize, pack: usize| {
@@ -74,29 +91,55 @@ impl CampaignView {
         }
     }
 
-    /// How long a pack planned at `at` may take to be issued before hours or periods have to be computed again.
-    pub(in crate::engine) fn plan_holds(&self, round: u8, pack: u8, at: Ms) -> Span {
-        let day = || Span {
-            from: self.zone.day_begins(at).div_euclid(SECOND),
-            until: self.zone.day_ends(at).div_euclid(SECOND),
+    /// How long a pack planned at `at` may take to be issued before periods of limits have to be computed again, and, where it counts as
+    /// received with the call, also the hours of its money; and for which instants of receipt those hours hold.
+    pub(in crate::engine) fn plan_holds(&self, round: u8, pack: u8, at: Ms, received: Option<Ms>) -> Holds {
+        let limits = if claim_limit::by_calendar(&self.campaign, round) { self.day_of(at) } else { Span::ALWAYS };
+        match received {
+            Some(received) => Holds { call: limits, receipt: Some(self.hours_hold(round, pack, received)) },
+            None => Holds { call: limits.and(self.hours_hold(round, pack, at)), receipt: None },
+        }
+    }
+
+    fn day_of(&self, at: Ms) -> Span {
+        Span { from: self.zone.day_begins(at).div_euclid(SECOND), until: self.zone.day_ends(at).div_euclid(SECOND) }
+    }
+
+    /// Seconds of receipt that give the same hours of expiry.
+    fn hours_hold(&self, round: u8, pack: u8, received: Ms) -> Span {
+        if self.windows.of(round, pack).is_some() {
+            return Span::ALWAYS;
+        }
+        let relative = validities(&self.campaign, usize::from(round), usize::from(pack)).filter(|one| is_relative(one));
+        relative.fold(Span::ALWAYS, |span, validity| match validity.day_counting {
+            DayCounting::Calendar => span.and(self.day_of(received)),
+            // Received at a full hour it ends with that hour's money; a second later with the next one's.
+            DayCounting::Hours24 => {
+                let hour = expiry_hour(received.div_euclid(SECOND) * SECOND);
+                span.and(Span { from: (hour - 1) * 3_600 + 1, until: hour * 3_600 + 1 })
+            }
+        })
+    }
+
+    /// From when a pack counts as received that was due at `due` and is credited now: from then on, whoever taps and when. One whose
+    /// validity would be over by now was kept from everybody, by a stop of ours or a window as long; it counts from now, or from the next
+    /// midnight where less would be left of today than was promised.
+    pub(in crate::engine) fn received(&self, round: u8, pack: u8, due: Ms, now: Ms) -> Ms {
+        if self.windows.of(round, pack).is_some() || now < self.zone.day_ends(due) {
+            return due;
+        }
+        let units = self.units.get(usize::from(pack)).map(Vec::as_slice).unwrap_or_default();
+        let lasts = |received: Ms, from: Ms| {
+            let left = |unit: &Unit| self.validity(round, pack, unit.unit, received).map(|(_, end)| end - from);
+            units.iter().filter_map(left).min().unwrap_or_default()
         };
-        let mut span = Span::ALWAYS;
-        if claim_limit::by_calendar(&self.campaign, round) {
-            span = span.and(day());
+        if lasts(due, now) > 0 {
+            due
+        } else if lasts(now, now) >= lasts(due, due) {
+            now
+        } else {
+            self.zone.day_ends(now)
         }
-        if self.windows.of(round, pack).is_none() {
-            let relative =
-                validities(&self.campaign, usize::from(round), usize::from(pack)).filter(|one| is_relative(one));
-            span = relative.fold(span, |span, validity| match validity.day_counting {
-                DayCounting::Calendar => span.and(day()),
-                // Received at a full hour it ends with that hour's money; a second later with the next one's.
-                DayCounting::Hours24 => {
-                    let hour = expiry_hour(at.div_euclid(SECOND) * SECOND);
-                    span.and(Span { from: (hour - 1) * 3_600 + 1, until: hour * 3_600 + 1 })
-                }
-            });
-        }
-        span
     }
 }
 

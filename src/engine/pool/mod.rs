@@ -43,8 +43,11 @@ impl CampaignView {
 
     /// Whether no voucher of a cell can be valid any more, so that no refund can take back what was recovered.
     fn is_past(&self, round: u8, pack: u8, now: Ms) -> bool {
-        let over_at = self.rounds.get(usize::from(round)).and_then(|round| round.record.over_at);
-        let received = over_at.unwrap_or(now);
+        let round_view = self.rounds.get(usize::from(round));
+        let over_at = round_view.and_then(|round| round.record.over_at).unwrap_or(now);
+        // What was credited too late to be used counts from the next midnight at most.
+        let promised = round_view.is_some_and(|round| round.round.mode != Mode::FirstCome);
+        let received = if promised { self.zone.day_ends(over_at) } else { over_at };
         let units = self.units.get(usize::from(pack)).map(Vec::as_slice).unwrap_or_default();
         let end = |unit: u8| self.campaign.unit_window(usize::from(round), usize::from(pack), unit, received);
         units.iter().all(|unit| end(unit.unit).is_some_and(|window| window.end <= now))

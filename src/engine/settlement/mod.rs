@@ -229,7 +229,10 @@ mod tests {
     fn lines() -> Vec<(&'static str, Line)> {
         let (merchant_id, store, terminal) = (String::from("m1"), String::new(), String::new());
         vec![
-            ("2020-07-24T18:00:00+08:00", Line::Credited { c: 7, f: F, round: 0, channel: 0, pack: 3, no: 1 }),
+            (
+                "2020-07-24T18:00:00+08:00",
+                Line::Credited { c: 7, f: F, round: 0, channel: 0, pack: 3, no: 1, received: 0 },
+            ),
             ("2020-07-24T23:59:59+08:00", redeemed("A0", 1000)),
             ("2020-07-25T00:00:00+08:00", redeemed("A1", 2000)),
             (

@@ -177,7 +177,7 @@ impl Engine {
         let flight = &cell.flights[usize::from(person.shard)];
         for _ in 0..TRIES {
             let landed = flight.landed.load(Ordering::Acquire);
-            let (leases, returns) = match self.issue(view, round, person, channel, pack, supply).await? {
+            let (leases, returns) = match self.issue(view, round, person, channel, pack, supply, None).await? {
                 Issued::Empty { leases, returns } => (leases, returns),
                 issued => return Ok(Taken::Pack(issued)),
             };

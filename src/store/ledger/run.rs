@@ -26,7 +26,8 @@ impl<'de> Visitor<'de> for StoredVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Stored, A::Error> {
         let kind: String = next(&mut seq, "kind")?;
         Ok(Stored(match kind.as_str() {
-            "p" => credits(&mut seq)?,
+            "p" => credits(&mut seq, |seq| Ok(persons(seq)?.into_iter().map(|person| (person, 0)).collect()))?,
+            "q" => credits(&mut seq, dated_persons)?,
             "r" => reservations(&mut seq)?,
             kind => vec![line_of(kind, &mut seq)?],
         }))
@@ -34,14 +35,18 @@ impl<'de> Visitor<'de> for StoredVisitor {
 }
 
 /// Packs of one kind, numbered on from the first in steps of the number of shards.
-fn credits<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<Vec<Line>, A::Error> {
+fn credits<'de, A: SeqAccess<'de>>(
+    seq: &mut A,
+    persons: impl FnOnce(&mut A) -> Result<Vec<(PersonField, u32)>, A::Error>,
+) -> Result<Vec<Line>, A::Error> {
     let c = next(seq, "c")?;
     let (round, channel, pack) = (next(seq, "round")?, next(seq, "channel")?, next(seq, "pack")?);
     let step: u32 = next(seq, "step")?;
     let persons = persons(seq)?;
     let first: u32 = next(seq, "first")?;
     let numbers = (0..).map(|index| first + index * step);
-    Ok(persons.into_iter().zip(numbers).map(|(f, no)| Line::Credited { c, f, round, channel, pack, no }).collect())
+    let line = |((f, received), no)| Line::Credited { c, f, round, channel, pack, no, received };
+    Ok(persons.into_iter().zip(numbers).map(line).collect())
 }
 
 fn reservations<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<Vec<Line>, A::Error> {
@@ -54,4 +59,16 @@ fn persons<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<Vec<PersonField>, A::E
     let joined: serde_bytes::ByteBuf = next(seq, "persons")?;
     let (fields, []) = joined.as_chunks::<9>() else { return Err(A::Error::custom("persons are not nine bytes each")) };
     Ok(fields.iter().map(|field| Bytes(*field)).collect())
+}
+
+/// Persons with the second from which each has received.
+fn dated_persons<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<Vec<(PersonField, u32)>, A::Error> {
+    let joined: serde_bytes::ByteBuf = next(seq, "persons")?;
+    let (dated, []) = joined.as_chunks::<13>() else {
+        return Err(A::Error::custom("dated persons are not thirteen bytes each"));
+    };
+    let one = |[a, b, c, d, e, f, g, h, i, second @ ..]: &[u8; 13]| {
+        (Bytes([*a, *b, *c, *d, *e, *f, *g, *h, *i]), u32::from_be_bytes(*second))
+    };
+    Ok(dated.iter().map(one).collect())
 }

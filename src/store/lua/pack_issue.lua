@@ -1,16 +1,17 @@
 -- Credits a pack in any mode, whole or not at all, while the shard's allowance lasts; a repeat answers the pack that is there.
 -- KEYS 1 header hash, 2 ledger stream, 3.. person buckets (hash)
--- ARGV member flat: field 9, tail 23. A plan is shared: {campaign, round, channel, pack, cell, allowance field,
+-- ARGV member flat: field 9, tail 23, u32 second of receipt or 0 = that of the call. A plan is shared: {campaign, round, channel, pack, cell, allowance field,
 --   {expiry hour, fen, ...}, shard, shards, needs entry 0|1, repeat key, most packs in the round or 0,
 --   {excluded round, ...}, {limit, entity, period, most count or -1, most amount or -1, fen, ...}, seconds from which hours and periods
 --   hold, seconds until they do (0 = always)}; of the repeat key 1 says that the pack is in it, 2 that the channel is not
 -- Replies: refused plan_stale; refused not_eligible; refused excluded; refused max_packs; refused limit_reached {limit};
---   refused empty {leases applied, returns}; replay {pack number, at, pack}; a pack number = ok, credited at the second of the call
+--   refused empty {leases applied, returns}; replay {pack number, at, pack}; ok {pack number, second of receipt}; a pack number = ok at the second
+--   of the call
 -- Keeps: packs issued of a supply, over all its channels <= this shard's allowance; one pack per person, round and channel (and pack,
 --   where a person may have several; of a grant whatever the channel); packs of a person in a round <= most packs; claims of a limit in
 --   its period <= its maximum.
 local at = floor(now / 1000)
-local at_bytes = u32(at)
+local at_bytes, NO_SECOND = u32(at), u32(0)
 local plans, supplies, series = {}, {}, {}
 
 -- A counter that all plans of the call share, and how much it has grown.
@@ -95,7 +96,7 @@ local function counted_uses(uses, limits)
   return uses
 end
 
-local function issue(plan, key, field, record, behind, more)
+local function issue(plan, key, field, record, behind, more, received)
   local series, supply = plan.series, plan.supply
   local number = (series.n + series.grown) * plan.shards + plan.shard + 1
   local kept, rest = sub(record, 3, behind - 1), sub(record, behind)
@@ -103,16 +104,24 @@ local function issue(plan, key, field, record, behind, more)
   series.grown = series.grown + 1
   supply.grown = supply.grown + 1
   plan.taken = plan.taken + 1
-  line_of_run(plan.line, field, number)
+  local due = received ~= NO_SECOND and received ~= at_bytes
+  if due then
+    plan.due = plan.due or { 'q', unpack(plan.line, 2) }
+    line_of_run(plan.due, field .. received, number)
+  else
+    line_of_run(plan.line, field, number)
+    received = at_bytes
+  end
   local first, packs = byte(record, 1, 2)
-  put(key, field, char(first, packs + 1) .. kept .. plan.head .. u32(number) .. at_bytes .. rest)
+  put(key, field, char(first, packs + 1) .. kept .. plan.head .. u32(number) .. received .. rest)
+  if due then return { 'ok', number, (struct.unpack('>I4', received)) } end
   return number
 end
 
 local function judge(member)
   local _, _, key, place = byte(member, 1, 4)
   local plan, field = plans[place] or plan_of(place), sub(member, 5, 13)
-  local record = get(key, field) or EMPTY .. sub(member, 14)
+  local record = get(key, field) or EMPTY .. sub(member, 14, 36)
   local behind, mark = look_at_entries(record, plan.round, plan.channel)
   local of_round, excluded, rest, replay = look_at_packs(plan, record, behind)
   if replay then return replay end
@@ -130,7 +139,7 @@ local function judge(member)
   if plan.supply.n + plan.supply.grown >= plan.supply.most then
     return { 'refused', 'empty', counter(plan.allowance .. ':k'), counter(plan.allowance .. ':j') }
   end
-  return issue(plan, key, field, record, rest, more)
+  return issue(plan, key, field, record, rest, more, sub(member, 37))
 end
 
 -- What every pack of a plan adds is added once.

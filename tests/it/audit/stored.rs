@@ -74,10 +74,12 @@ pub fn line(line: &Value) -> (String, Vec<Vec<u8>>) {
         Value::Binary(bytes) => bytes.clone(),
         other => panic!("{other} is not a string"),
     };
-    let place = match kind {
-        "p" => 6,
-        "r" => 5,
-        _ => 2,
+    // Where the persons stand, and how many bytes each takes; those of `q` have their second behind them.
+    let (kind, place, width) = match kind {
+        "p" => ("P", 6, 9),
+        "q" => ("P", 6, 13),
+        "r" => ("R", 5, 9),
+        kind => (kind, 2, 9),
     };
-    (kind.to_uppercase(), bytes(place).chunks(9).map(<[u8]>::to_vec).collect())
+    (kind.to_owned(), bytes(place).chunks(width).map(|person| person[..9].to_vec()).collect())
 }

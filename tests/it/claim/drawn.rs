@@ -2,6 +2,7 @@
 //! winners of one round kept off another. Every proof is recomputed by the program's own verifier, which shares no code with the draw.
 
 mod chance;
+mod due;
 mod entropy;
 mod kept;
 mod lists;
