@@ -51,6 +51,19 @@ pub enum Was {
 }
 
 impl Was {
+    /// What the contract calls it: a hold that was cancelled or had run out was held.
+    pub fn told(self) -> &'static str {
+        match self {
+            Was::Cancelled | Was::Expired => Was::Held.as_str(),
+            was => was.as_str(),
+        }
+    }
+
+    /// How the hold had ended before, if it had.
+    pub fn ended(self) -> Option<&'static str> {
+        matches!(self, Was::Cancelled | Was::Expired).then(|| self.as_str())
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Was::Unknown => "unknown",

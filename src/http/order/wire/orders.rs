@@ -137,8 +137,11 @@ pub struct ReverseBody {
     order_id: String,
     /// `reversed`
     state: &'static str,
-    /// What was there: `unknown`, `held`, `redeemed`, `cancelled`, or `expired` of a hold that had run out.
+    /// What was there: `unknown`, `held` or `redeemed`.
     was: &'static str,
+    /// How the hold had ended before: `cancelled`, or `expired` when it had run out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<&'static str>,
     reversed_at: String,
     pos_message: WordsBody,
 }
@@ -148,7 +151,8 @@ impl From<ReversedView> for ReverseBody {
         ReverseBody {
             order_id: view.order_id,
             state: "reversed",
-            was: view.reversal.was.as_str(),
+            was: view.reversal.was.told(),
+            ended: view.reversal.was.ended(),
             reversed_at: view.zone.rfc3339(view.reversal.at),
             pos_message: cashier::reversed().into(),
         }
