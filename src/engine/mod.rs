@@ -192,3 +192,11 @@ impl Failure {
         }
     }
 }
+
+/// Runs long work apart from the threads that answer requests.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "long work broke down");
+        Code::Internal.into()
+    })
+}

@@ -1,5 +1,7 @@
 //! Areas of a program: put as versions, pinned by campaigns when they are submitted, and kept in memory where they are judged.
 
+use crate::engine::blocking;
+use crate::engine::config::was_written;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,11 +14,9 @@ use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::config::bounds;
 use crate::engine::config::view::CampaignView;
-use crate::engine::draw::entries::blocking;
 use crate::engine::key::ApiKey;
 use crate::engine::list::check_list_id;
 use crate::engine::list::pins::not_pinned;
-use crate::engine::merchant::was_written;
 use crate::engine::resident::Resident;
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;

@@ -18,7 +18,6 @@ pub(super) use crate::engine::pack::{Issued, credit_member, most_packs, swept};
 use crate::engine::resident::Resident;
 use crate::engine::stock::Taken;
 use crate::engine::{Engine, Failure};
-use crate::store::record::Pack;
 pub use judge::{Issue, Judged, Recall};
 use pass::Judge;
 use why::Why;
@@ -204,9 +203,4 @@ pub fn credited(view: &CampaignView, pack: u8, number: u32, at: i64) -> Credited
 /// The number printed on a pack: `c7-0001f3a2`.
 pub fn pack_no(campaign: u16, number: u32) -> String {
     format!("c{campaign}-{number:08x}")
-}
-
-/// The packs of a record, for wallets.
-pub fn credited_pack(view: &CampaignView, pack: &Pack) -> CreditedPack {
-    credited(view, pack.pack, pack.number, pack.at)
 }

@@ -6,6 +6,8 @@ pub mod expect;
 pub(in crate::engine) mod recent;
 pub mod view;
 
+use crate::store::config::Kind;
+use crate::store::config::PutError;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -52,6 +54,16 @@ impl Engine {
     pub fn published(&self, campaign_id: &str) -> Result<Arc<CampaignView>, Refusal> {
         let view = self.campaign_if(campaign_id, view::Unreadable::is_published)?;
         if view.is_published() { Ok(view) } else { Err(Noun::Campaign.not_found(campaign_id)) }
+    }
+
+    /// Nodes that share a store share the sandbox's clock.
+    pub async fn adopt_clock(&self) -> Result<(), StoreError> {
+        if self.clock().is_sandbox()
+            && let Some(setting) = self.store.record(Kind::Clock, "sandbox").await?
+        {
+            self.clock().adopt(setting.value);
+        }
+        Ok(())
     }
 
     /// Reads what has changed in the configuration. Of two readers that overlap, the one that saw more stays.
@@ -111,4 +123,13 @@ impl Engine {
 
 pub(in crate::engine) fn cannot_be_read() -> Refusal {
     Refusal::new(Code::StoreUnavailable).detail("该活动的记录无法读取。", "The record of this campaign cannot be read.")
+}
+
+/// Whether a compare-and-set took place; a lost race is no error.
+pub(in crate::engine) fn was_written(put: Result<u64, PutError>) -> Result<bool, Refusal> {
+    match put {
+        Ok(_) => Ok(true),
+        Err(PutError::Conflict(_)) => Ok(false),
+        Err(PutError::Store(error)) => Err(error.into()),
+    }
 }

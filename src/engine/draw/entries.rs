@@ -1,6 +1,7 @@
 //! Closing a list and reading it. Every step is idempotent: two nodes that take it at once come to the same result, and a node that
 //! stops halfway is continued by the next run. A list of 15 million entries is read, sorted and hashed in well under a gigabyte.
 
+use crate::engine::blocking;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
@@ -304,16 +305,6 @@ pub(in crate::engine) async fn root_of(view: &Arc<CampaignView>, list: &List) ->
 fn push(root: &mut ListRoot, view: &CampaignView, entry: &ListEntry) {
     let read = draw_entry(view, entry);
     (0..u16::from(entry.chances)).for_each(|k| root.push(&Entry { k, ..read }.bytes()));
-}
-
-/// Runs long work apart from the threads that answer requests.
-pub(in crate::engine) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, "a step of a draw broke down");
-        Code::Internal.into()
-    })
 }
 
 /// Runs `work` over equal parts of `items` on all cores; it is told where its part begins. Answers come in the order of the parts.

@@ -10,6 +10,7 @@ pub(in crate::engine) mod strike;
 #[cfg(test)]
 mod tests;
 
+use crate::engine::blocking;
 use std::sync::Arc;
 
 use crate::domain::draw::{Entry, Score, Seed};
@@ -24,7 +25,7 @@ use crate::store::campaign::{CutoffRecord, DrawRecord, ListState, TierRecord};
 use crate::store::keys::{self, Slot};
 use crate::store::script::{self, Member};
 use crate::store::{int, text};
-use entries::{List, ListEntry, blocking, draw_entry, on_all_cores, root_of};
+use entries::{List, ListEntry, draw_entry, on_all_cores, root_of};
 use result::{Contest, seed};
 
 /// Entries that are worth a core of their own.

@@ -1,10 +1,10 @@
 //! Who is taken off a list when it closes: winners of excluded rounds, and later holders of a phone, device or account that an earlier
 //! entry came with. The entries stay in their records, marked, so that the list is read the same however often.
 
+use crate::engine::blocking;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::entries::blocking;
 use crate::domain::campaign::schema::{Duplicates, OnePer};
 use crate::domain::person::Pseudonym;
 use crate::domain::time::{Ms, SECOND};

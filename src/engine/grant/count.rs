@@ -1,5 +1,6 @@
 //! Counting a grant's list, once: whether its names fit the packs, which pack chance deals to whom, and what each shard may issue.
 
+use crate::engine::blocking;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,7 +10,6 @@ use crate::domain::draw::{Cutoff, Score};
 use crate::domain::person::Pseudonym;
 use crate::domain::ranking;
 use crate::engine::config::view::{CampaignView, RoundView};
-use crate::engine::draw::entries::blocking;
 use crate::engine::reservation::NO_CHOICE;
 use crate::engine::stock::supply_of;
 use crate::engine::{Engine, Failure};

@@ -67,13 +67,6 @@ impl ApiKey {
     }
 }
 
-/// The text form of a key: `qk_` and 40 hex digits of the system's random source.
-pub fn new_key_text() -> String {
-    use rand::RngExt;
-    let bytes: [u8; 20] = rand::rng().random();
-    format!("qk_{}", hex::encode(bytes))
-}
-
 pub fn key_digest(key: &str) -> String {
     hex::encode(Sha256::digest(key.as_bytes()))
 }

@@ -1,6 +1,7 @@
 //! Keys of tills: made for a terminal, rotated without a gap, revoked. Secrets are derived from the key ring at each use and are never
 //! stored, so whoever reads the store cannot sign.
 
+use crate::engine::config::was_written;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +13,6 @@ use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::engine::Engine;
 use crate::engine::config::cache::Recalled;
-use crate::engine::merchant::was_written;
 use crate::store::config::{Kind, Purpose};
 use crate::store::merchant::{MerchantRecord, Terminal, TillKeyRecord, TillKind};
 

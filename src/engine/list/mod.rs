@@ -4,6 +4,7 @@ pub(in crate::engine) mod csv_rows;
 pub(in crate::engine) mod pins;
 pub(in crate::engine) mod rows;
 
+use crate::engine::config::was_written;
 use sha2::{Digest, Sha256};
 
 use crate::clock::wall_ms;
@@ -14,7 +15,6 @@ use crate::domain::time::{MINUTE, Ms};
 use crate::engine::Engine;
 use crate::engine::config::bounds;
 use crate::engine::key::ApiKey;
-use crate::engine::merchant::was_written;
 use crate::store::StoreError;
 use crate::store::config::Kind;
 use crate::store::keys::{self, PERSONS_PER_BUCKET, Slot};

@@ -8,6 +8,7 @@ mod change;
 pub mod enrolment;
 pub mod import;
 
+use crate::engine::config::was_written;
 use caller::Till;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -309,15 +310,6 @@ impl MerchantView {
         let stores: Vec<&str> = self.stores.iter().map(|store| store.store_id.as_str()).collect();
         let (zh, en) = ("须为该商户登记的门店。", "Must be one of the merchant's stores.");
         Err(Refusal::new(Code::StoreUnknown).with("stores", stores).field("/receipt/store", "unknown_store", zh, en))
-    }
-}
-
-/// Whether a compare-and-set took place; a lost race is no error.
-pub(super) fn was_written(put: Result<u64, PutError>) -> Result<bool, Refusal> {
-    match put {
-        Ok(_) => Ok(true),
-        Err(PutError::Conflict(_)) => Ok(false),
-        Err(PutError::Store(error)) => Err(error.into()),
     }
 }
 

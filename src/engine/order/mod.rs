@@ -45,7 +45,6 @@ use crate::domain::rules::Item;
 use crate::domain::time::{Ms, Zone};
 use crate::engine::Engine;
 use crate::engine::config::view::{CampaignView, Snapshot};
-pub use crate::engine::settlement::transactions::{Transaction, TransactionPage};
 use crate::store::StoreError;
 use crate::store::orders::NO_SHARD;
 pub use codes::Codes;
@@ -256,7 +255,7 @@ impl Engine {
     fn nothing_quoted(&self, snapshot: &Snapshot, ask: &Ask, refusal: &Refusal) -> Quote {
         let mut reason = refusal.extra.clone();
         reason.insert("code".into(), refusal.code.as_str().into());
-        let named = ask.voucher_ids().first().and_then(|id| self.voucher_ids().voucher(id));
+        let named = ask.voucher_ids().first().and_then(|id| self.keys.voucher.voucher(id));
         if let Some(view) = named.and_then(|voucher| snapshot.by_number.get(&voucher.c)) {
             reason.insert("campaign_id".into(), view.id.clone().into());
         }
@@ -349,7 +348,7 @@ impl Engine {
         let unit = view.units.get(usize::from(pack))?.get(usize::from(voucher.u))?;
         let window = view.campaign.unit_window(usize::from(round), usize::from(pack), voucher.u, received_s * 1_000)?;
         Some(VoucherView {
-            voucher_id: self.voucher_ids().id(voucher),
+            voucher_id: self.keys.voucher.id(voucher),
             voucher_kind: unit.voucher_kind.clone(),
             campaign_id: view.id.clone(),
             discount,

@@ -126,10 +126,6 @@ impl PayerView {
 }
 
 impl Engine {
-    pub fn voucher_ids(&self) -> &VoucherIds {
-        &self.keys.voucher
-    }
-
     /// Finds the payer behind a pay code or voucher ids; only campaigns of the merchant's program count.
     pub(super) async fn payer(
         &self,
@@ -159,7 +155,7 @@ impl Engine {
         merchant: &MerchantView,
         ids: &[String],
     ) -> Result<PayerView, Refusal> {
-        let codec = self.voucher_ids();
+        let codec = &self.keys.voucher;
         let mut named = Vec::with_capacity(ids.len());
         let mut people: Vec<PersonAt> = Vec::new();
         for id in ids {

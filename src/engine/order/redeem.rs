@@ -86,7 +86,7 @@ impl Engine {
         let snapshot = self.view();
         let key = order_key(&till.merchant_id, order_id);
         let fingerprint = ask.binding().fingerprint();
-        let Some(shard) = shard_hint(self.voucher_ids(), &snapshot, &merchant, ask, self.store.shards()) else {
+        let Some(shard) = shard_hint(&self.keys.voucher, &snapshot, &merchant, ask, self.store.shards()) else {
             let payer = Err(nobody(ask));
             return self.redeem_of_nobody(&Repeat { till, order_id, ask, asked, key: &key, payer }).await.map(Some);
         };

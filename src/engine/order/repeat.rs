@@ -52,7 +52,7 @@ impl Engine {
     /// or account since; a fresh code of the same person is no difference, and a code that names nobody is nobody's.
     fn require_same(&self, repeat: &Repeat<'_>, shard: u8, order: &Order) -> Result<(), Refusal> {
         let Repeat { ask, asked, .. } = repeat;
-        let taken = || order.units.iter().map(|unit| self.voucher_ids().id(&unit.voucher(shard))).collect();
+        let taken = || order.units.iter().map(|unit| self.keys.voucher.id(&unit.voucher(shard))).collect();
         let mut fields = ask.binding().conflicts(asked, order, taken, ask.payer.field());
         // Named vouchers are compared by the fingerprint.
         let named = matches!(ask.payer, Payer::Vouchers(_)) && !fields.contains(&ask.payer.field());

@@ -58,9 +58,7 @@ impl Engine {
         let snapshot = self.view();
         let view: &CampaignView = snapshot.numbered(unit.c)?;
         let refusal = Refusal::new(code).with("until", view.zone.rfc3339(closed));
-        Ok(refusal
-            .with("campaign_id", view.id.as_str())
-            .with("voucher_id", self.voucher_ids().id(&unit.voucher(shard))))
+        Ok(refusal.with("campaign_id", view.id.as_str()).with("voucher_id", self.keys.voucher.id(&unit.voucher(shard))))
     }
 
     /// Of an order that was redeemed, the vouchers whose use its limits count: all but those whose campaign does not after what is back.

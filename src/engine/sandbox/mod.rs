@@ -40,16 +40,6 @@ impl Engine {
         Err(StoreError::Overloaded)
     }
 
-    /// Nodes that share a store share the sandbox's clock.
-    pub async fn adopt_clock(&self) -> Result<(), StoreError> {
-        if self.clock().is_sandbox()
-            && let Some(setting) = self.store.record(Kind::Clock, "sandbox").await?
-        {
-            self.clock().adopt(setting.value);
-        }
-        Ok(())
-    }
-
     /// Sets time and rate (both optional), forward only. What became due by the jump is done before this returns, so that a caller who
     /// moved the clock past a close finds the list closed.
     pub async fn set_clock(&self, now: Option<Ms>, rate: Option<u32>) -> Result<(), Refusal> {

@@ -1,7 +1,7 @@
 //! Statements from the ledger: the lines of one day of the city, told by merchant, equal to the ledger to the fen.
 
 pub mod statement;
-pub(in crate::engine) mod transactions;
+pub mod transactions;
 
 use crate::engine::ledger::posted::{Calls, Posted};
 use std::collections::HashMap;

@@ -91,7 +91,7 @@ impl Engine {
             refund_id: Some(posted.refund_id).filter(|id| !id.is_empty()).map(str::to_owned),
             store: posted.store.to_owned(),
             terminal: posted.terminal.to_owned(),
-            voucher_id: self.voucher_ids().id(&posted.voucher(shard)),
+            voucher_id: self.keys.voucher.id(&posted.voucher(shard)),
             campaign_id: view.map(|view| view.id.clone()).unwrap_or_default(),
             receipt_no: posted.receipt_no.to_owned(),
             amount,

@@ -100,7 +100,7 @@ impl Engine {
         Some(WalletTransaction {
             kind: event.kind,
             transaction_id: event.transaction_id,
-            voucher_id: self.voucher_ids().id(&event.voucher),
+            voucher_id: self.keys.voucher.id(&event.voucher),
             campaign_id: view.id.clone(),
             discount_amount: Fen(event.discount),
             at: view.zone.rfc3339(event.at),

@@ -144,7 +144,7 @@ impl Engine {
         field: [u8; 9],
         now: Ms,
     ) {
-        let codec = self.voucher_ids();
+        let codec = &self.keys.voucher;
         for (p, pack) in (0..=u8::MAX).zip(&record.packs) {
             for unit in view.units.get(usize::from(pack.pack)).map(Vec::as_slice).unwrap_or_default() {
                 let window = view.campaign.unit_window(

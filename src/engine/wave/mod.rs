@@ -1,13 +1,13 @@
 //! Waves: what nobody claimed in a window goes to the next scores (`unclaimed: release`). First the window is frozen on all shards, then
 //! what is left is counted, then the next scores are decided and told. Any node may take any step again and comes to the same.
 
+use crate::engine::blocking;
 use std::sync::Arc;
 
 use crate::domain::pool::CellSupply;
 use crate::domain::refusal::Code;
 use crate::domain::time::Ms;
 use crate::engine::config::view::{CampaignView, RoundView};
-use crate::engine::draw::entries::blocking;
 use crate::engine::draw::result::Win;
 use crate::engine::draw::strike::mark_member;
 use crate::engine::draw::{Allowance, Decider, Decision};

@@ -15,7 +15,7 @@ use crate::domain::money::Fen;
 use crate::domain::refund::RefundAsk;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::rules;
-use crate::engine::order::{Ask, OrderView, Payer, RefundView, ReversedView, TransactionPage, VoucherView};
+use crate::engine::order::{Ask, OrderView, Payer, RefundView, ReversedView, VoucherView};
 use crate::http::auth_till::{Till as Caller, TillKind};
 
 /// The longest text that a receipt or category may have, in bytes.

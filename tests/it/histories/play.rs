@@ -66,7 +66,7 @@ pub async fn play(town: &Town, seed: u64, near_the_end: bool) -> Evidence {
     assert!(matches!(tap, Tap::Won { .. }), "{tap:?}");
     let wallet = town.nodes[0].wallet(&resident, Some(CAMPAIGN), None).await.expect("a wallet").vouchers;
     let unit_of = |id: &str| {
-        let voucher = town.nodes[0].voucher_ids().voucher(id).expect("a voucher of ours");
+        let voucher = town.nodes[0].keys.voucher.voucher(id).expect("a voucher of ours");
         (voucher.p, voucher.u)
     };
     let vouchers: Vec<(String, Unit)> =

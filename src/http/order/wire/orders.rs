@@ -1,14 +1,15 @@
 //! Answers about orders.
 
+use crate::engine::settlement::transactions::Transaction;
+use crate::engine::settlement::transactions::TransactionPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{OrderView, PieceBody, RefundView, ReversedView, TransactionPage, VoucherBody, WordsBody};
+use super::{OrderView, PieceBody, RefundView, ReversedView, VoucherBody, WordsBody};
 use crate::domain::bought::{Bought, BoughtLine};
 use crate::domain::cashier;
 use crate::domain::order::{OrderState, Receipt};
 use crate::domain::voucher::UnitState;
-use crate::engine::order::Transaction;
 
 /// A hold (`hold_id`, `expires_at`) or a redemption (`redeemed_at`, `settlement_date`).
 #[derive(Serialize, ToSchema)]
