@@ -168,7 +168,8 @@ impl From<Tap> for ClaimAnswer {
 
 /// One tap; repeats are answered the same. The bearer is a pass (`qp1.…`) or a resident's token. In a first-come round by chance
 /// (`assignment: chance`) the tap takes the first pack of the person's own order of which something is out; `sold_out` means that nothing is
-/// left of any. In a grant that gives one of each the tap names the pack.
+/// left of any. In a grant that gives one of each the tap names the pack. Whoever has withdrawn, or was taken off the list when it closed, is
+/// `not_eligible`, with the rule in `reasons`; of a pass whose score has lost a tap says `lost` without looking whether its reservation stands.
 #[utoipa::path(tag = "claim", params(("campaign_id" = String, Path), ("round_id" = String, Path)),
     request_body(content = Option<ClaimRequest>),
     responses((status = 200, body = ClaimAnswer)))]
@@ -199,7 +200,8 @@ pub(super) fn told(tap: Tap, durability: &str) -> Answer {
     if effect { answer.effect(durability, replayed) } else { answer }
 }
 
-/// The caller's result in a round, in every mode. Who was drawn and has no pack is told why.
+/// The caller's result in a round, in every mode. Who was drawn and has no pack is told why. Who is not on the round's list, for a reservation
+/// that was withdrawn or that the closing list did not take, has no result and is `not_eligible`, with the rule in `reasons`.
 #[utoipa::path(tag = "claim", params(MineQuery, ("campaign_id" = String, Path), ("round_id" = String, Path)),
     responses((status = 200, body = KnownAnswer)))]
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/claims/mine")]

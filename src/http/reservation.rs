@@ -116,7 +116,8 @@ pub async fn change_reservation(
     Ok(Answer::ok(&ReservationAnswer::from(reserved)).effect(&state.engine.settings.durability, replayed))
 }
 
-/// The caller's reservation with a fresh copy of its pass.
+/// The caller's reservation with a fresh copy of its pass. From the closing of the list on, one that it did not take is `not_eligible`: another,
+/// earlier one has its phone, device or account (`duplicates`), or the caller has won before (`exclude_winners_of`).
 #[utoipa::path(tag = "resident", params(RoundQuery, ("campaign_id" = String, Path)), responses((status = 200, body = ReservationAnswer)))]
 #[get("/v1/campaigns/{campaign_id}/reservations/mine")]
 pub async fn my_reservation(
@@ -151,7 +152,7 @@ pub struct ExplainRequest {
     location: Option<LocationBody>,
 }
 
-/// Every rule of eligibility with its verdict for the caller.
+/// Every rule of eligibility with its verdict for the caller; once the list is closed also the rule by which it did not take the caller's entry.
 #[utoipa::path(tag = "resident", params(RoundQuery, ("campaign_id" = String, Path)), request_body(content = Option<ExplainRequest>),
     responses((status = 200, body = EligibilityExplained)))]
 #[post("/v1/campaigns/{campaign_id}/eligibility/explain")]

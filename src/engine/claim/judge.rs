@@ -92,7 +92,9 @@ pub fn names_pack(round: &Round) -> bool {
 }
 
 impl Engine {
-    /// Judges a tap without touching the store. The pass is bound to the round; `choice` is the `pack_id` of the body.
+    /// Judges a tap without touching the store. The pass is bound to the round; `choice` is the `pack_id` of the body. What a score has lost
+    /// is told from memory, also to the pass of a reservation that was withdrawn or that the closing list did not take: to look would bring
+    /// every loser to the store. Such a pass wins nothing, and everything else it asks is answered by the record.
     pub fn judge_tap(
         &self,
         view: &CampaignView,

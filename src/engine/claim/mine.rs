@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::engine::config::view::{CampaignView, RoundView};
 use crate::engine::draw::result::Win;
 use crate::engine::pack::held_pack;
+use crate::engine::reservation::entry::require_entry;
 use crate::engine::stock::supply_of;
 use crate::store::record::PersonRecord;
 
@@ -37,6 +38,7 @@ impl Engine {
             if let Some(won) = credited(&view, &record, round, &pass, named) {
                 return Ok(won);
             }
+            require_entry(&view, round, &pass, &record)?;
             let known_at = known_at(round);
             let over = known_at.is_some_and(|known_at| self.now() >= known_at);
             let pending = || Known::Pending {

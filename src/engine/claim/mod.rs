@@ -15,6 +15,7 @@ use crate::domain::time::SECOND;
 use crate::engine::config::view::{CampaignView, RoundView};
 use crate::engine::pack::held_pack;
 pub(super) use crate::engine::pack::{Issued, credit_member, most_packs, swept};
+use crate::engine::reservation::entry::require_entry;
 use crate::engine::resident::Resident;
 use crate::engine::stock::Taken;
 use crate::engine::{Engine, Failure};
@@ -112,7 +113,7 @@ impl Engine {
                 Err(Judged::Issue(issue)) => self.settle_issue(&view, round, &pass, issue).await,
                 Err(Judged::Recall(recall)) => self.settle_recall(&view, round, &pass, recall).await,
                 Err(Judged::Present { retry_after_ms, window }) => {
-                    self.mark_present(&pass.person(&view), round.index, pass.channel).await?;
+                    self.mark_present(&view, round, &pass).await?;
                     Ok(judge::not_yet(round, window, retry_after_ms, None))
                 }
                 Err(_) => Err(Code::Internal.into()),
@@ -154,9 +155,18 @@ impl Engine {
         match issued {
             Issued::Pack { pack, .. } if issue.closed => Ok(Tap::Closed { result: "won", pack: Some(pack), why: None }),
             Issued::Pack { pack, replayed } => Ok(Tap::Won { pack, replayed }),
-            // Who was on the list and may not have the pack after all is told so as a result once the round is over.
-            Issued::Refused(rule) if issue.closed => Ok(Tap::closed("lost", Some(Why::kept_back(&rule)))),
-            Issued::Refused(refusal) => Err(Failure::Refusal(refusal)),
+            Issued::Refused(rule) => {
+                if rule.code == Code::NotEligible {
+                    let record = self.person_record(&person).await?.unwrap_or_default();
+                    require_entry(view, round, pass, &record)?;
+                }
+                // Who is on the list and may not have the pack after all is told so as a result once the round is over.
+                if issue.closed {
+                    Ok(Tap::closed("lost", Some(Why::kept_back(&rule))))
+                } else {
+                    Err(Failure::Refusal(rule))
+                }
+            }
             Issued::Empty { .. } | Issued::Stale => Err(Code::Internal.into()),
         }
     }
@@ -164,6 +174,7 @@ impl Engine {
     /// Whether a pack is among those that the draw lets a person keep, where one may win more than one may keep.
     async fn keeps(&self, view: &CampaignView, round: &RoundView, pass: &Pass, pack: u8) -> Result<bool, Failure> {
         let record = self.person_record(&pass.person(view)).await?.unwrap_or_default();
+        require_entry(view, round, pass, &record)?;
         let wins = round.wins(view, pass.pseudonym, &record.entries, pass.entries);
         Ok(wins.iter().any(|win| win.channel == pass.channel && win.place.group.pack == pack))
     }
@@ -177,7 +188,11 @@ impl Engine {
         recall: Recall,
     ) -> Result<Tap, Failure> {
         let record = self.person_record(&pass.person(view)).await?.unwrap_or_default();
-        match (held_pack(view, &record, round, pass.channel, recall.pack), recall.closed) {
+        let held = held_pack(view, &record, round, pass.channel, recall.pack);
+        if held.is_none() {
+            require_entry(view, round, pass, &record)?;
+        }
+        match (held, recall.closed) {
             (Some(pack), true) => Ok(Tap::Closed { result: "won", pack: Some(pack), why: None }),
             (Some(pack), false) => Ok(Tap::Won { pack, replayed: true }),
             (None, true) => Ok(Tap::closed("lost", Why::of(view, round, pass, &record, recall.pack))),

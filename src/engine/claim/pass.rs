@@ -9,8 +9,10 @@ use crate::domain::time::{DAY, Ms};
 use crate::engine::config::view::{CampaignView, RoundView};
 use crate::engine::eligibility::Occasion;
 use crate::engine::reservation::NO_CHOICE;
+use crate::engine::reservation::entry::counting;
 use crate::engine::resident::{Person, Resident};
 use crate::engine::{Engine, Failure};
+use crate::store::record::Entry;
 
 /// Passes are given out this long before a round opens, so that the rush does not begin with judging who may take part.
 const AHEAD: Ms = DAY;
@@ -105,11 +107,8 @@ impl Engine {
             (round.channel_of_grant(&member, channel), member.pack.unwrap_or(NO_CHOICE))
         } else if round.reservation.is_some() {
             let record = self.person_record(&person).await?.unwrap_or_default();
-            let own = |channel: u8| {
-                record.entries.iter().find(|entry| (entry.round, entry.channel) == (round.index, channel))
-            };
-            let any = record.entries.iter().find(|entry| entry.round == round.index);
-            let entry = own(channel).or(any).ok_or_else(judge::not_on_list)?;
+            let counting = |is_it: &dyn Fn(&Entry) -> bool| counting(view, round, person.pseudonym, &record, is_it);
+            let entry = counting(&|entry| entry.channel == channel).or_else(|_| counting(&|_| true))?;
             (entry.channel, entry.choice)
         } else {
             if let Judge::Eligibility(location) = judged {

@@ -5,9 +5,8 @@ use super::judge::{Judged, names_pack};
 use crate::domain::area::Location;
 use crate::domain::eligibility;
 use crate::domain::pass::Pass;
-use crate::domain::refusal::{Code, Refusal};
 use crate::engine::config::view::{CampaignView, RoundView};
-use crate::engine::eligibility::reason;
+use crate::engine::eligibility::not_eligible;
 use crate::engine::pack::held_pack;
 use crate::engine::{Engine, Failure};
 
@@ -41,7 +40,7 @@ impl Engine {
         let named = pack.filter(|_| names_pack(&round.round));
         match held_pack(view, &record, round, pass.channel, named) {
             Some(pack) => Ok(Some(Tap::Won { pack, replayed: true })),
-            None => Err(Refusal::new(Code::NotEligible).with("reasons", vec![reason(&verdict)]).into()),
+            None => Err(not_eligible(&verdict).into()),
         }
     }
 }

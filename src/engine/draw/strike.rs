@@ -5,7 +5,8 @@ use crate::engine::blocking;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::campaign::schema::{Duplicates, OnePer};
+use crate::domain::campaign::schema::{Duplicates, IdentityKey, OnePer};
+use crate::domain::eligibility::Verdict;
 use crate::domain::person::Pseudonym;
 use crate::domain::time::{Ms, SECOND};
 use crate::engine::config::view::{CampaignView, RoundView};
@@ -114,6 +115,60 @@ fn won_before(
         wave.is_none_or(|wave| wave.frozen_at < closing_at)
     };
     earlier.wins(view, pseudonym, &record.entries, chances).iter().any(|win| decided(win.place.window))
+}
+
+/// The rule by which the closing list did not take a person's entry. The mark does not say which of the two it was; each is judged once more
+/// from what has not changed since, and where that does not tell them apart, both are named.
+pub(in crate::engine) fn struck_by(
+    view: &CampaignView,
+    round: &RoundView,
+    pseudonym: Pseudonym,
+    record: &PersonRecord,
+) -> Verdict {
+    let excluded = || round.round.exclude_winners_of.iter().filter_map(|round_id| view.round(round_id));
+    let closing_at = round.record.closing_at.unwrap_or(Ms::MAX);
+    // How many entries a list gave the person in the other round is not known here; with one it has won less often, never more.
+    let has_won = excluded().any(|other| won_before(view, other, pseudonym, record, 1, closing_at));
+    let keys = round.reservation.as_ref().filter(|terms| terms.duplicates == Duplicates::Earliest);
+    let verdict = |rule, zh, en| Verdict { rule, passed: false, zh, en };
+    let Some(terms) = keys.filter(|_| !has_won) else {
+        return verdict(
+            "exclude_winners_of",
+            "您已在先前的场次中签，名单关闭时本场次的预约已被移出名单。",
+            "You have won in an earlier round, so your entry was taken off this list when it closed.",
+        );
+    };
+    if excluded().any(|other| other.round.entries_list.is_some()) {
+        return verdict(
+            "duplicates",
+            "名单关闭时您的预约已被移出名单：有更早的预约使用同一手机号、设备或账号，或您已在先前的场次中签。",
+            "Your entry was taken off the list when it closed: an earlier one has its phone, device or account, or you have won in an earlier round.",
+        );
+    }
+    let keys: Vec<IdentityKey> = terms.more_keys().collect();
+    let (zh, en) = match keys.as_slice() {
+        [] => (
+            "您在另一渠道有更早的预约，名单关闭时本预约已被移出名单。",
+            "You have an earlier entry on another channel, so this one was taken off the list when it closed.",
+        ),
+        [IdentityKey::Phone] => (
+            "有更早的预约使用同一手机号，名单关闭时您的预约已被移出名单。",
+            "Another, earlier entry has the same phone, so yours was taken off the list when it closed.",
+        ),
+        [IdentityKey::Device] => (
+            "有更早的预约使用同一设备，名单关闭时您的预约已被移出名单。",
+            "Another, earlier entry has the same device, so yours was taken off the list when it closed.",
+        ),
+        [IdentityKey::Account] => (
+            "有更早的预约使用同一账号，名单关闭时您的预约已被移出名单。",
+            "Another, earlier entry has the same account, so yours was taken off the list when it closed.",
+        ),
+        _ => (
+            "有更早的预约使用同一手机号、设备或账号，名单关闭时您的预约已被移出名单。",
+            "Another, earlier entry has the same phone, device or account, so yours was taken off the list when it closed.",
+        ),
+    };
+    verdict("duplicates", zh, en)
 }
 
 struct Struck {

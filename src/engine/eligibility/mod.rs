@@ -22,7 +22,8 @@ pub struct Occasion {
 }
 
 impl Engine {
-    /// Every rule of a round's eligibility with its verdict; a rule on places is judged whatever the occasion.
+    /// Every rule of a round's eligibility with its verdict; a rule on places is judged whatever the occasion. Whose entry a closed list did
+    /// not take is told by which rule.
     pub async fn explain(
         &self,
         campaign_id: &str,
@@ -38,7 +39,9 @@ impl Engine {
         let rule = round.eligibility.as_ref().and_then(|rules| rules.location.as_ref());
         let at = rule.and_then(|rule| rule.at.first().copied()).unwrap_or(LocationAt::Reserve);
         let occasion = Occasion { at, now: self.now(), location };
-        self.verdicts(&view, round, resident, occasion).await.map_err(Failure::into_refusal)
+        let mut verdicts = self.verdicts(&view, round, resident, occasion).await.map_err(Failure::into_refusal)?;
+        verdicts.extend(self.struck(&view, round, resident).await?);
+        Ok(verdicts)
     }
 
     /// Refuses who may not take part, with every rule that says so. For reservations, and for passes of rounds without one.
@@ -59,7 +62,7 @@ impl Engine {
         view.channel(&resident.channel).ok_or_else(|| {
             let en = "The campaign does not run on this channel.";
             let verdict = Verdict { rule: "channels", passed: false, zh: "该渠道不参加活动。", en };
-            Refusal::new(Code::NotEligible).with("reasons", vec![reason(&verdict)])
+            not_eligible(&verdict)
         })
     }
 
@@ -118,4 +121,8 @@ impl Engine {
 /// A verdict as a refusal tells it.
 pub(super) fn reason(verdict: &Verdict) -> serde_json::Value {
     serde_json::json!({"rule": verdict.rule, "message": {"zh": verdict.zh, "en": verdict.en}})
+}
+
+pub(super) fn not_eligible(verdict: &Verdict) -> Refusal {
+    Refusal::new(Code::NotEligible).with("reasons", vec![reason(verdict)])
 }

@@ -1,5 +1,6 @@
 //! Reservation: a place on a round's list for each person (or each channel of a person), judged once, proved by a pass and a receipt.
 
+pub(in crate::engine) mod entry;
 mod identity;
 pub mod import;
 pub(in crate::engine) mod quotas;
@@ -163,7 +164,7 @@ impl Engine {
         Ok(entered(view, round, wanted.channel, wanted.choice, &reply)?)
     }
 
-    /// The caller's reservation; the round may be left out when there is one.
+    /// The caller's reservation; the round may be left out when there is one. An entry that a closed list did not take is none.
     pub async fn my_reservation(
         &self,
         campaign_id: &str,
@@ -171,7 +172,7 @@ impl Engine {
         round_id: Option<&str>,
     ) -> Result<Reserved, Refusal> {
         let view = self.published(campaign_id)?;
-        let (round, entry) = self.own_entry(&view, resident, round_id).await?;
+        let (round, entry) = self.own_place(&view, resident, round_id).await?;
         let (channel, choice, at) = (entry.channel, entry.choice, entry.at);
         let held = Entered { channel, choice, at, replayed: true, replaced: false, instead_of: None };
         let entries = self.entries_of(&view, round, resident).await?;
@@ -222,26 +223,6 @@ impl Engine {
 
     pub async fn person_record(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError> {
         self.store.person(&person.bucket_key, &person.pseudonym).await
-    }
-
-    /// The caller's latest entry, of the round if one is named; where each channel has its own, that of the token's channel.
-    async fn own_entry<'a>(
-        &self,
-        view: &'a CampaignView,
-        resident: &Resident,
-        round_id: Option<&str>,
-    ) -> Result<(&'a RoundView, Entry), Refusal> {
-        let person = self.person(view, resident);
-        let record = self.person_record(&person).await?.unwrap_or_default();
-        let wanted = round_id.map(|id| view.named_round(id).map(|round| round.index)).transpose()?;
-        let channel = view.channel(&resident.channel);
-        let own = record.entries.iter().rev().filter(|entry| wanted.is_none_or(|round| round == entry.round));
-        let mut own = own.filter_map(|entry| {
-            let round = view.rounds.get(usize::from(entry.round))?;
-            let apart = round.reservation.as_ref().is_some_and(Reservation::per_channel);
-            (!apart || Some(entry.channel) == channel).then_some((round, *entry))
-        });
-        own.next().ok_or_else(|| Code::ReservationNotFound.into())
     }
 
     /// The list that a reservation goes to, if it takes entries now.

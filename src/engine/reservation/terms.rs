@@ -11,7 +11,7 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::domain::{reserve_limit, stagger};
 use crate::engine::config::view::{CampaignView, RoundView};
-use crate::engine::eligibility::reason;
+use crate::engine::eligibility::not_eligible;
 use crate::engine::resident::{Person, Resident};
 use crate::store::script::{Args, Shared};
 use crate::store::{int, keys};
@@ -96,7 +96,7 @@ pub(super) fn on_its_day(
     let Some(digit) = stagger::digit(spread.by, resident.facts.birth_date, &person.pseudonym) else {
         let (zh, en) = ("出生年份未知，无法确定预约日。", "The year of birth is not known, so no day can be told.");
         let verdict = Verdict { rule: "stagger", passed: false, zh, en };
-        return Err(Refusal::new(Code::NotEligible).with("reasons", vec![reason(&verdict)]));
+        return Err(not_eligible(&verdict));
     };
     stagger::judge(spread, digit, (terms.opens_at, terms.closes_at), now, &view.zone).map_err(|another| {
         let days = another.days.iter().map(|(opens_at, closes_at)| {

@@ -13,14 +13,19 @@ impl Engine {
         let sum = |what: What| of_campaign().filter(|((_, counted), _)| *counted == what).map(|(_, n)| n).sum::<i64>();
         let now = self.now();
         let rounds = view.rounds.iter().map(|round| {
-            let of_round = of_campaign().filter(|((cell, what), _)| cell.round == round.index && *what == What::Packs);
-            let issued: i64 = of_round.map(|(_, n)| n).sum();
+            let sum = |counted: What| -> i64 {
+                let own = of_campaign().filter(|((cell, what), _)| cell.round == round.index && *what == counted);
+                own.map(|(_, n)| n).sum()
+            };
+            let issued = sum(What::Packs);
             let decided: u64 = round.draw.as_ref().map(|draw| draw.winners()).unwrap_or_default();
             let supply: u64 = round.cells().iter().map(|cell| cell.count).sum();
             let coming = if round.round.mode == campaign::Mode::FirstCome { supply } else { decided };
             let handed_on = round.record.returned.is_some() && view.carries(CarryOverSource::Unissued);
             serde_json::json!({
                 "round_id": round.round.round_id,
+                "reserved": sum(What::Reservations),
+                "entries": round.record.list.count(),
                 "issued": issued,
                 "released": round.release().released(coming, now),
                 "remaining": if handed_on { 0 } else { supply as i64 - issued },

@@ -4,6 +4,7 @@
 use crate::engine::blocking;
 use std::sync::Arc;
 
+use crate::domain::pass::Pass;
 use crate::domain::pool::CellSupply;
 use crate::domain::refusal::Code;
 use crate::domain::time::Ms;
@@ -11,7 +12,7 @@ use crate::engine::config::view::{CampaignView, RoundView};
 use crate::engine::draw::result::Win;
 use crate::engine::draw::strike::mark_member;
 use crate::engine::draw::{Allowance, Decider, Decision};
-use crate::engine::resident::Person;
+use crate::engine::reservation::entry::require_entry;
 use crate::engine::{Engine, Failure};
 use crate::store::campaign::WaveRecord;
 use crate::store::keys::Slot;
@@ -191,10 +192,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Notes that a decided winner has tapped before the release came to the score.
-    pub(super) async fn mark_present(&self, person: &Person, round: u8, channel: u8) -> Result<(), Failure> {
-        let member = mark_member(person, round, channel, Mark::Present);
-        self.store.call(&script::ENTRY_MARK, &person.slot(), member).await?;
+    /// Notes that a decided winner has tapped before the release came to the score; refuses a pass whose entry is not on the list.
+    pub(super) async fn mark_present(
+        &self,
+        view: &CampaignView,
+        round: &RoundView,
+        pass: &Pass,
+    ) -> Result<(), Failure> {
+        let person = pass.person(view);
+        let member = mark_member(&person, round.index, pass.channel, Mark::Present);
+        if self.store.call(&script::ENTRY_MARK, &person.slot(), member).await?.refused().is_some() {
+            let record = self.person_record(&person).await?.unwrap_or_default();
+            require_entry(view, round, pass, &record)?;
+        }
         Ok(())
     }
 }

@@ -140,8 +140,9 @@ pub struct AmendmentList {
 /// Live numbers of a campaign; amounts in fen.
 #[derive(ToSchema)]
 pub struct CampaignStats {
+    /// Reservations that were made and not withdrawn, also those that a list did not take when it closed.
     reserved: i64,
-    /// On closed lists.
+    /// Entries in draws on all closed lists: without reservations that the closing took off them, and several for one where it counts as several.
     entries: u64,
     issued: i64,
     claimed: i64,
@@ -154,6 +155,11 @@ pub struct CampaignStats {
 #[derive(ToSchema)]
 pub struct RoundStats {
     round_id: String,
+    /// Reservations that were made and not withdrawn.
+    reserved: i64,
+    /// Entries on the closed list; null while it is open.
+    #[schema(required = true)]
+    entries: Option<u64>,
     issued: i64,
     /// Packs that the release has let out so far.
     released: u64,

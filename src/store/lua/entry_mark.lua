@@ -9,6 +9,7 @@ local function judge(m)
   local person = person_of(bucket, field)
   for _, entry in ipairs(person and person[2] or {}) do
     if entry[1] == round and entry[2] == channel then
+      if entry[6] == 1 and mark == 2 then return { 'refused', 'not_eligible' } end
       if entry[6] then return { 'replay' } end
       entry[6] = mark
       put_person(bucket, field, person)

@@ -6,6 +6,7 @@ mod due;
 mod entropy;
 mod kept;
 mod lists;
+mod off_list;
 mod waves;
 mod why;
 
