@@ -14,6 +14,7 @@ use crate::engine::draw::result::Win;
 use crate::engine::pack::held_pack;
 use crate::engine::reservation::entry::require_entry;
 use crate::engine::stock::supply_of;
+use crate::store::campaign::Scope;
 use crate::store::record::PersonRecord;
 
 impl Engine {
@@ -59,7 +60,9 @@ impl Engine {
                 return Ok(Known::Won { credited: false, pack: None, packs: Vec::new() });
             }
             if !over && known_at.is_some() {
-                return Ok(pending());
+                let has_lost =
+                    self.tells_losers(&view, round) && wins_of(&view, round, &pass, &record, named).next().is_none();
+                return Ok(if has_lost { Known::Lost(None) } else { pending() });
             }
             if round.round.unclaimed != Unclaimed::Credit || view.record.stopped {
                 return Ok(lost());
@@ -92,9 +95,13 @@ impl Engine {
             let of_now = |window: &&ClaimWindow| (window.opens_at..window.closes_at).contains(&now);
             !round.is_frozen(window) && round.windows.get(window).filter(of_now).is_some()
         };
-        let wins = round.wins(view, pass.pseudonym, &record.entries, pass.entries);
-        let is_it = |win: &Win| named.is_none_or(|named| win.place.group.pack == named);
-        wins.iter().any(|win| win.channel == pass.channel && is_it(win) && runs(win.place.window))
+        wins_of(view, round, pass, record, named).any(|win| runs(win.place.window))
+    }
+
+    /// Whether a tap is told now that its score has lost: never earlier, and not while taps are told nothing.
+    fn tells_losers(&self, view: &CampaignView, round: &RoundView) -> bool {
+        let silent = view.record.stopped || view.is_paused(Scope::Claim) || !round.tells_losers_at_once();
+        !silent && round.windows.first().is_some_and(|window| window.opens_at <= self.now())
     }
 
     /// Whether this node knows that nothing is left on a channel, of any pack of a first-come round.
@@ -105,6 +112,19 @@ impl Engine {
             supply.is_some_and(|(supply, _)| self.stock_cell(view, round, supply, pack as u8).is_sold_out())
         })
     }
+}
+
+/// What the person has won on the pass's channel, of the pack that is named or of any.
+fn wins_of(
+    view: &CampaignView,
+    round: &RoundView,
+    pass: &Pass,
+    record: &PersonRecord,
+    named: Option<u8>,
+) -> impl Iterator<Item = Win> {
+    let channel = pass.channel;
+    let is_it = move |win: &Win| win.channel == channel && named.is_none_or(|named| win.place.group.pack == named);
+    round.wins(view, pass.pseudonym, &record.entries, pass.entries).into_iter().filter(is_it)
 }
 
 /// The pack that the person has, and in a round in which one may have several all of them.

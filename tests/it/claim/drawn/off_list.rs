@@ -190,3 +190,34 @@ fn a_withdrawn_pass_whose_score_loses_is_told_lost_by_a_tap_and_nothing_by_its_r
     let known = |outcome: &String| ["lost", "not_yet", "not_eligible"].contains(&outcome.as_str());
     assert!(outcomes.iter().all(known), "{outcomes:?}");
 }
+
+#[test]
+fn a_loser_reads_lost_as_soon_as_a_tap_would_say_it_and_not_before() {
+    for lost_at in ["first_tap", "close"] {
+        let file = file("loser", |file| {
+            windowed(file, "rain", "credit");
+            file["rounds"][0]["lost_at"] = json!(lost_at);
+            file["rounds"][0]["release"] = json!({"shape": "at_once"});
+        });
+        let drawn = Drawn::reserved(file, 9, |_| None);
+        let results = || -> Vec<String> {
+            drawn.passes.iter().map(|pass| drawn.mine("r1", pass).str("result").to_owned()).collect()
+        };
+        drawn.server.set_clock(at(DRAW));
+        drawn.wait_drawn(0);
+        assert_eq!(results(), ["pending"; 9], "before the opening nobody is told");
+        drawn.server.set_clock(at(OPENS));
+        drawn.server.pause(&drawn.campaign, &["claim"]).ok();
+        assert_eq!(results(), ["pending"; 9], "a tap would not say it now");
+        drawn.server.step(&drawn.campaign, "resume").ok();
+        let before = results();
+        let taps: Vec<String> =
+            drawn.passes.iter().map(|pass| drawn.tap("r1", pass, None).ok().str("outcome").to_owned()).collect();
+        for (person, tap) in taps.iter().enumerate() {
+            let wanted = if tap == "lost" { "lost" } else { "pending" };
+            assert_eq!(before[person], wanted, "{lost_at}: a tap said {tap}");
+        }
+        let told_lost = if lost_at == "first_tap" { 5 } else { 0 };
+        assert_eq!(taps.iter().filter(|tap| *tap == "lost").count(), told_lost, "{taps:?}");
+    }
+}
