@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::could_not;
+use super::settle::no_such_program;
 use crate::app::Node;
 use crate::config::Settings;
 use crate::domain::holder::{written_id, written_name};
 use crate::domain::ids::{caller_id, program};
 use crate::engine::key::{ApiKey, Role, put_api_key};
 use crate::instance::new_api_key;
+use crate::store::StoreError;
 
 #[derive(Args)]
 pub struct Options {
@@ -58,7 +60,10 @@ pub async fn run(options: Options) -> ExitCode {
     let name = name.unwrap_or_else(|| format!("{:?}-{}", role[0], &text[3..11]).to_lowercase());
     let key = ApiKey { person_id, channels: channel, ..ApiKey::new(&name, &role, &program) };
     match create(&settings, &text, key).await {
-        Ok(()) => {
+        Ok(new_program) => {
+            if let Some(told) = new_program {
+                eprintln!("quanyu: {told} This key begins it.");
+            }
             println!("{text}");
             ExitCode::SUCCESS
         }
@@ -66,16 +71,24 @@ pub async fn run(options: Options) -> ExitCode {
     }
 }
 
-async fn create(settings: &Settings, text: &str, key: ApiKey) -> Result<(), String> {
+/// Makes the key. A program begins with its first key, so one that had nothing yet is told: it may be misspelt.
+async fn create(settings: &Settings, text: &str, key: ApiKey) -> Result<Option<String>, String> {
     let node = Node::beside(settings).await.map_err(|error| error.to_string())?;
     let unbound = key.roles.contains(&Role::Platform) && key.channels.is_empty();
     let stored = if unbound && !node.engine.clock().is_sandbox() {
         Err("name the platform's channels with --channel".to_owned())
     } else {
-        put_api_key(&node.engine.store, text, key).await.map_err(|error| error.to_string())
+        store(&node, text, key).await.map_err(|error| error.to_string())
     };
     node.stop().await;
     stored
+}
+
+async fn store(node: &Node, text: &str, key: ApiKey) -> Result<Option<String>, StoreError> {
+    let programs = node.engine.known_programs().await?;
+    let told = (!programs.contains(&key.program)).then(|| no_such_program(&key.program, &programs));
+    put_api_key(&node.engine.store, text, key).await?;
+    Ok(told)
 }
 
 fn channel(text: &str) -> Result<String, String> {

@@ -22,7 +22,7 @@ pub struct Options {
     /// One merchant's statement instead of everybody's totals.
     #[arg(long)]
     merchant: Option<String>,
-    /// The program whose campaigns are settled.
+    /// The program whose campaigns are settled; a day holds those of one program. admin.key and its campaigns are of the program default.
     #[arg(long, default_value = FIRST_PROGRAM)]
     program: String,
     /// CSV instead of JSON.
@@ -35,27 +35,40 @@ pub async fn run(options: Options) -> ExitCode {
         Ok(node) => node,
         Err(error) => return could_not(error),
     };
-    match node.engine.known_programs().await {
-        Ok(programs) if !programs.contains(&options.program) => {
+    let programs = match node.engine.known_programs().await {
+        Ok(programs) if programs.contains(&options.program) => programs,
+        Ok(programs) => {
             node.stop().await;
             return could_not(no_such_program(&options.program, &programs));
         }
-        Ok(_) => {}
         Err(error) => {
             node.stop().await;
             return could_not(error);
         }
-    }
+    };
     let key = ApiKey::new("settle", &[Role::Finance], &options.program);
     let day = node.engine.settlement_day(&key, &options.date, options.merchant.as_deref()).await;
     node.stop().await;
     match day {
-        Ok(day) => print(&day, &options),
+        Ok(day) => {
+            eprintln!("{}", of_program(&options.program, &programs));
+            print(&day, &options)
+        }
         Err(refusal) => could_not(refusal.told().en),
     }
 }
 
-fn no_such_program(named: &str, programs: &BTreeSet<String>) -> String {
+/// Which program a settlement is of, so that nobody takes an empty one for the city's.
+fn of_program(named: &str, programs: &BTreeSet<String>) -> String {
+    let others: Vec<&str> = programs.iter().map(String::as_str).filter(|program| program != &named).collect();
+    match others.is_empty() {
+        true => format!("settlement of the program {named:?}"),
+        false => format!("settlement of the program {named:?} alone; others by --program: {}", others.join(", ")),
+    }
+}
+
+/// What is said of a program that has no key and no campaign.
+pub fn no_such_program(named: &str, programs: &BTreeSet<String>) -> String {
     let known: Vec<&str> = programs.iter().map(String::as_str).collect();
     let meant = did_you_mean(nearest(named, &known)).1;
     format!("no key and no campaign is of the program {named:?}; there are: {}.{meant}", known.join(", "))

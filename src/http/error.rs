@@ -47,6 +47,8 @@ impl ResponseError for Problem {
         response.insert_header((CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON)));
         response.insert_header((CONTENT_LANGUAGE, call.language.tag()));
         response.insert_header((VARY, HeaderValue::from_static("accept-language")));
+        // For the log: an answer that is made from its problem by hand carries no error any more.
+        response.extensions_mut().insert(self.0.code);
         if let Some(milliseconds) = self.0.retry_after_ms {
             response.insert_header((RETRY_AFTER, milliseconds.div_ceil(1_000).max(1)));
         }

@@ -319,10 +319,7 @@ impl Line {
         let (method, status, request_id) = (self.method.as_str(), response.status().as_u16(), &*call.request_id);
         let route = route.unwrap_or("-");
         let milliseconds = self.started.elapsed().as_millis() as u64;
-        let code = response
-            .error()
-            .and_then(|error| error.as_error::<Problem>())
-            .map_or("", |problem| problem.0.code.as_str());
+        let code = response.extensions().get::<Code>().map_or("", |code| code.as_str());
         match status {
             500.. => {
                 tracing::warn!(target: "quanyu::access", method, route, status, code, milliseconds, request_id, "answered")

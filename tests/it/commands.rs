@@ -4,8 +4,9 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
+use crate::harness::client::Request;
 use crate::harness::fixture::{EVE, Market};
-use crate::harness::{Scratch, Server, program};
+use crate::harness::{Scratch, Server, program, wait_until};
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -41,6 +42,45 @@ fn a_settlement_of_what_is_not_there_is_a_fault_that_names_it() {
     server.create_key("finance", "second-city");
     let output = server.command(&["settle", "2020-07-25", "--program", "second-city"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("of the program \"second-city\" alone"), "{}", said(&output));
+    let output = server.command(&["settle", "2020-07-25", "--csv"]);
+    assert!(said(&output).contains("\"default\" alone; others by --program: second-city"), "{}", said(&output));
+}
+
+#[test]
+fn a_key_of_a_program_that_has_nothing_yet_is_told_and_one_more_of_it_is_not() {
+    let server = Server::at(EVE);
+    let create = |program: &str| server.command(&["keys", "create", "--role", "finance", "--program", program]);
+    for (program, words) in [
+        ("ningbo", &["\"ningbo\"", "there are: default", "begins it"][..]),
+        ("ningb0", &["\"ningb0\"", "Did you mean ningbo?"]),
+    ] {
+        let output = create(program);
+        assert!(output.status.success() && output.stdout.starts_with(b"qk_"), "{program}: {output:?}");
+        assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 1, "the key stands alone");
+        for words in words {
+            assert!(said(&output).contains(words), "{words}: {}", said(&output));
+        }
+    }
+    assert_eq!(said(&create("ningbo")), "");
+}
+
+#[test]
+fn every_refusal_stands_in_the_log_with_its_code() {
+    let server = Server::at(EVE);
+    let requests = [
+        Request::new("POST", "/v1/redemptions").json(&json!({})),
+        Request::new("DELETE", "/v1/redemptions"),
+        Request::new("DELETE", "/v1/campaigns"),
+        Request::new("GET", "/v1/nothing"),
+        Request::new("GET", "/v1/campaigns"),
+    ];
+    for request in requests {
+        let reply = server.client.send(&request).expect("an answer");
+        let code = format!("\"code\":\"{}\"", reply.code());
+        wait_until(&format!("the log has {code}: {}", reply.text()), || (server.told(&code) > 0).then_some(()));
+    }
+    assert_eq!(server.told("\"code\":\"\""), 0, "{}", server.log_tail());
 }
 
 #[test]
