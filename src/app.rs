@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Settings, without_password};
 use crate::domain::time::SECOND;
 use crate::engine::key::{ApiKey, Role, key_digest, put_api_key};
 use crate::engine::{self, Engine};
-use crate::instance::{ConnectInfo, Instance, InstanceError, new_api_key};
+use crate::instance::{ConnectInfo, Instance, InstanceError, new_api_key, random};
 use crate::keyring::KeyRing;
 use crate::store::embedded::{self, Embedded};
 use crate::store::health::Health;
@@ -63,6 +63,7 @@ impl Node {
     /// installation begins here and nowhere else.
     pub async fn start(settings: &Settings) -> Result<Node, AppError> {
         let has_key = Instance::has_key(&settings.data)?;
+        refuse_lost_store(settings, has_key)?;
         let (redis_url, embedded) = given_or_own_store(settings).await?;
         let facts = StoreFacts::of(&redis_url).await?;
         if facts.cluster {
@@ -80,13 +81,19 @@ impl Node {
             tell_fsync(instance.data().to_owned());
         }
         let own = installation(&instance, settings)?;
-        if let Some(bound) = Bound::of(&redis_url, own.admin_digest.as_deref()).await? {
-            bound.refuse_other(&own)?;
+        match Bound::of(&redis_url, own.admin_digest.as_deref()).await? {
+            Some(bound) => bound.refuse_other(&own)?,
+            None => own.refuse_empty()?,
         }
-        bind(&redis_url, &own).await?.refuse_other(&own)?;
+        let bound = bind(&redis_url, &own, &hex::encode(random::<16>())).await?;
+        bound.refuse_other(&own)?;
+        if let Some(id) = &bound.id {
+            instance.keep_store_id(id)?;
+        }
         // A store that never compacts its file by itself leaves that to us.
         let compacts_store = facts.auto_aof_rewrite_percentage == Some(0);
-        let node = Node::open(settings, instance, redis_url, embedded, compacts_store).await?;
+        let found = Found { url: redis_url, embedded, id: bound.id, compacts_store };
+        let node = Node::open(settings, instance, found).await?;
         node.engine.begin_clock(settings.clock).await?;
         node.engine.store.begin_histories().await?;
         node.first_key().await?;
@@ -101,32 +108,31 @@ impl Node {
         let (redis_url, embedded) = match instance.connect_info()? {
             ConnectInfo::Running(info) => {
                 settings.sandbox = info.sandbox;
+                settings.redis_url = Some(info.redis_url.clone());
                 (info.redis_url, None)
             }
             ConnectInfo::Stopped if settings.redis_url.is_none() && !embedded::has_files(instance.data()) => {
+                refuse_lost_store(&settings, true)?;
                 return Err(AppError::NoStore(settings.data));
             }
             ConnectInfo::Stopped => given_or_own_store(&settings).await?,
         };
         let admin = instance.admin_key()?.map(|key| key_digest(&key));
         let Some(bound) = Bound::of(&redis_url, admin.as_deref()).await? else {
+            installation(&instance, &settings)?.refuse_empty()?;
             return Err(AppError::NoStore(settings.data));
         };
         settings.shards = bound.shards.unwrap_or(settings.shards);
         settings.sandbox = bound.sandbox.unwrap_or(settings.sandbox);
         bound.refuse_other(&installation(&instance, &settings)?)?;
-        let node = Node::open(&settings, instance, redis_url, embedded, false).await?;
+        let found = Found { url: redis_url, embedded, id: bound.id, compacts_store: false };
+        let node = Node::open(&settings, instance, found).await?;
         node.engine.adopt_clock().await?;
         Ok(node)
     }
 
-    async fn open(
-        settings: &Settings,
-        instance: Instance,
-        redis_url: String,
-        embedded: Option<Embedded>,
-        compacts_store: bool,
-    ) -> Result<Node, AppError> {
+    async fn open(settings: &Settings, instance: Instance, found: Found) -> Result<Node, AppError> {
+        let Found { url: redis_url, embedded, id, compacts_store } = found;
         let clock = if settings.sandbox { Clock::sandbox(settings.clock) } else { Clock::live() };
         let options = store::Options {
             url: redis_url.clone(),
@@ -136,6 +142,7 @@ impl Node {
             queue: settings.store_queue as usize,
             clock_guard: !settings.sandbox,
             health: Health::default(),
+            id,
         };
         let store = Store::open(options, clock).await?;
         let keys = KeyRing::of_master(instance.master_key());
@@ -169,6 +176,30 @@ impl Node {
     }
 }
 
+/// The store that a node opens, once it was judged.
+struct Found {
+    url: String,
+    /// The private one, when this process runs it.
+    embedded: Option<Embedded>,
+    id: Option<String>,
+    compacts_store: bool,
+}
+
+/// A data directory that has served a store begins no other: without its key, or with no files where its private store should be, it is told
+/// so before anything is made.
+fn refuse_lost_store(settings: &Settings, has_key: bool) -> Result<(), AppError> {
+    if !Instance::has_served(&settings.data)? {
+        return Ok(());
+    }
+    if !has_key {
+        return Err(Mismatch::NoKeys(settings.data.clone()).into());
+    }
+    if settings.redis_url.is_none() && !embedded::has_files(&settings.data) {
+        installation(&Instance::existing(&settings.data)?, settings)?.refuse_empty()?;
+    }
+    Ok(())
+}
+
 /// The store that the settings name, or the private one in the data directory, started.
 async fn given_or_own_store(settings: &Settings) -> Result<(String, Option<Embedded>), AppError> {
     if settings.durability == Durability::D3 {
@@ -189,6 +220,11 @@ async fn given_or_own_store(settings: &Settings) -> Result<(String, Option<Embed
 fn installation(instance: &Instance, settings: &Settings) -> Result<Installation, InstanceError> {
     Ok(Installation {
         data: instance.data().to_owned(),
+        store: match &settings.redis_url {
+            Some(url) => without_password(url),
+            None => "the embedded store in it".to_owned(),
+        },
+        store_id: instance.store_id()?,
         fingerprint: KeyRing::of_master(instance.master_key()).fingerprint(),
         sandbox: settings.sandbox,
         shards: settings.shards,

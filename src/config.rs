@@ -221,7 +221,8 @@ impl Settings {
     }
 }
 
-fn without_password(url: &str) -> String {
+/// An address of a store as it may be shown.
+pub fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
         _ => url.to_owned(),

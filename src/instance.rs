@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 const MASTER: &str = "master.key";
 const SANDBOX_TOKEN: &str = "sandbox-token.key";
 const ADMIN: &str = "admin.key";
+/// Which store the directory has served. It is no secret; it stands beside the keys because it must not be lost with the store.
+const STORE_ID: &str = "store.id";
 const NOTE: &str = "instance.json";
 /// Locked by a running `serve`; its presence says nothing, its lock does.
 const SERVE_LOCK: &str = "serve.lock";
@@ -61,6 +63,12 @@ pub enum InstanceError {
         path = .0.display(), missing = .1
     )]
     NoInstallation(PathBuf, &'static str),
+    #[error(
+        "{path} is no sandbox: tokens of residents are made for a sandbox only, and a live server takes none of these; there they come from \
+         the identity provider",
+        path = .0.display()
+    )]
+    NoSandbox(PathBuf),
     #[error("a server already runs on {path}; stop it, or name another directory with --data", path = .0.display())]
     AlreadyRunning(PathBuf),
 }
@@ -74,6 +82,12 @@ impl Instance {
     /// Whether the directory holds a master key.
     pub fn has_key(data: &Path) -> Result<bool, InstanceError> {
         let path = data.join(MASTER);
+        path.try_exists().map_err(io_error("cannot read", &path))
+    }
+
+    /// Whether the directory remembers a store that it has served.
+    pub fn has_served(data: &Path) -> Result<bool, InstanceError> {
+        let path = data.join(STORE_ID);
         path.try_exists().map_err(io_error("cannot read", &path))
     }
 
@@ -104,10 +118,44 @@ impl Instance {
     /// The same key for a command, which finds it and never makes it.
     pub fn existing_token_key(&self) -> Result<[u8; 32], InstanceError> {
         let path = self.data.join(SANDBOX_TOKEN);
+        let is_live = matches!(self.connect_info()?, ConnectInfo::Running(info) if !info.sandbox);
         match path.try_exists().map_err(io_error("cannot read", &path))? {
-            true => self.sandbox_token_key(),
-            false => Err(InstanceError::NoInstallation(self.data.clone(), SANDBOX_TOKEN)),
+            true if !is_live => self.sandbox_token_key(),
+            _ => Err(InstanceError::NoSandbox(self.data.clone())),
         }
+    }
+
+    /// A live installation has no key of sandbox tokens; earlier versions made one there, which no server has ever taken.
+    pub fn drop_sandbox_token_key(&self) -> Result<(), InstanceError> {
+        let path = self.data.join(SANDBOX_TOKEN);
+        remove(&path).map_err(io_error("cannot remove", &path))
+    }
+
+    /// The id of the store that this directory has served, if it has served one that it remembers.
+    pub fn store_id(&self) -> Result<Option<String>, InstanceError> {
+        let path = self.data.join(STORE_ID);
+        let text = read_private(&path).map_err(io_error("cannot read", &path))?;
+        match text.as_deref().map(str::trim) {
+            Some("") => Err(InstanceError::Malformed(path, "the id of a store")),
+            id => Ok(id.map(str::to_owned)),
+        }
+    }
+
+    /// Remembers the store once; the first one that was served stays.
+    pub fn keep_store_id(&self, id: &str) -> Result<(), InstanceError> {
+        let path = self.data.join(STORE_ID);
+        create_private(&path, &format!("{id}\n")).map_err(io_error("cannot write", &path))
+    }
+
+    /// Forgets it, so that the next start may begin on an empty store; answers what was forgotten. Not while a server runs.
+    pub fn forget_store_id(&self) -> Result<Option<String>, InstanceError> {
+        if matches!(self.serve_lock()?.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(InstanceError::AlreadyRunning(self.data.clone()));
+        }
+        let path = self.data.join(STORE_ID);
+        let id = read_private(&path).map_err(io_error("cannot read", &path))?;
+        remove(&path).map_err(io_error("cannot remove", &path))?;
+        Ok(id.map(|id| id.trim().to_owned()))
     }
 
     /// The API key of the first administrator, once the service has written it.
@@ -255,6 +303,15 @@ fn replace_private(path: &Path, text: &str) -> io::Result<()> {
     sync_folder(path)
 }
 
+/// One that is not there is as good.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_folder(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn write_draft(path: &Path, text: &str) -> io::Result<PathBuf> {
     let draft = path.with_extension(format!("{}.draft", hex::encode(random::<6>())));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
@@ -277,103 +334,5 @@ fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Insta
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A folder of its own for one test, removed with it.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new() -> Self {
-            Self(std::env::temp_dir().join(format!("quanyu-test-{}", hex::encode(random::<6>()))))
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn info() -> RunInfo {
-        RunInfo {
-            redis_url: "redis+unix:///data/store.sock".into(),
-            listen: "127.0.0.1:8080".into(),
-            sandbox: true,
-            shards: 1,
-            pid: std::process::id(),
-            started_at: "2026-11-21T08:00:00Z".parse().unwrap(),
-        }
-    }
-
-    #[test]
-    fn keys_survive_a_second_opening() {
-        let folder = Folder::new();
-        let first = Instance::open(&folder.0).unwrap();
-        let second = Instance::open(&folder.0).unwrap();
-        assert_eq!(first.master_key(), second.master_key());
-        assert_eq!(first.sandbox_token_key().unwrap(), second.sandbox_token_key().unwrap());
-        assert_ne!(first.master_key(), first.sandbox_token_key().unwrap());
-    }
-
-    #[test]
-    fn everything_in_the_folder_is_readable_by_its_owner_only() {
-        let folder = Folder::new();
-        let instance = Instance::open(&folder.0).unwrap();
-        instance.sandbox_token_key().unwrap();
-        instance.keep_admin_key(&new_api_key()).unwrap();
-        let _note = instance.announce(&info()).unwrap();
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&folder.0).unwrap() {
-            let entry = entry.unwrap();
-            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.file_name());
-            names.push(entry.file_name().into_string().unwrap());
-        }
-        names.sort();
-        assert_eq!(names, [ADMIN, NOTE, MASTER, SANDBOX_TOKEN, SERVE_LOCK]);
-        assert_eq!(fs::metadata(&folder.0).unwrap().permissions().mode() & 0o777, 0o700);
-    }
-
-    #[test]
-    fn the_first_admin_key_is_kept() {
-        let folder = Folder::new();
-        let instance = Instance::open(&folder.0).unwrap();
-        assert_eq!(instance.admin_key().unwrap(), None);
-        assert_eq!(instance.keep_admin_key("qk_first").unwrap(), "qk_first");
-        assert_eq!(instance.keep_admin_key("qk_second").unwrap(), "qk_first");
-    }
-
-    #[test]
-    fn a_command_finds_the_running_server_and_only_a_running_one() {
-        let folder = Folder::new();
-        let instance = Instance::open(&folder.0).unwrap();
-        assert_eq!(instance.connect_info().unwrap(), ConnectInfo::Stopped);
-        let announcement = instance.announce(&info()).unwrap();
-        assert_eq!(instance.connect_info().unwrap(), ConnectInfo::Running(info()));
-        assert!(matches!(instance.announce(&info()), Err(InstanceError::AlreadyRunning(_))));
-        drop(announcement);
-        assert_eq!(instance.connect_info().unwrap(), ConnectInfo::Stopped);
-        replace_private(&folder.0.join(NOTE), "left behind by a killed server").unwrap();
-        assert_eq!(instance.connect_info().unwrap(), ConnectInfo::Stopped);
-    }
-
-    #[test]
-    fn looking_for_an_installation_makes_none() {
-        let folder = Folder::new();
-        assert!(matches!(Instance::existing(&folder.0), Err(InstanceError::NoInstallation(..))));
-        assert!(!folder.0.exists());
-        let made = Instance::open(&folder.0).unwrap();
-        assert_eq!(Instance::existing(&folder.0).unwrap().master_key(), made.master_key());
-        assert!(matches!(made.existing_token_key(), Err(InstanceError::NoInstallation(..))));
-        assert_eq!(made.sandbox_token_key().unwrap(), made.existing_token_key().unwrap());
-    }
-
-    #[test]
-    fn a_damaged_master_key_is_never_replaced() {
-        let folder = Folder::new();
-        drop(Instance::open(&folder.0).unwrap());
-        fs::write(folder.0.join(MASTER), "12ab").unwrap();
-        assert!(matches!(Instance::open(&folder.0), Err(InstanceError::Malformed(..))));
-        assert_eq!(fs::read_to_string(folder.0.join(MASTER)).unwrap(), "12ab");
-    }
-}
+#[path = "instance_tests.rs"]
+mod tests;

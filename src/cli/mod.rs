@@ -4,6 +4,7 @@ mod audit;
 mod certify;
 mod config;
 mod first_minute;
+mod forget;
 mod keys;
 mod selftest;
 mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Token(token::Options),
     /// Keys of the program office.
     Keys(Box<keys::Options>),
+    /// Let a data directory begin on a new, empty store.
+    ForgetStore(forget::Options),
     /// Print the Authorization header of a till's request.
     Sign(sign::Options),
     /// Play the bad moments of a checkout to a till's integration and sign what was seen.
@@ -104,6 +107,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Settle(options) => settle::run(*options).await,
         Command::Token(options) => token::run(&options),
         Command::Keys(options) => keys::run(*options).await,
+        Command::ForgetStore(options) => forget::run(&options),
         Command::Sign(options) => sign::run(&options),
         Command::PosCertify(options) => certify::run(*options).await,
         Command::Selftest(options) => selftest::run(&options),

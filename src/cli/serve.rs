@@ -32,7 +32,10 @@ pub async fn run(settings: Settings) -> ExitCode {
 async fn serve(settings: Settings) -> Result<(), AppError> {
     let node = Node::start(&settings).await?;
     // Every key file is there before the note that tells others where we listen.
-    let token_key = node.instance.sandbox_token_key()?;
+    let token_key = match settings.sandbox {
+        true => Some(node.instance.sandbox_token_key()?),
+        false => node.instance.drop_sandbox_token_key().map(|()| None)?,
+    };
     let state = State::new(node.engine.clone(), settings.data.join("published"));
     let (server, listen) = http::bind(state.clone(), &settings, token_key)
         .map_err(|error| AppError::Listen(settings.listen.clone(), error))?;

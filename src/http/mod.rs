@@ -111,6 +111,7 @@ impl State {
             check("store", detail),
             check("store_writes", found.writes.or(old.then(|| "the store has not been looked at for a while".into()))),
             check("store_level", found.level),
+            check("store_data", found.replaced),
             check("store_clock", found.clock),
             check("serving", draining.then(|| "draining".into())),
         ];
@@ -149,7 +150,7 @@ pub fn document(sandbox: bool) -> Document {
 }
 
 /// Binds the address and answers the server with the address it really has; nothing is served before it is awaited.
-pub fn bind(state: State, settings: &Settings, token_key: [u8; 32]) -> std::io::Result<(Server, SocketAddr)> {
+pub fn bind(state: State, settings: &Settings, token_key: Option<[u8; 32]>) -> std::io::Result<(Server, SocketAddr)> {
     let sandbox = settings.sandbox;
     let gate = web::Data::new(gate(&state.engine, settings, token_key));
     let ops = web::Data::new(ops(&state, sandbox));
@@ -181,7 +182,7 @@ async fn lane(engine: Arc<Engine>) {
     }
 }
 
-fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: [u8; 32]) -> Gate {
+fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: Option<[u8; 32]>) -> Gate {
     Gate {
         api_keys: keys(
             engine,
@@ -193,7 +194,7 @@ fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: [u8; 32]) -> Gate 
             |engine, key_id| engine.recall_till(key_id).map(|key| TillKey::of(&key)),
             |engine, key_id| Box::pin(async move { Ok(engine.till(&key_id).await?.map(|key| TillKey::of(&key))) }),
         ),
-        tokens: settings.sandbox.then(|| Verifier::new(&token_key)),
+        tokens: token_key.as_ref().map(Verifier::new),
         pass_keys: engine.keys.pass.clone(),
         limits: Limits::new(&settings.limits),
         turns: Default::default(),

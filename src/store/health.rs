@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, RedisResult};
 
+use super::Store;
+use super::keys::{self, Slot};
 use super::probe::{Durability, StoreFacts};
-use super::{Store, keys};
 use crate::clock::wall_ms;
 use crate::domain::time::Ms;
 
@@ -45,6 +46,8 @@ pub struct Findings {
     pub writes: Option<String>,
     /// Less is kept than is declared.
     pub level: Option<String>,
+    /// It is not the store that the node began with: emptied, or replaced.
+    pub replaced: Option<String>,
     /// The store's clock and this node's are apart.
     pub clock: Option<String>,
     /// What cannot be seen.
@@ -59,7 +62,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Whether the store keeps less than is declared.
+    /// Whether the store keeps less than is declared, or is no longer the one that was served.
     pub(super) fn is_below(&self) -> bool {
         self.0.below.load(Ordering::Relaxed)
     }
@@ -71,11 +74,12 @@ impl Health {
     }
 
     fn note(&self, findings: Findings) {
-        self.0.below.store(findings.level.is_some(), Ordering::Relaxed);
+        self.0.below.store(findings.level.is_some() || findings.replaced.is_some(), Ordering::Relaxed);
         let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         for (was, is) in [
             (&seen.findings.writes, &findings.writes),
             (&seen.findings.level, &findings.level),
+            (&seen.findings.replaced, &findings.replaced),
             (&seen.findings.clock, &findings.clock),
         ] {
             match (was, is) {
@@ -95,6 +99,7 @@ pub struct Probe {
     connection: Option<MultiplexedConnection>,
     looks: u32,
     level_trouble: Option<String>,
+    replaced: Option<String>,
     unseen: Option<String>,
     /// The append-only file was off; switched on again, it keeps nothing until it has been written whole.
     rebuilding: bool,
@@ -102,7 +107,16 @@ pub struct Probe {
 
 impl Probe {
     pub fn new(store: Store, level: Durability) -> Probe {
-        Probe { store, level, connection: None, looks: 0, level_trouble: None, unseen: None, rebuilding: false }
+        Probe {
+            store,
+            level,
+            connection: None,
+            looks: 0,
+            level_trouble: None,
+            replaced: None,
+            unseen: None,
+            rebuilding: false,
+        }
     }
 
     /// One look; what it finds is in the store's [`Health`].
@@ -121,7 +135,12 @@ impl Probe {
         self.connection = None;
         self.looks = 0;
         let writes = Some(format!("the store cannot be reached: {why}"));
-        Findings { writes, level: self.level_trouble.clone(), clock: None, unseen: self.unseen.clone() }
+        Findings { writes, ..self.last_seen() }
+    }
+
+    fn last_seen(&self) -> Findings {
+        let (level, replaced, unseen) = (self.level_trouble.clone(), self.replaced.clone(), self.unseen.clone());
+        Findings { level, replaced, unseen, ..Findings::default() }
     }
 
     async fn ask(&mut self) -> RedisResult<Findings> {
@@ -134,6 +153,7 @@ impl Probe {
             self.judge(&facts);
         }
         self.looks += 1;
+        self.replaced = self.look_for_id(&mut connection).await?;
         let write = redis::cmd("SET").arg(keys::PROBE).arg(wall_ms()).query_async::<()>(&mut connection).await;
         let writes = refused(write)?.map(|why| format!("the store takes no writes: {why}"));
         let clock = match self.store.0.options.clock_guard {
@@ -144,7 +164,19 @@ impl Probe {
             false => None,
         };
         self.connection = Some(connection);
-        Ok(Findings { writes, level: self.level_trouble.clone(), clock, unseen: self.unseen.clone() })
+        Ok(Findings { writes, clock, ..self.last_seen() })
+    }
+
+    /// A store that was emptied under the service answers like one in which nobody has ever reserved.
+    async fn look_for_id(&self, connection: &mut MultiplexedConnection) -> RedisResult<Option<String>> {
+        let Some(expected) = &self.store.0.options.id else { return Ok(None) };
+        let mut asked = redis::cmd("HGET");
+        asked.arg(Slot::Config.header()).arg(keys::STORE_ID);
+        let found: Option<String> = asked.query_async(connection).await?;
+        Ok((found.as_ref() != Some(expected)).then(|| {
+            "the store is not the one that this node began with: it was emptied or replaced. Stop the node, and restore the store's files"
+                .to_owned()
+        }))
     }
 
     fn judge(&mut self, facts: &StoreFacts) {

@@ -1,5 +1,6 @@
-//! What binds a store to one installation: the fingerprint of its keys, whether it is a sandbox, and its number of shards. All three are
-//! written at the first start; a node that differs in one of them would look for everybody in the wrong place, so it does not start.
+//! What binds a store to one installation: the fingerprint of its keys, whether it is a sandbox, its number of shards, and an id of its own.
+//! All are written at the first start; a node that differs in one of them would look for everybody in the wrong place, so it does not start.
+//! The data directory remembers the id, so that an emptied store, or another one of the same keys, is not taken for the one that was lost.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,6 +16,10 @@ use super::keys::{self, Slot};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installation {
     pub data: PathBuf,
+    /// The store as it is named to the operator, without a password.
+    pub store: String,
+    /// The id of the store that the data directory has served, if it remembers one.
+    pub store_id: Option<String>,
     /// Of the master key; tells keys apart and says nothing about them.
     pub fingerprint: String,
     pub sandbox: bool,
@@ -30,6 +35,8 @@ pub struct Bound {
     pub shards: Option<u8>,
     pub fingerprint: Option<String>,
     pub sandbox: Option<bool>,
+    /// Random; given when the store is bound, and never changed.
+    pub id: Option<String>,
     /// Keys of the program office: every installation that has served has one.
     pub api_keys: u64,
     /// Whether the key of the data directory's administrator is among them.
@@ -64,10 +71,31 @@ pub enum Mismatch {
         path = .0.display()
     )]
     Unproved(PathBuf),
+    #[error(
+        "{path} has served a store before (its store.id says which), and {store} is not that one: {found}. Here nobody's vouchers would be \
+         found, and everybody would get a second pack. Name the store that was served, with the number of its database (QUANYU_REDIS_URL), \
+         or put back its files. If a new, empty store is really meant, say so once with `quanyu forget-store --data {path}`",
+        path = data.display()
+    )]
+    NotServed { data: PathBuf, store: String, found: &'static str },
     #[error("the store belongs to a sandbox: start with --sandbox, or name another store for a live service")]
     Sandbox,
     #[error("the store belongs to a live service: start without --sandbox, or name another store for a sandbox")]
     Live,
+}
+
+impl Installation {
+    /// What is wrong with a store that nobody has written to: nothing, unless there was one before.
+    pub fn refuse_empty(&self) -> Result<(), Mismatch> {
+        match self.store_id {
+            Some(_) => Err(self.not_served("it is empty")),
+            None => Ok(()),
+        }
+    }
+
+    fn not_served(&self, found: &'static str) -> Mismatch {
+        Mismatch::NotServed { data: self.data.clone(), store: self.store.clone(), found }
+    }
 }
 
 impl Bound {
@@ -100,20 +128,37 @@ impl Bound {
             (Some(held), _) if held != own.shards => Err(Mismatch::Shards(held, own.shards)),
             (_, Some(true)) if !own.sandbox => Err(Mismatch::Sandbox),
             (_, Some(false)) if own.sandbox => Err(Mismatch::Live),
+            _ if !self.has_data() => own.refuse_empty(),
+            _ => self.refuse_replaced(own),
+        }
+    }
+
+    /// A store without an id was written by an older version, and is taken for the one that was served: its keys are the same.
+    fn refuse_replaced(&self, own: &Installation) -> Result<(), Mismatch> {
+        match (&self.id, &own.store_id) {
+            (Some(id), Some(served)) if id != served => {
+                Err(own.not_served("another store that began with the same keys"))
+            }
             _ => Ok(()),
         }
     }
 }
 
 /// Binds a store that is not bound yet, and says what it is bound to: of two nodes that start at once on an empty store the first counts.
-pub async fn bind(url: &str, own: &Installation) -> Result<Bound, StoreError> {
+/// It keeps the id that the data directory remembers, or a fresh one.
+pub async fn bind(url: &str, own: &Installation, fresh_id: &str) -> Result<Bound, StoreError> {
     let bound = async {
         let mut connection = connect(url).await?;
         let manner = if own.sandbox { "sandbox" } else { "live" };
         let (layout, shards) = (keys::LAYOUT.to_string(), own.shards.to_string());
-        for (name, value) in
-            [("keys", own.fingerprint.as_str()), ("manner", manner), ("layout", &layout), ("shards", &shards)]
-        {
+        let id = own.store_id.as_deref().unwrap_or(fresh_id);
+        for (name, value) in [
+            ("keys", own.fingerprint.as_str()),
+            ("manner", manner),
+            ("layout", &layout),
+            ("shards", &shards),
+            (keys::STORE_ID, id),
+        ] {
             let mut set = redis::cmd("HSETNX");
             set.arg(Slot::Config.header()).arg(name).arg(value);
             let _: i64 = set.query_async(&mut connection).await?;
@@ -147,9 +192,9 @@ async fn connect(url: &str) -> RedisResult<MultiplexedConnection> {
 
 async fn read(connection: &mut MultiplexedConnection, admin_digest: Option<&str>) -> RedisResult<Option<Bound>> {
     let mut header = redis::cmd("HMGET");
-    header.arg(Slot::Config.header()).arg(&["layout", "shards", "keys", "manner"]);
-    let (layout, shards, fingerprint, manner): (Option<u32>, Option<u8>, Option<String>, Option<String>) =
-        header.query_async(connection).await?;
+    header.arg(Slot::Config.header()).arg(&["layout", "shards", "keys", "manner", keys::STORE_ID]);
+    type Header = (Option<u32>, Option<u8>, Option<String>, Option<String>, Option<String>);
+    let (layout, shards, fingerprint, manner, id): Header = header.query_async(connection).await?;
     let Some(layout) = layout else { return Ok(None) };
     let [records, _] = keys::config(Kind::ApiKey.name());
     let api_keys = redis::cmd("HLEN").arg(&records).query_async(connection).await?;
@@ -158,7 +203,7 @@ async fn read(connection: &mut MultiplexedConnection, admin_digest: Option<&str>
         None => false,
     };
     let sandbox = manner.map(|manner| manner == "sandbox");
-    Ok(Some(Bound { layout, shards, fingerprint, sandbox, api_keys, knows_admin }))
+    Ok(Some(Bound { layout, shards, fingerprint, sandbox, id, api_keys, knows_admin }))
 }
 
 #[cfg(test)]
@@ -168,6 +213,8 @@ mod tests {
     fn own() -> Installation {
         Installation {
             data: "/data".into(),
+            store: "redis://store".into(),
+            store_id: Some("served".into()),
             fingerprint: "aa".into(),
             sandbox: false,
             shards: 4,
@@ -181,6 +228,7 @@ mod tests {
             shards: Some(4),
             fingerprint: Some("aa".into()),
             sandbox: Some(false),
+            id: Some("served".into()),
             api_keys: 1,
             knows_admin: true,
         }
@@ -214,10 +262,20 @@ mod tests {
             bound.knows_admin = false;
         };
         check(stranger, Err(Mismatch::Unproved("/data".into())));
-        let empty = |bound: &mut Bound| {
-            stranger(bound);
-            bound.api_keys = 0;
-        };
-        check(empty, Ok(()));
+    }
+
+    #[test]
+    fn a_directory_that_has_served_a_store_takes_no_empty_one_and_no_other_of_the_same_keys() {
+        let empty = |bound: &mut Bound| (bound.fingerprint, bound.api_keys, bound.id) = (None, 0, None);
+        check(empty, Err(own().not_served("it is empty")));
+        let other = |bound: &mut Bound| bound.id = Some("other".into());
+        check(other, Err(own().not_served("another store that began with the same keys")));
+        check(|bound| bound.id = None, Ok(()));
+        assert!(own().refuse_empty().is_err_and(|mismatch| mismatch.to_string().contains("forget-store --data /data")));
+        let new = Installation { store_id: None, ..own() };
+        let mut bound = bound();
+        assert_eq!((new.refuse_empty(), bound.refuse_other(&new)), (Ok(()), Ok(())));
+        empty(&mut bound);
+        assert_eq!(bound.refuse_other(&new), Ok(()));
     }
 }

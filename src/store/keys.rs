@@ -22,7 +22,7 @@
 //! | `{i000}:c<c>:q:<bucket>` | hash | quotas: what is used of limits that neither a person nor a merchant counts, field = the quota's name | campaign + refund window |
 //! | `{i000}:c<c>:qm:<bucket>` | hash | marks of quotas: what an order holds of one, field = order and 6 bytes of the name's digest | campaign + refund window |
 //! | `{i000}:h`, `{i000}:l` | hash, stream | unused: an index slot has no counters and no ledger, the script shape names them | - |
-//! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, `dropped:<kind>` the highest version that was removed, and what the store is bound to: `layout`, `shards`, `keys` (fingerprint), `manner` (sandbox, live); stream of changes | installation |
+//! | `{cfg}:h`, `{cfg}:l` | hash, stream | revision of the configuration, `dropped:<kind>` the highest version that was removed, and what the store is bound to: `layout`, `shards`, `keys` (fingerprint), `manner` (sandbox, live), `id` (random, of this store); stream of changes | installation |
 //! | `{cfg}:list:<n>:<bucket>` | hash | merchants of the n-th uploaded list, field = merchant id | installation |
 //! | `{cfg}:<kind>`, `{cfg}:<kind>:v` | hash | configuration records and their versions | installation |
 //! | `{cfg}:of:<kind>:<program>` | hash | ids of the records of a kind that a program has made; `*` = all that were there before are among them | installation |
@@ -37,6 +37,9 @@ use crate::domain::account::AccountDigest;
 
 /// Version of all names and record formats below.
 pub const LAYOUT: u32 = 3;
+
+/// Header field of the configuration slot: the store's own id, which the data directories that it serves remember.
+pub const STORE_ID: &str = "id";
 
 /// What nodes write to see whether the store takes writes.
 pub const PROBE: &str = "{cfg}:probe";

@@ -63,6 +63,8 @@ pub struct Options {
     pub clock_guard: bool,
     /// What is known of the store; nothing is written while it keeps less than is declared.
     pub health: Health,
+    /// The id that the store was found with; nothing is written to one that no longer has it. Without one nobody looks.
+    pub id: Option<String>,
 }
 
 impl Options {
@@ -75,6 +77,7 @@ impl Options {
             queue: 16_384,
             clock_guard: true,
             health: Health::default(),
+            id: None,
         }
     }
 }
@@ -208,7 +211,7 @@ impl Wire {
         until: Instant,
     ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
         if self.health.is_below() && script.writes() {
-            return Err(StoreError::Unavailable("it keeps less than the declared durability".into()));
+            return Err(StoreError::Unavailable("it keeps less than the declared durability, or lost its data".into()));
         }
         match self.run((script.text, script.hash()), slot, members, until).await {
             Err(StoreError::Full(why)) if members.iter().any(|member| member.goes_on(script)) => {

@@ -231,7 +231,9 @@ fn data_in(scratch: &Scratch, options: &Options) -> PathBuf {
     fs::create_dir_all(&data).expect("the data directory can be made");
     if let Some(other) = &options.keys_from {
         for name in ["master.key", "sandbox-token.key", "admin.key"] {
-            fs::copy(other.join(name), data.join(name)).expect("key files can be shared");
+            let copied = fs::copy(other.join(name), data.join(name));
+            // A live installation has no key of sandbox tokens.
+            assert!(copied.is_ok() || name == "sandbox-token.key", "{name}: {copied:?}");
         }
     }
     data

@@ -45,8 +45,122 @@ fn a_key_directory_without_a_store_is_no_installation_to_look_at() {
     let output = server.command(&["audit"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("has served a store before"), "{said}");
+    assert!(!server.data.join("store").exists());
+    std::fs::remove_file(server.data.join("store.id")).unwrap();
+    let output = server.command(&["audit"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("no store has data"), "{said}");
     assert!(!server.data.join("store").exists());
+}
+
+/// Neither the service nor a command takes the store that is there for the one that was served.
+#[track_caller]
+fn assert_not_served(server: &Server, found: &str) {
+    let said = server.refused_again();
+    for words in ["has served a store before", found, "quanyu forget-store --data", "QUANYU_REDIS_URL"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_commands_refuse(server, found);
+}
+
+#[track_caller]
+fn assert_commands_refuse(server: &Server, found: &str) {
+    let commands: [&[&str]; 3] =
+        [&["audit"], &["settle", "2020-07-24"], &["keys", "create", "--role", "officer", "--program", "p"]];
+    for arguments in commands {
+        let url = server.given_store().map(|url| ["--redis-url", url]);
+        let output = server.command(&[arguments, url.as_ref().map_or(&[][..], |url| &url[..])].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(output.stdout.is_empty() && said.contains(found), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_data_directory_does_not_begin_again_on_a_lost_store_until_it_is_told_to() {
+    let mut server = Server::at(EVE);
+    server.stop();
+    let store = server.data.join("store");
+    std::fs::remove_dir_all(&store).unwrap();
+    assert_not_served(&server, "it is empty");
+    assert!(!store.exists(), "an empty store was made");
+    // An installation whose store id is known and whose key is lost makes no new key either.
+    let key = server.data.join("master.key");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    assert!(server.refused_again().contains("has no master.key"));
+    assert!(!key.exists(), "a new key was made");
+    std::fs::write(&key, kept).unwrap();
+
+    let forgotten = server.command(&["forget-store"]);
+    assert!(forgotten.status.success() && forgotten.stdout.starts_with(b"forgotten="), "{forgotten:?}");
+    server.restart(None);
+    server.assert_audit_clean();
+    let running = server.command(&["forget-store"]);
+    assert_eq!(running.status.code(), Some(2), "a server runs");
+    assert!(server.data.join("store.id").exists());
+}
+
+#[test]
+fn an_emptied_store_another_database_and_a_forgotten_address_are_not_the_store_that_was_served() {
+    let redis = OwnRedis::start();
+    let mut first = Server::start(Options { redis_url: Some(format!("{}?db=3", redis.url)), ..Options::at(EVE) });
+    first.stop();
+    first.name_store(Some(redis.url.clone()));
+    assert_not_served(&first, "it is empty");
+    first.name_store(None);
+    assert_not_served(&first, "it is empty");
+    assert!(!first.data.join("store").exists(), "an empty embedded store was made");
+    // Another start of the same keys is another store, whatever it holds.
+    let other = Server::start(Options { keys_from: Some(first.data.clone()), ..on(&redis) });
+    other.stop();
+    first.name_store(Some(redis.url.clone()));
+    assert_not_served(&first, "another store that began with the same keys");
+
+    first.name_store(Some(format!("{}?db=3", redis.url)));
+    first.restart(None);
+    first.assert_audit_clean();
+    first.stop();
+    redis.ask(&["FLUSHALL"]);
+    assert_not_served(&first, "it is empty");
+}
+
+#[test]
+fn a_store_and_a_directory_of_an_older_version_are_bound_to_each_other_at_the_next_start() {
+    let redis = OwnRedis::start();
+    let mut first = Server::start(on(&redis));
+    let second = redis.node(EVE, 1, Some(&first));
+    let id = |server: &Server| std::fs::read_to_string(server.data.join("store.id")).unwrap();
+    let kept = id(&first);
+    assert_eq!((id(&second), redis.ask(&["HGET", "{cfg}:h", "id"])), (kept.clone(), kept.trim().to_owned()));
+    first.stop();
+    std::fs::remove_file(first.data.join("store.id")).unwrap();
+    first.restart(None);
+    assert_eq!(id(&first), kept, "the directory has learned it");
+    first.stop();
+    redis.ask(&["HDEL", "{cfg}:h", "id"]);
+    first.restart(None);
+    assert_eq!(redis.ask(&["HGET", "{cfg}:h", "id"]), kept.trim(), "the store was restored from before it had one");
+    first.assert_audit_clean();
+}
+
+#[test]
+fn a_live_installation_has_no_key_of_sandbox_tokens_and_makes_no_token() {
+    let server = Server::start(Options { sandbox: false, ..Options::at(EVE) });
+    let key = server.data.join("sandbox-token.key");
+    assert!(!key.exists());
+    let claims = r#"{"sub":"a","channel":"wechat"}"#;
+    let refused = |when: &str| {
+        let output = server.command(&["token", "--claims", claims]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{when}: {said}");
+        assert!(output.stdout.is_empty() && said.contains("is no sandbox"), "{when}: {said}");
+    };
+    refused("without a key");
+    std::fs::write(&key, "00".repeat(32)).unwrap();
+    refused("with the key that an older version has made");
 }
 
 #[test]

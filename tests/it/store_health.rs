@@ -71,6 +71,22 @@ fn a_store_that_became_a_replica_turns_readyz_red_and_back() {
 }
 
 #[test]
+fn a_store_that_was_emptied_under_the_service_turns_readyz_red_and_takes_nothing() {
+    let redis = OwnRedis::start();
+    let id = new_campaign_id("emptied");
+    let round = Round::reserved_on(on(&redis), chengdu(&id, 4), 1);
+    redis.ask(&["FLUSHALL"]);
+    wait_red(&round.server, "store_data", "emptied or replaced");
+    let refused = round.server.reserve(&id, &Resident::many(1)[0]);
+    assert_eq!((refused.status, refused.str("code")), (503, "store_unavailable"), "{}", refused.text());
+    assert!(round.server.told("\"code\":\"store_unavailable\"") > 0, "{}", round.server.log_tail());
+    let output = round.server.command(&["audit"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(output.stdout.is_empty() && said.contains("it is empty"), "{said}");
+}
+
+#[test]
 fn a_full_store_takes_no_new_money_and_what_was_begun_goes_on() {
     let redis = OwnRedis::start();
     let id = new_campaign_id("full");

@@ -90,6 +90,18 @@ impl OwnRedis {
     }
 }
 
+impl Server {
+    /// The store that its settings name; without one it has a store of its own.
+    pub fn given_store(&self) -> Option<&str> {
+        self.options.redis_url.as_deref()
+    }
+
+    /// Names another store for the next start.
+    pub fn name_store(&mut self, url: Option<String>) {
+        self.options.redis_url = url;
+    }
+}
+
 fn spawn(scratch: &Scratch, arguments: &[String]) -> Child {
     let socket = scratch.path.join("r.sock");
     let mut command = Command::new(store_binary());
