@@ -2,6 +2,7 @@
 //! (lines of `NAME=value`, as in deploy/service.env).
 
 mod faults;
+mod names;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,10 +13,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
-use crate::domain::campaign::spelling::{did_you_mean, nearest};
 use crate::domain::time::{Ms, parse_rfc3339};
 use crate::store::probe::Durability;
 pub use faults::Judged;
+pub use names::{SettingsFile, misnamed};
 
 /// Settings of `quanyu serve`.
 #[derive(Args, Clone, Debug)]
@@ -148,23 +149,6 @@ pub const BESIDE: [&str; 8] = [
     "QUANYU_STORE_DEADLINE_MS",
     "QUANYU_STORE_QUEUE",
 ];
-
-/// What the tests of the repository read from the environment.
-const OF_TESTS: [&str; 4] = ["QUANYU_NODE", "QUANYU_REPORT_SAMPLE", "QUANYU_TEST_DATA", "QUANYU_TEST_SEED"];
-
-/// A sentence for each name in the environment that looks like a setting and is none: its setting would silently keep the default.
-pub fn unknown_names() -> Vec<String> {
-    let command = Settings::augment_args(clap::Command::new("settings"));
-    let known: Vec<&str> = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let is_unknown = |name: &String| {
-        name.starts_with("QUANYU_") && !known.contains(&name.as_str()) && !OF_TESTS.contains(&name.as_str())
-    };
-    let mut unknown: Vec<String> = names.filter(is_unknown).collect();
-    unknown.sort_unstable();
-    let fault = |name: String| format!("{name} is no setting.{}", did_you_mean(nearest(&name, &known)).1);
-    unknown.into_iter().map(fault).collect()
-}
 
 impl Settings {
     /// Name and value of every setting; passwords in URLs are hidden.

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Id, Subcommand, value_parser};
 
-use crate::config::{Judged, Settings, unknown_names};
+use super::without_empty;
+use crate::config::{Judged, Settings, SettingsFile, misnamed};
 
 #[derive(Args)]
 pub struct Options {
@@ -27,10 +28,10 @@ enum Command {
     Show(Box<Settings>),
 }
 
-pub async fn run(options: &Options) -> ExitCode {
+pub async fn run(options: &Options, files: &[SettingsFile]) -> ExitCode {
     match &options.command {
         Command::Check { flags } => {
-            let faults = check(flags).await;
+            let faults = check(flags, files).await;
             for fault in &faults {
                 eprintln!("{fault}");
             }
@@ -53,9 +54,9 @@ fn settings_command() -> clap::Command {
 }
 
 /// All faults of flags and environment, one sentence each. A flag that does not exist ends the command, as everywhere.
-async fn check(flags: &[OsString]) -> Vec<String> {
-    let mut command = settings_command();
-    let mut faults = unknown_names();
+async fn check(flags: &[OsString], files: &[SettingsFile]) -> Vec<String> {
+    let mut command = without_empty(settings_command());
+    let mut faults = misnamed(files);
     let mut loosened: HashSet<Id> = HashSet::new();
     let matches = loop {
         let error = match command.clone().try_get_matches_from(flags) {

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::BESIDE;
+use crate::config::{BESIDE, SettingsFile};
 
 /// Consumer vouchers for cities: reservation, draw, red-packet rain, checkout, settlement, audit.
 #[derive(Parser)]
@@ -62,11 +62,11 @@ enum Command {
 
 /// Parses the command line, runs one command and says with the exit code how it went: 0 good, 1 found something, 2 could not.
 pub fn main() -> ExitCode {
-    if let Err(error) = load_settings_file() {
-        eprintln!("quanyu: {error}");
-        return ExitCode::from(2);
-    }
-    let matches = command().get_matches();
+    let files = match load_settings_files() {
+        Ok(files) => files,
+        Err(error) => return could_not(error),
+    };
+    let matches = without_empty(command()).get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -79,7 +79,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    runtime.block_on(run(cli))
+    runtime.block_on(run(cli, &files))
 }
 
 /// The help of a command beside the service shows its own options first and of the settings those that it uses; the others are read all the
@@ -98,9 +98,9 @@ fn command() -> clap::Command {
         .mut_subcommand("keys", |keys| keys.mut_subcommand("create", beside))
 }
 
-async fn run(cli: Cli) -> ExitCode {
+async fn run(cli: Cli, files: &[SettingsFile]) -> ExitCode {
     match cli.command {
-        Command::Serve(settings) => serve::run(*settings).await,
+        Command::Serve(settings) => serve::run(*settings, files).await,
         Command::Rehearse(options) => crate::rehearse::run(*options).await,
         Command::Audit(options) => audit::run(*options).await,
         Command::VerifyDraw(options) => verify::run(&options),
@@ -111,12 +111,19 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Sign(options) => sign::run(&options),
         Command::PosCertify(options) => certify::run(*options).await,
         Command::Selftest(options) => selftest::run(&options),
-        Command::Config(options) => config::run(&options).await,
+        Command::Config(options) => config::run(&options, files).await,
     }
 }
 
-/// The file must be read before the arguments are, for it stands in for the environment.
-fn load_settings_file() -> Result<(), String> {
+/// An empty value is none, whoever set it: the setting has its default, as if its name were not there.
+fn without_empty(command: clap::Command) -> clap::Command {
+    let empty = |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    command.mut_args(|arg| if empty(&arg) { arg.env(None) } else { arg }).mut_subcommands(without_empty)
+}
+
+/// The files must be read before the arguments are, for they stand in for the environment.
+fn load_settings_files() -> Result<Vec<SettingsFile>, String> {
+    let mut files = Vec::new();
     let mut arguments = std::env::args_os().skip(1);
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
@@ -126,10 +133,10 @@ fn load_settings_file() -> Result<(), String> {
             _ => None,
         };
         if let Some(path) = path {
-            dotenvy::from_path(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            files.push(SettingsFile::load(&path)?);
         }
     }
-    Ok(())
+    Ok(files)
 }
 
 /// What a command says when it could not do its work.

@@ -7,12 +7,12 @@ use tokio::sync::watch;
 
 use super::{could_not, first_minute};
 use crate::app::{AppError, Node};
-use crate::config::{Judged, Settings};
+use crate::config::{Judged, Settings, SettingsFile, misnamed};
 use crate::engine::job as jobs;
 use crate::http::{self, State};
 use crate::instance::RunInfo;
 
-pub async fn run(settings: Settings) -> ExitCode {
+pub async fn run(settings: Settings, files: &[SettingsFile]) -> ExitCode {
     let faults = Judged::of(&settings).faults().await;
     if !faults.is_empty() {
         return could_not(faults.join("\nquanyu: "));
@@ -20,7 +20,7 @@ pub async fn run(settings: Settings) -> ExitCode {
     if let Err(error) = crate::telemetry::init(&settings.log) {
         return could_not(error);
     }
-    for fault in crate::config::unknown_names() {
+    for fault in misnamed(files) {
         tracing::warn!("{fault}");
     }
     match serve(settings).await {

@@ -96,6 +96,61 @@ fn config_check_takes_what_the_service_takes() {
     }
 }
 
+#[test]
+fn an_empty_value_is_the_default_to_the_service_and_to_every_command() {
+    let defaults = shown();
+    let empty: Vec<(&str, &str)> = defaults.keys().map(|name| (name.as_str(), "")).collect();
+    let output = quanyu(&["config", "check"], &empty);
+    assert_eq!(output.stdout, b"settings=ok\n", "{}", String::from_utf8_lossy(&output.stderr));
+    let output = quanyu(&["config", "show"], &empty);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: BTreeSet<String> = text.lines().map(str::to_owned).collect();
+    assert_eq!(lines, defaults.iter().map(|(name, value)| format!("{name}={value}")).collect());
+    let nowhere = crate::harness::Scratch::new("quanyu-empty");
+    let data = nowhere.path.to_str().expect("a path");
+    for command in ["audit", "token", "serve"] {
+        let more: &[&str] = match command {
+            "token" => &["--claims", "{}"],
+            "serve" => &["--durability", "D3"],
+            _ => &[],
+        };
+        let output = quanyu(&[&[command, "--data", data], more].concat(), &empty);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("holds no installation") || said.contains("declare D2"), "{command}: {said}");
+    }
+}
+
+#[test]
+fn the_file_of_settings_is_taken_as_it_stands_and_its_misspelt_and_repeated_names_are_told() {
+    let scratch = crate::harness::Scratch::new("quanyu-file");
+    let file = scratch.path.join("service.env");
+    let path = file.to_str().expect("a path");
+    let shipped: Vec<String> = include_str!("../../deploy/service.env")
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| rest.starts_with("QUANYU_")).unwrap_or(line).to_owned())
+        .collect();
+    let check = |text: &str| {
+        std::fs::write(&file, text).expect("the file can be written");
+        let output = quanyu(&["config", "check", "--config", path], &[("quanyu_log", "info")]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said.lines().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let lower = "quanyu_log is no setting. Did you mean QUANYU_LOG?".to_owned();
+    assert_eq!(
+        check(&shipped.join("\n")),
+        (Some(1), vec![lower.clone()]),
+        "as it is shipped, with every line in force"
+    );
+    let (code, said) = check("QUANYU_WORKERS=2\nquanyu_workers=2\nPASSWORD=x\nQUANYU_WORKERS=3\nQUANYU_WORKERS=4\n");
+    let expected = [
+        "PASSWORD is no setting.".to_owned(),
+        lower,
+        "quanyu_workers is no setting. Did you mean QUANYU_WORKERS?".to_owned(),
+        format!("QUANYU_WORKERS stands more than once in {path}, and the first line counts."),
+    ];
+    assert_eq!((code, said), (Some(1), expected.to_vec()));
+}
+
 /// Every setting with its default, as the program shows it.
 fn shown() -> BTreeMap<String, String> {
     let output = quanyu(&["config", "show"], &[]);
