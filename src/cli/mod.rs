@@ -35,7 +35,7 @@ struct Cli {
 enum Command {
     /// Run the service.
     Serve(Box<crate::config::Settings>),
-    /// Play a whole campaign over HTTP on a sandbox clock and write a report.
+    /// Play a campaign of one rain, from the first reservation to the settlement, over HTTP on a sandbox clock, and write a report.
     Rehearse(Box<crate::rehearse::Options>),
     /// Prove that the ledger, the counters and every record say the same; works beside a running server.
     Audit(Box<audit::Options>),

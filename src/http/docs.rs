@@ -1,4 +1,5 @@
-//! `/docs`: the page on which the `type` of every problem stands. It is written from the one table of refusals, so none is missing.
+//! `/docs`: the page on which the `type` of every problem stands, written from the one table of refusals, so none is missing; and behind them
+//! every field of the campaign file.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -18,7 +19,7 @@ pub fn configure(config: &mut ServiceConfig) {
     config.service(docs);
 }
 
-/// Every refusal: what it means, its status, whether the same request may be answered otherwise later.
+/// Every refusal: what it means, its status, whether the same request may be answered otherwise later; and every field of the campaign file.
 #[utoipa::path(tag = "operations", responses((status = 200, description = "A page in Chinese and English.", body = String, content_type = "text/html")))]
 #[get("/docs")]
 async fn docs(_: Anyone) -> Answer {
@@ -43,9 +44,13 @@ fn text() -> String {
         );
         page.write_fmt(row).expect("a string takes what is written to it");
     }
-    page.push_str("</table>\n");
+    page.push_str("</table>\n<pre id=\"campaign-file\">");
+    page.push_str(&escaped(CAMPAIGN_FILE));
+    page.push_str("</pre>\n");
     page
 }
+
+const CAMPAIGN_FILE: &str = include_str!("../../deploy/campaign-file.md");
 
 const HEAD: &str = "<!doctype html>
 <html lang=\"en\">
@@ -56,11 +61,12 @@ const HEAD: &str = "<!doctype html>
 body { font-family: sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em }
 td, th { border-top: 1px solid #ccc; padding: .4em; text-align: left; vertical-align: top }
 tr:target { background: #ffd }
+pre { white-space: pre-wrap }
 </style>
 <h1>Quanyu 券雨</h1>
-<p lang=\"zh-CN\">所有请求与应答见 <a href=\"/openapi.json\">openapi.json</a>。拒绝应答的 code 如下，同时适用时取排在前面的一个。</p>
-<p>Every request and answer is described by <a href=\"/openapi.json\">openapi.json</a>. These are the codes of refusals; of two that apply, the
-one that stands first is given.</p>
+<p lang=\"zh-CN\">所有请求与应答见 <a href=\"/openapi.json\">openapi.json</a>。活动文件的每个字段见<a href=\"#campaign-file\">本页末尾</a>（英文）。拒绝应答的 code 如下，同时适用时取排在前面的一个。</p>
+<p>Every request and answer is described by <a href=\"/openapi.json\">openapi.json</a>, every field of the campaign file <a href=\"#campaign-file\">below</a>. These are the codes of
+refusals; of two that apply, the one that stands first is given.</p>
 <p lang=\"zh-CN\">拒绝应答为 application/problem+json：<code>code</code> 供程序判断，<code>title</code> 与 <code>detail</code> 供人阅读（语言由 Accept-Language 决定，<code>message</code>
 两种语言都有），<code>errors</code> 逐字段指明错误，<code>request_id</code> 供查询。<code>outcome</code> 说明请求是否生效：<code>not_applied</code> 未生效，<code>applied</code> 已生效，<code>unknown</code>
 未知，此时请用相同编号重复同一请求，直到得到答复。可重试的，按 <code>retry_after_ms</code> 或 Retry-After 等待后再发。收银员所见的一句话在 <code>pos_message</code> 中。</p>
@@ -91,5 +97,8 @@ mod tests {
                 assert!(page.contains(&escaped(said)), "{}: {said}", code.as_str());
             }
         }
+        assert!(
+            page.contains("href=\"#campaign-file\"") && page.contains("<pre id=\"campaign-file\"># The campaign file")
+        );
     }
 }

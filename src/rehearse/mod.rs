@@ -40,7 +40,9 @@ use server::Server;
 /// What `quanyu rehearse` can be told.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Options {
-    /// The campaign file (JSON, as for PUT /v1/campaigns/{campaign_id}).
+    /// The campaign file (JSON, as for PUT /v1/campaigns/{campaign_id}). It plays one shape of campaign: a single round of mode rain that gives
+    /// one pack by number, with a reservation, unclaimed: credit and lost_at: first_tap, vouchers of kind save, begin and end of validity
+    /// as times, no location and no stagger. Of the shipped files that is chengdu-2020; any other is told and not played.
     pub file: PathBuf,
     /// Divide the people, the packs and the budget of the file by this number [default: 100].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]

@@ -1,5 +1,7 @@
 //! Campaigns before their publication: nobody but their program sees them, is slowed by them, or goes without a name or a number for them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::harness::client::{Reply, Request};
@@ -187,4 +189,28 @@ fn drafts_of_an_older_binary_are_read_and_published_and_hold_no_name_either() {
     let moved = old.get(&contested).ok();
     assert_eq!((moved.str("state"), packs_of(&moved)), ("draft", &json!(10)));
     old.publish(&contested).refused(409, "campaign_id_taken");
+}
+
+/// Every word that is read from a campaign file, and every value of one, stands in the document that explains it.
+#[test]
+fn every_field_and_value_of_a_campaign_file_is_explained() {
+    let explained = include_str!("../../deploy/campaign-file.md");
+    let sources = [
+        include_str!("../../src/domain/campaign/parse.rs"),
+        include_str!("../../src/domain/campaign/parse_round.rs"),
+        include_str!("../../src/domain/campaign/parse_terms.rs"),
+    ];
+    let read = sources.iter().flat_map(|source| {
+        ["req(\"", "opt(\"", "nullable(\""].into_iter().flat_map(move |how| source.split(how).skip(1))
+    });
+    let fields = read.filter_map(|rest| rest.split('"').next());
+    let schema =
+        [include_str!("../../src/domain/campaign/schema.rs"), include_str!("../../src/domain/campaign/terms.rs")];
+    let values = schema
+        .iter()
+        .filter_map(|source| source.split("words! {").nth(1))
+        .flat_map(|words| words.split(" = \"").skip(1).filter_map(|rest| rest.split('"').next()));
+    let told: BTreeSet<&str> = explained.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let missing: BTreeSet<&str> = fields.chain(values).filter(|word| !told.contains(word)).collect();
+    assert!(missing.is_empty(), "deploy/campaign-file.md says nothing of {missing:?}");
 }
