@@ -1,9 +1,11 @@
 //! Who may take part: every rule with its verdict, so that a refusal names what is missing and nothing personal is kept.
 
 use jiff::civil::Date;
+use serde_json::Value;
 
 use super::campaign::schema::{Eligibility, HealthPassUnknown};
 use super::person::age_on;
+use super::refusal::{Code, Refusal};
 
 /// The colour of a health code, as the identity provider vouches for it; what it does not say is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +54,16 @@ pub struct Evidence {
     pub in_area: Option<bool>,
     /// The occasion is one at which the rules ask for a place.
     pub place_counts: bool,
+}
+
+/// Refuses who may not take part, with every reason, which the detail says in words.
+pub fn not_eligible(reasons: Vec<Value>) -> Refusal {
+    let said = |language: &str, between: &str| {
+        let words = reasons.iter().filter_map(|reason| reason["message"][language].as_str());
+        words.collect::<Vec<_>>().join(between)
+    };
+    let (zh, en) = (format!("不符合参加条件：{}", said("zh", "")), format!("Not eligible: {}", said("en", " ")));
+    Refusal::new(Code::NotEligible).detail(zh, en).with("reasons", reasons)
 }
 
 /// Judges every rule of the campaign; all of them are answered, in this order.

@@ -206,7 +206,7 @@ refusals! {
     TimestampOutOfRange "timestamp_out_of_range" 401 true "时间戳与服务器相差超过 300 秒，请按 server_time 校时后重新签名。" "The timestamp is more than 300 s off; set the clock by server_time and sign again."
         pos "收银机时间不准，请校时后重试。" "The till's clock is wrong: set it and try again.";
     Forbidden "forbidden" 403 false "该身份无权执行此操作。" "This caller may not do this.";
-    FourEyes "four_eyes_required" 403 false "须由另一人审批。" "Another person has to approve what this person submitted.";
+    FourEyes "four_eyes_required" 403 false "起草、提交与审批不能是同一人，须由另一人审批。" "Whoever wrote, submitted or proposed it cannot approve it: another person has to.";
     RateLimited "rate_limited" 429 true "请求过于频繁，请按 Retry-After 等待。" "Too many requests; wait as Retry-After says."
         pos "操作过于频繁，请稍后再试。" "Too many requests: wait a moment and try again.";
     NotFound "not_found" 404 false "不存在，或不属于您；见 what 与 id。" "It does not exist, or it is not yours; see what and id.";
@@ -219,7 +219,7 @@ refusals! {
     CampaignStateRefuses "campaign_state_refuses" 409 false "活动当前状态不允许此操作，见 state。" "The campaign's state does not allow this; see state.";
     CampaignIdTaken "campaign_id_taken" 409 false "其他项目已用该 campaign_id 发布活动，请另取一个。" "Another program has published a campaign with this campaign_id; choose another one.";
     AmendmentConflict "amendment_conflict" 409 false "该修订编号已用于其他内容。" "The amendment_id was used with another reason or other changes.";
-    AmendmentStale "amendment_stale" 409 false "current 与现行文件不符，见 errors。" "The file no longer says what current says; see errors, and propose the change anew.";
+    AmendmentStale "amendment_stale" 409 false "current 与现行文件不符，见 errors；请按现行内容重新提出修订。" "The file no longer says what current says; see errors, and propose the change anew.";
     AmendmentNotAdditive "amendment_not_additive" 422 false "发布后只能放宽，见 errors。" "A published campaign can only give more; see errors.";
     AmendmentTooLate "amendment_too_late" 409 false "相关场次已定，不能再改，见 errors。" "What errors names has been decided and stays as it is.";
     TooManyAmendments "too_many_amendments" 409 false "修订次数已达上限。" "The campaign has as many amendments as it can have.";
@@ -248,7 +248,7 @@ refusals! {
     ConsentRequired "consent_required" 422 false "须同意当前版本的授权书，见 consent_version。" "Consent to the current version is needed; see consent_version.";
     DocumentInvalid "document_invalid" 422 false "证件号码有误。" "The document number is not valid.";
     NotEligible "not_eligible" 403 false "不符合参加条件，见 reasons。" "Not eligible; see reasons.";
-    AlreadyReserved "already_reserved" 409 false "已有预约且选择不同。" "A reservation with another choice exists; change it with PUT.";
+    AlreadyReserved "already_reserved" 409 false "已有预约且选择不同；可用 PUT 修改。" "A reservation with another choice exists; change it with PUT.";
     IdentityInUse "identity_in_use" 409 false "名单上已有他人使用同一手机号、设备或账号，见 identity_key。" "Another person is on the list with the same phone, device or account; see identity_key.";
     ReservationFull "reservation_full" 409 false "预约名额已满。" "The list is full.";
     ReservationNotFound "reservation_not_found" 404 false "没有您的预约。" "You have no reservation here.";

@@ -137,7 +137,11 @@ fn require(key: &ApiKey, allowed: &[Role]) -> Result<(), Refusal> {
     if key.roles.iter().any(|role| allowed.contains(role)) {
         return Ok(());
     }
-    Err(Refusal::new(Code::Forbidden).with("roles", roles::names(allowed)))
+    let (names, own) = (roles::names(allowed), roles::names(&key.roles));
+    let zh = format!("该操作须由角色 {} 执行，此密钥的角色为 {}。", names.join("、"), own.join("、"));
+    let en =
+        format!("This takes a key with the role {}; the role of this key is {}.", names.join(" or "), own.join(", "));
+    Err(Refusal::new(Code::Forbidden).with("roles", names).detail(zh, en))
 }
 
 /// Whoever may call the route that a request has met.

@@ -89,7 +89,7 @@ pub async fn draw_round(
     let view = state.engine.own_view(key, &campaign_id).await?;
     let round = drawn_round(&view, &round_id)?;
     if state.engine.now() < round.round.draw.as_ref().map(|draw| draw.at).unwrap_or_default() {
-        return Err(not_drawn(&view, round).into());
+        return Err(round.not_drawn(&view, state.engine.now()).into());
     }
     if let Some(entered) = &entered {
         state.engine.enter_entropy(&campaign_id, &round_id, entered).await.map_err(refusal)?;
@@ -132,7 +132,7 @@ pub async fn get_proof(state: Data<State>, _: Anyone, path: Path<(String, String
         return Ok(Answer::ok(&proof::deal_proof(&state.engine, &view, round)));
     }
     let round = ended(&state, &view, &round_id)?;
-    let proof = proof::proof(&state.engine, &view, round).ok_or_else(|| not_drawn(&view, round))?;
+    let proof = proof::proof(&state.engine, &view, round).ok_or_else(|| round.not_drawn(&view, state.engine.now()))?;
     Ok(Answer::ok(&proof))
 }
 
@@ -182,19 +182,13 @@ fn drawn_round<'a>(view: &'a CampaignView, round_id: &str) -> Result<&'a RoundVi
 fn ended<'a>(state: &State, view: &'a CampaignView, round_id: &str) -> Result<&'a RoundView, Refusal> {
     let round = drawn_round(view, round_id)?;
     is_over(state, view, round)?;
-    if round.draw.is_none() { Err(not_drawn(view, round)) } else { Ok(round) }
+    if round.draw.is_none() { Err(round.not_drawn(view, state.engine.now())) } else { Ok(round) }
 }
 
 fn is_over(state: &State, view: &CampaignView, round: &RoundView) -> Result<(), Refusal> {
     let closes_at = round.last_close();
     let open = || Refusal::new(Code::RoundNotClosed).with("closes_at", view.zone.rfc3339(closes_at));
     if state.engine.now() < closes_at { Err(open()) } else { Ok(()) }
-}
-
-/// The draw may be late: whoever asks again gets it once its public values have come.
-fn not_drawn(view: &CampaignView, round: &RoundView) -> Refusal {
-    let at = round.round.draw.as_ref().map(|draw| view.zone.rfc3339(draw.at));
-    Refusal::new(Code::RoundNotDrawn).with("draw_at", at)
 }
 
 /// Sends a list from its file, compressed for those who take that; to one address one list at a time.

@@ -170,7 +170,7 @@ fn with_four_eyes_even_a_key_of_all_roles_cannot_do_both_steps() {
 }
 
 /// The program of the instance's first key, so that further keys can be made beside it.
-fn program_of(server: &Server) -> String {
+pub fn program_of(server: &Server) -> String {
     server.create_campaign(&chengdu("whose", 1)).ok();
     let shown = get(server, "whose").ok();
     shown["program"].as_str().unwrap_or("default").to_string()

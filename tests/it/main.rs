@@ -43,5 +43,6 @@ mod store_link;
 mod store_process;
 mod strangers;
 mod tidy;
+mod told;
 mod unreadable;
 mod wallet_history;

@@ -5,7 +5,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-use super::spelling::shown;
+use super::spelling::{did_you_mean, shown};
 use crate::domain::time::Ms;
 
 /// Why a text is not an instant, with the spelling that was probably meant.
@@ -15,10 +15,28 @@ pub struct NotAnInstant {
     /// What is wrong, in Chinese and English.
     pub why: Words,
     pub suggestion: Option<String>,
+    /// For a date alone: the midnight after it, which an end that includes the day is.
+    pub after: Option<String>,
+}
+
+/// Fields whose instant ends something, and so is not part of it.
+const ENDS: [&str; 3] = ["closes_at", "available_end_time", "withdraw_until"];
+
+impl NotAnInstant {
+    /// What was probably meant by `text` in a field.
+    pub fn meant(&self, text: &str, field: Option<&str>) -> Words {
+        match self.after.as_ref().filter(|_| field.is_some_and(|field| ENDS.contains(&field))) {
+            Some(after) => (
+                format!("时段含始不含终：要包含 {text} 当天，请写 {after}。"),
+                format!(" An end is not included: write {after} to include all of {text}."),
+            ),
+            None => did_you_mean(self.suggestion.as_deref()),
+        }
+    }
 }
 
 /// A sentence in Chinese and English.
-type Words = (String, String);
+pub type Words = (String, String);
 
 /// `2020-07-24T18:00:00+08:00`, exactly: date, `T`, seconds, and an offset or `Z`.
 pub fn parse_instant(text: &str, zone: Option<&TimeZone>) -> Result<Ms, NotAnInstant> {
@@ -30,7 +48,7 @@ pub fn parse_instant(text: &str, zone: Option<&TimeZone>) -> Result<Ms, NotAnIns
         return if SANE.contains(&ms) {
             Ok(ms)
         } else {
-            Err(NotAnInstant { code: "out_of_range", why, suggestion: None })
+            Err(NotAnInstant { code: "out_of_range", why, suggestion: None, after: None })
         };
     }
     let half_width = half_width(text);
@@ -50,7 +68,12 @@ pub fn parse_instant(text: &str, zone: Option<&TimeZone>) -> Result<Ms, NotAnIns
         }
         _ => ("bad_time", not_a_time()),
     };
-    Err(NotAnInstant { code, why, suggestion: parts.and_then(|parts| parts.spelled(zone)) })
+    let next_day = |parts: &Parts| {
+        let date = parts.date.checked_add(Span::new().days(1)).ok()?;
+        Parts { date, offset: None, ..*parts }.spelled(zone)
+    };
+    let after = parts.as_ref().filter(|_| code == "date_without_time").and_then(next_day);
+    Err(NotAnInstant { code, why, suggestion: parts.and_then(|parts| parts.spelled(zone)), after })
 }
 
 fn words(zh: &str, en: &str) -> Words {

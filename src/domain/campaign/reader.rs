@@ -209,8 +209,8 @@ impl<'a> Node<'a> {
                 Some(instant)
             }
             Err(not) => {
-                let (zh, en) = not.why;
-                let (meant_zh, meant_en) = did_you_mean(not.suggestion.as_deref());
+                let (zh, en) = &not.why;
+                let (meant_zh, meant_en) = not.meant(text, self.at.rsplit('/').next());
                 self.fault(not.code, format!("{zh}{meant_zh}"), format!("{en}{meant_en}"));
                 None
             }

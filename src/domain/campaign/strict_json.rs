@@ -9,6 +9,7 @@ use super::spelling::shown;
 
 /// One fault with line and character if the bytes are not JSON.
 pub fn value_from(bytes: &[u8]) -> Result<Value, Fault> {
+    not_plain_utf8(bytes).map_or(Ok(()), Err)?;
     serde_json::from_slice::<Strict>(bytes).map(|strict| strict.0).map_err(|error| {
         let message = error.to_string();
         let cause = message.split(" at line ").next().unwrap_or(&message);
@@ -26,6 +27,32 @@ pub fn value_from(bytes: &[u8]) -> Result<Value, Fault> {
             zh: format!("第 {line} 行第 {place} 个字符{found_zh}处不是有效的 JSON：{cause_zh}。{meant_zh}"),
             en: format!("Not valid JSON at line {line}, character {place}{found_en}: {cause}.{meant_en}"),
         }
+    })
+}
+
+/// A file that an editor has saved in another way than JSON takes it: no place in it would tell its author anything.
+fn not_plain_utf8(bytes: &[u8]) -> Option<Fault> {
+    let fault = |zh: &str, en: &str| {
+        Some(Fault { pointer: String::new(), code: "malformed_json", zh: zh.to_owned(), en: en.to_owned() })
+    };
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        return fault(
+            "文件开头有 UTF-8 BOM（不可见字符）：请另存为不带 BOM 的 UTF-8。",
+            "The file begins with a byte order mark, which cannot be seen: save it as UTF-8 without BOM.",
+        );
+    }
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return fault(
+            "文件是 UTF-16 编码：请另存为不带 BOM 的 UTF-8。",
+            "The file is in UTF-16: save it as UTF-8 without BOM.",
+        );
+    }
+    std::str::from_utf8(bytes).err().and_then(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        fault(
+            &format!("第 {line} 行不是 UTF-8 编码（可能是 GBK）：请另存为不带 BOM 的 UTF-8。"),
+            &format!("Line {line} is not in UTF-8, maybe in GBK: save the file as UTF-8 without BOM."),
+        )
     })
 }
 

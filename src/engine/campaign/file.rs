@@ -151,7 +151,23 @@ pub(in crate::engine) fn require_state(record: &CampaignRecord, state: State) ->
 }
 
 pub(in crate::engine) fn refused_in(record: &CampaignRecord) -> Refusal {
-    Refusal::new(Code::CampaignStateRefuses).with("state", serde_json::to_value(record.state).unwrap_or_default())
+    let (zh, en) = match record.state {
+        State::Draft => ("活动仍是草稿，下一步为提交（submit）。", "The campaign is a draft: submit comes next."),
+        State::Review => (
+            "活动待审批，下一步为批准（approve）或驳回（reject）。",
+            "The campaign is in review: approve or reject comes next.",
+        ),
+        State::Approved => (
+            "活动已批准，下一步为发布（publish）或驳回（reject）。",
+            "The campaign is approved: publish or reject comes next.",
+        ),
+        State::Published => (
+            "活动已发布：规则只能以修订（amendments）放宽，运行中可暂停、恢复或终止（pause、resume、stop）。",
+            "The campaign is published: its rules change by amendments only, and it can be paused, resumed or stopped.",
+        ),
+    };
+    let state = serde_json::to_value(record.state).unwrap_or_default();
+    Refusal::new(Code::CampaignStateRefuses).with("state", state).detail(zh, en)
 }
 
 pub(in crate::engine) fn invalid(found: Vec<Fault>) -> Refusal {
@@ -167,6 +183,14 @@ pub(in crate::engine) fn faults(code: Code, found: Vec<Fault>) -> Refusal {
 
 pub(in crate::engine) fn fault_json(fault: &Fault) -> Value {
     json!({"pointer": fault.pointer, "code": fault.code, "message": {"zh": fault.zh, "en": fault.en}})
+}
+
+/// What the publication of a file refuses as things are now.
+pub(in crate::engine) fn refused_later(campaign: &Campaign, now: Ms, shards: u64) -> Vec<Fault> {
+    let mut found = campaign::not_in_past(campaign, now);
+    found.extend(campaign::unsupported(campaign));
+    found.extend(reservation_maximum_over_shards(campaign, shards));
+    found
 }
 
 /// A maximum of a whole list cannot be judged by one of several shards; it needs leases, which are not there yet.

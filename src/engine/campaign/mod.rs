@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::domain::campaign::{self, Fault, Parsed, effective};
+use crate::domain::campaign::{self, Campaign, Fault, Parsed, effective};
 use crate::domain::noun::Noun;
 use crate::domain::ranking::Rule;
 use crate::domain::refusal::{Code, Refusal};
@@ -24,7 +24,8 @@ use crate::store::campaign::{CampaignRecord, RoundRecord, Scope, State};
 use crate::store::config::{Kind, Purpose};
 use draft::written;
 use file::{
-    buckets, check_file, draft, faults, invalid, refused_in, require_state, reservation_maximum_over_shards, status,
+    buckets, check_file, draft, faults, invalid, refused_in, refused_later, require_state,
+    reservation_maximum_over_shards, status,
 };
 
 /// A campaign as the office sees it.
@@ -89,10 +90,18 @@ impl Engine {
         warnings.extend(found);
         warnings.extend(self.unknown_merchants(program, campaign, &lists).await?);
         warnings.extend(self.pin_areas(program, campaign).await?.1);
-        warnings.extend(campaign::not_in_past(campaign, self.now()));
-        warnings.extend(campaign::unsupported(campaign));
-        warnings.extend(reservation_maximum_over_shards(campaign, u64::from(self.store.shards())));
+        warnings.extend(self.refused_later(campaign));
         Ok(warnings)
+    }
+
+    /// The file's own warnings, and until it is published what the publication would refuse.
+    fn warnings_in(&self, state: State, parsed: &Parsed) -> Vec<Fault> {
+        let later = Some(&parsed.campaign).filter(|_| state != State::Published);
+        parsed.warnings.iter().cloned().chain(later.into_iter().flat_map(|file| self.refused_later(file))).collect()
+    }
+
+    fn refused_later(&self, campaign: &Campaign) -> Vec<Fault> {
+        refused_later(campaign, self.now(), u64::from(self.store.shards()))
     }
 
     /// A campaign of the caller's program.
@@ -106,7 +115,7 @@ impl Engine {
         let parsed = campaign::parse(held.value.file.as_bytes()).map_err(invalid)?;
         let warnings = match held.value.state {
             State::Draft => self.warnings_of(&key.program, &parsed).await?,
-            _ => parsed.warnings.clone(),
+            state => self.warnings_in(state, &parsed),
         };
         let mut body = status(campaign_id, &held.value, &parsed.campaign, &warnings, self.now());
         let shown = if effective_view { effective::effective_view(&parsed.campaign) } else { parsed.value };
@@ -192,13 +201,10 @@ impl Engine {
         self.change(key, campaign_id, |record| {
             require_state(record, State::Approved)?;
             let parsed = campaign::parse(record.file.as_bytes()).map_err(invalid)?;
-            let unsupported = campaign::unsupported(&parsed.campaign);
+            let mut unsupported = campaign::unsupported(&parsed.campaign);
+            unsupported.extend(reservation_maximum_over_shards(&parsed.campaign, shards));
             if !unsupported.is_empty() {
                 return Err(faults(Code::NotSupportedYet, unsupported));
-            }
-            let spread = reservation_maximum_over_shards(&parsed.campaign, shards);
-            if !spread.is_empty() {
-                return Err(faults(Code::NotSupportedYet, spread));
             }
             let mut found = campaign::not_in_past(&parsed.campaign, now);
             found.extend(campaign::ignored(&parsed.campaign).refused);
@@ -318,7 +324,8 @@ impl Engine {
                 Err(refusal) if refusal.code == Code::PreconditionFailed => continue,
                 Err(refusal) => return Err(refusal),
                 Ok(version) => {
-                    let body = status(campaign_id, &held.value, &parsed.campaign, &parsed.warnings, self.now());
+                    let warnings = self.warnings_in(held.value.state, &parsed);
+                    let body = status(campaign_id, &held.value, &parsed.campaign, &warnings, self.now());
                     return Ok(CampaignStatus { campaign_id: campaign_id.to_owned(), version, body, created: false });
                 }
             }

@@ -3,6 +3,7 @@
 
 use super::Tap;
 use crate::domain::campaign::schema::{Assignment, Campaign, Mode, ReleaseShape, Round, Unclaimed};
+use crate::domain::eligibility::not_eligible;
 use crate::domain::pass::Pass;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::{Ms, Zone};
@@ -321,7 +322,7 @@ pub fn not_running() -> Refusal {
 pub fn not_on_list() -> Refusal {
     let reason =
         serde_json::json!({"rule": "reservation", "message": {"zh": "不在名单上。", "en": "Not on the round's list."}});
-    Refusal::new(Code::NotEligible).with("reasons", vec![reason])
+    not_eligible(vec![reason])
 }
 
 /// 500 to 5000 ms, so that those who are told to come back do not come back together.

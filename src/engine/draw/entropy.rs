@@ -5,7 +5,8 @@ use crate::domain::beacon;
 use crate::domain::campaign::Round;
 use crate::domain::campaign::schema::Entropy;
 use crate::domain::refusal::{Code, Refusal};
-use crate::engine::config::view::RoundView;
+use crate::domain::time::Ms;
+use crate::engine::config::view::{CampaignView, RoundView};
 use crate::engine::{Engine, Failure};
 use crate::store::campaign::{ListState, RoundRecord};
 
@@ -36,6 +37,31 @@ impl RoundView {
         let missing = |n: usize| self.record.entropy.get(n).is_none_or(String::is_empty);
         let waiting = public(&self.round).enumerate().filter(|(n, _)| missing(*n));
         waiting.map(|(_, source)| source.as_str()).collect()
+    }
+
+    /// The draw lies ahead, or is late: whoever asks again gets it once its public values have come.
+    pub fn not_drawn(&self, view: &CampaignView, now: Ms) -> Refusal {
+        let due = self.round.draw.as_ref().map(|draw| draw.at).unwrap_or_default();
+        let (at, waits) = (view.zone.rfc3339(due), self.waits_for());
+        let (zh, en) = if now < due {
+            (
+                format!("本场次定于 {at} 摇号，此前不能摇号。"),
+                format!("The draw is set for {at} and is not held before."),
+            )
+        } else if waits.is_empty() {
+            (
+                format!("摇号时间 {at} 已到，尚未摇号，请稍后再查。"),
+                format!("The draw was due at {at} and is not held yet; ask again."),
+            )
+        } else {
+            let sources = waits.join(", ");
+            (
+                format!("摇号时间 {at} 已到，正在等待公开随机数（{sources}），由审批人以 POST …/draw 录入。"),
+                format!("The draw was due at {at} and waits for {sources}, which an approver enters with POST …/draw."),
+            )
+        };
+        let refusal = Refusal::new(Code::RoundNotDrawn).with("draw_at", at).detail(zh, en);
+        if waits.is_empty() { refusal } else { refusal.with("waiting_for", waits) }
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::domain::draw::{Entry, Score, Seed};
 use crate::domain::person::Pseudonym;
 use crate::domain::ranking::{self, Open, Ranked};
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::Code;
 use crate::engine::config::view::{CampaignView, DrawView, RoundView};
 use crate::engine::reservation::NO_CHOICE;
 use crate::engine::{Engine, Failure};
@@ -58,9 +58,8 @@ impl Engine {
         if state.draw.is_some() {
             return Ok(self.tell_shards(&view.record).await?);
         }
-        let waiting = view.rounds[index].waits_for();
-        if !waiting.is_empty() {
-            return Err(Refusal::new(Code::RoundNotDrawn).with("waiting_for", waiting).into());
+        if !view.rounds[index].waits_for().is_empty() {
+            return Err(view.rounds[index].not_drawn(&view, self.now()).into());
         }
         let view = self.with_supply(view, round).await?;
         let state = &view.rounds[index].record;

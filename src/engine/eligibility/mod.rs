@@ -54,7 +54,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         let verdicts = self.verdicts(view, round, resident, occasion).await?;
         let failed: Vec<_> = verdicts.iter().filter(|verdict| !verdict.passed).map(reason).collect();
-        if failed.is_empty() { Ok(()) } else { Err(Refusal::new(Code::NotEligible).with("reasons", failed).into()) }
+        if failed.is_empty() { Ok(()) } else { Err(eligibility::not_eligible(failed).into()) }
     }
 
     /// The position of the token's channel in the campaign; another channel cannot take part.
@@ -124,5 +124,5 @@ pub(super) fn reason(verdict: &Verdict) -> serde_json::Value {
 }
 
 pub(super) fn not_eligible(verdict: &Verdict) -> Refusal {
-    Refusal::new(Code::NotEligible).with("reasons", vec![reason(verdict)])
+    eligibility::not_eligible(vec![reason(verdict)])
 }

@@ -64,6 +64,9 @@ impl Cell {
     }
 }
 
+/// Characters of a column's name that are repeated to its author.
+const LONGEST_SHOWN: usize = 40;
+
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 impl CsvRows {
@@ -187,8 +190,10 @@ pub fn columns(
         match known.iter().find(|column| *column == field) {
             Some(column) if !columns.contains(column) => columns.push(*column),
             _ => {
-                let en = format!("Each of these columns at most once: {}.", known.join(", "));
-                refusal = refusal.field("/1", "unknown_column", "列名未知或重复。", en);
+                let named: String = field.chars().take(LONGEST_SHOWN).collect();
+                let zh = format!("列名“{named}”未知或重复；可用列名各一次：{}。", known.join("、"));
+                let en = format!("\"{named}\": each of these columns at most once: {}.", known.join(", "));
+                refusal = refusal.field("/1", "unknown_column", zh, en);
                 columns.push("");
             }
         }

@@ -36,7 +36,12 @@ impl Engine {
         for named in named(campaign) {
             let record = self.list_record(program, named.list_id).await?;
             match record.as_ref().and_then(newest) {
-                None => found.push(fault(&named, "unknown_list", "没有这个名单。", "There is no such list.")),
+                None => {
+                    let id = named.list_id;
+                    let zh = format!("没有名单“{id}”：请先用 PUT /v1/lists/{id} 上传。");
+                    let en = format!("There is no list \"{id}\": upload it with PUT /v1/lists/{id} first.");
+                    found.push(fault(&named, "unknown_list", &zh, &en));
+                }
                 Some((_, held)) if held.kind != named.kind => {
                     let (zh, en) = match named.kind {
                         ListKind::Persons => ("须为人员名单。", "A list of persons is needed here."),
@@ -48,9 +53,15 @@ impl Engine {
                     let list = pin(campaign, version, held);
                     let lost = list.channels.iter().chain(&list.packs).any(Option::is_none);
                     if named.with_names && lost {
-                        let zh = "名单中的渠道或券包不在活动中。";
-                        let en = "The list names a channel or a pack that the campaign does not have.";
-                        found.push(fault(&named, "unknown_name_in_list", zh, en));
+                        let names = held.channels.iter().zip(&list.channels).chain(held.packs.iter().zip(&list.packs));
+                        let lost: Vec<&str> =
+                            names.filter(|(_, place)| place.is_none()).map(|(name, _)| name.as_str()).collect();
+                        let zh = format!("名单中的渠道或券包不在活动中：{}。", lost.join("、"));
+                        let en = format!(
+                            "The list names channels or packs that the campaign does not have: {}.",
+                            lost.join(", ")
+                        );
+                        found.push(fault(&named, "unknown_name_in_list", &zh, &en));
                     }
                     pinned.insert(named.list_id.to_owned(), list);
                 }

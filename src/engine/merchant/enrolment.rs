@@ -6,11 +6,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::domain::campaign::schema::MerchantEnrolment;
+use crate::domain::eligibility::not_eligible;
 use crate::domain::merchant::{EnrolState, Merchant, enrolment_is_open};
 use crate::domain::noun::Noun;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
 use crate::engine::Engine;
+use crate::engine::campaign::file::refused_in as campaign_refused_in;
 use crate::engine::config::view::CampaignView;
 use crate::engine::key::ApiKey;
 use crate::store::config::Purpose;
@@ -101,7 +103,7 @@ impl Engine {
         if view.is_published() {
             return Ok(view);
         }
-        Err(Refusal::new(Code::CampaignStateRefuses).with("state", json!(view.record.state)))
+        Err(campaign_refused_in(&view.record))
     }
 }
 
@@ -119,7 +121,7 @@ fn admit(merchant: &Merchant, view: &CampaignView, now: Ms, listed: bool) -> Res
     if !listed {
         reasons.push(reason("by_list", "商户不在名单内。", "The merchant is not on the campaign's list."));
     }
-    if reasons.is_empty() { Ok(()) } else { Err(Refusal::new(Code::NotEligible).with("reasons", reasons)) }
+    if reasons.is_empty() { Ok(()) } else { Err(not_eligible(reasons)) }
 }
 
 fn step(state: EnrolState, at: Ms, key: &ApiKey, reason: Option<String>) -> EnrolStep {
@@ -139,7 +141,14 @@ fn enter(record: &mut MerchantRecord, view: &CampaignView, step: EnrolStep) {
 }
 
 fn refused_in(state: Option<EnrolState>) -> Refusal {
-    Refusal::new(Code::MerchantStateRefuses).with("state", json!(state))
+    let (zh, en) = match state {
+        None => ("商户未报名本活动。", "The merchant has not applied to the campaign."),
+        Some(EnrolState::Applied) => ("商户已报名，等待审批。", "The merchant has applied and waits for the approval."),
+        Some(EnrolState::Approved) => ("商户已获批准。", "The merchant is approved."),
+        Some(EnrolState::Suspended) => ("商户在本活动中已被暂停。", "The merchant is suspended in the campaign."),
+        Some(EnrolState::Left) => ("商户已退出本活动。", "The merchant has left the campaign."),
+    };
+    Refusal::new(Code::MerchantStateRefuses).with("state", json!(state)).detail(zh, en)
 }
 
 fn enrolment_body(record: &MerchantRecord, view: &CampaignView) -> Result<Value, Refusal> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::domain::campaign::schema::{Assignment, Mode, Round};
 use crate::domain::claim_limit;
+use crate::domain::eligibility::not_eligible;
 use crate::domain::refusal::{Code, Outcome, Refusal};
 use crate::domain::time::{Ms, SECOND};
 use crate::engine::claim::judge::{names_pack, not_on_list};
@@ -233,7 +234,7 @@ fn won_before(round: &Round) -> Refusal {
     let message = serde_json::json!({"zh": "已在较早的场次中领到。", "en": "Who got a pack in an earlier round does not take part."});
     let reason =
         serde_json::json!({"rule": "exclude_winners_of", "rounds": round.exclude_winners_of, "message": message});
-    Refusal::new(Code::NotEligible).with("reasons", vec![reason])
+    not_eligible(vec![reason])
 }
 
 /// The pack that a person has of a round on a channel, of a grant on any; of the named kind when a person may have several.

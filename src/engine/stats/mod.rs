@@ -60,7 +60,13 @@ impl Engine {
             for round in &view.rounds {
                 let due = round.round.draw.as_ref().is_some_and(|draw| now >= draw.at);
                 if due && round.draw.is_none() {
-                    warnings.push(format!("{} {}: the draw is due and not held", view.id, round.round.round_id));
+                    let waits = match round.waits_for() {
+                        sources if sources.is_empty() => String::new(),
+                        sources => {
+                            format!("; it waits for {}, which an approver enters with POST …/draw", sources.join(", "))
+                        }
+                    };
+                    warnings.push(format!("{} {}: the draw is due and not held{waits}", view.id, round.round.round_id));
                 }
                 if let Some(what) = self.progress.unreadable(view.number, round.index) {
                     let round_id = &round.round.round_id;

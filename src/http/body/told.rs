@@ -64,6 +64,13 @@ pub fn explain(message: &str) -> (&'static str, Option<&str>, String, String) {
         let en = "The value has none of the forms that are taken here.";
         return ("invalid_value", None, "不是可用的写法。".into(), en.into());
     }
+    // What the reader of a query says, whose values are all text.
+    if message.contains("was not `true` or `false`") {
+        return ("invalid_value", None, "须为 true 或 false。".into(), "Must be true or false.".into());
+    }
+    if message.contains("invalid digit found in string") || message.contains("cannot parse integer from empty string") {
+        return ("invalid_value", None, "须为不小于 0 的整数。".into(), "Must be a whole number of at least 0.".into());
+    }
     // Messages of our own types, which do not repeat the value.
     ("invalid_value", None, "取值有误。".into(), message.to_owned())
 }

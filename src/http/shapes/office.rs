@@ -146,8 +146,11 @@ pub struct CampaignStats {
     entries: u64,
     issued: i64,
     claimed: i64,
+    /// Vouchers redeemed since the beginning, also those that a reversal or refund has given back since.
     redeemed_count: i64,
+    /// What they took off, before anything came back.
     redeemed_amount: i64,
+    /// What has come back of it, by refunds and by reversals alike: `redeemed_amount - refunded_amount` is `redeemed` of the ledger.
     refunded_amount: i64,
     rounds: Vec<RoundStats>,
 }

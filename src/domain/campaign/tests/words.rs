@@ -100,3 +100,31 @@ fn an_unknown_field_is_told_near_names_and_not_all_that_are_free() {
         assert_eq!(told(pointer, json!(1)), expected, "{pointer}");
     }
 }
+
+#[test]
+fn a_date_alone_at_an_end_is_answered_with_the_midnight_after_it() {
+    for (pointer, meant) in [
+        ("/validity/available_end_time", "2020-09-07T00:00:00+08:00"),
+        ("/reservation/closes_at", "2020-09-07T00:00:00+08:00"),
+        ("/validity/available_begin_time", "2020-09-06T00:00:00+08:00"),
+    ] {
+        let faults = parse(&chengdu_with(&[(pointer, json!("2020-09-06"))])).expect_err("no time of day");
+        let fault = faults.iter().find(|fault| fault.pointer == pointer).expect("a fault there");
+        assert_eq!(fault.code, "date_without_time");
+        assert!(fault.zh.contains(meant) && fault.en.contains(meant), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_file_in_another_encoding_is_told_how_to_save_it() {
+    let file = chengdu_with(&[]);
+    let gbk = [b"{\n\"name\": \"", &[0xb3, 0xc9, 0xb6, 0xbc][..], b"\"}"].concat();
+    for (bytes, named) in
+        [([b"\xef\xbb\xbf", &file[..]].concat(), "BOM"), (gbk, "GBK"), (vec![0xff, 0xfe, b'{', 0], "UTF-16")]
+    {
+        let faults = parse(&bytes).expect_err("not plain UTF-8");
+        assert_eq!(places(&faults), [("", "malformed_json")]);
+        let fault = &faults[0];
+        assert!([&fault.zh, &fault.en].iter().all(|text| text.contains(named) && text.contains("UTF-8")), "{fault:?}");
+    }
+}
