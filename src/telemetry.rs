@@ -61,7 +61,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
 }
 
 /// Under which names there are log lines, for they begin with these: our own modules and `quanyu::access`, and libraries that write some.
-const TARGETS: [&str; 55] = [
+const TARGETS: [&str; 57] = [
     "actix_http",
     "actix_rt",
     "actix_server",
@@ -70,6 +70,7 @@ const TARGETS: [&str; 55] = [
     "quanyu::access",
     "quanyu::app",
     "quanyu::cli::serve",
+    "quanyu::engine",
     "quanyu::engine::campaign::amendment",
     "quanyu::engine::campaign",
     "quanyu::engine::pack::credit",
@@ -86,6 +87,7 @@ const TARGETS: [&str; 55] = [
     "quanyu::engine::list",
     "quanyu::engine::pool",
     "quanyu::engine::quota",
+    "quanyu::engine::order::open",
     "quanyu::engine::order::owed",
     "quanyu::engine::order::refund_limits",
     "quanyu::engine::reservation::quotas",
