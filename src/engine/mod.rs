@@ -59,6 +59,7 @@ pub struct Engine {
     pub keys: KeyRing,
     pub settings: Settings,
     snapshot: ArcSwap<Snapshot>,
+    heard: config::heard::Heard,
     /// Held by the one call that reads a changed configuration for all that met it.
     reading: tokio::sync::Mutex<()>,
     /// When this node last moved the money of a campaign.
@@ -94,6 +95,7 @@ impl Engine {
             keys,
             settings,
             snapshot: ArcSwap::default(),
+            heard: Default::default(),
             reading: Default::default(),
             looked: Default::default(),
             stocks: stock::Stocks::default(),
@@ -111,7 +113,9 @@ impl Engine {
             lists: Default::default(),
             areas: config::cache::Cache::default(),
         };
+        let began = std::time::Instant::now();
         engine.refresh().await?;
+        engine.heard.note(began);
         Ok(Arc::new(engine))
     }
 

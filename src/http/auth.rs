@@ -2,6 +2,7 @@
 //! argument; whoever is not one gets 401 before the handler starts.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
@@ -35,10 +36,21 @@ pub struct Keys<T> {
     pub look_up: Lookup<T>,
 }
 
+/// Whether this node may judge by what it remembers of keys that end, for a request that came at an instant.
+pub struct News {
+    pub has_heard: Box<dyn Fn(Instant) -> bool + Send + Sync>,
+    /// Asks the store, after which it may.
+    pub hear: Hear,
+}
+
+/// Looks at the configuration for a request that came at an instant.
+pub type Hear = Box<dyn Fn(Instant) -> LocalBoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
+
 /// All that is needed to admit a request; one for the process, as `web::Data<Gate>`.
 pub struct Gate {
     pub api_keys: Keys<ApiKey>,
     pub till_keys: Keys<TillKey>,
+    pub news: News,
     /// Checks the sandbox's own tokens; a live server has none.
     pub tokens: Option<Verifier>,
     /// The pass keys that are valid now (two while rotating).

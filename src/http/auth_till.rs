@@ -4,6 +4,8 @@
 
 mod hint;
 
+use std::time::Instant;
+
 use actix_web::dev::{self, ServiceRequest};
 use actix_web::http::header::HeaderMap;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -148,17 +150,27 @@ async fn judge_request(request: &mut ServiceRequest, gate: &Gate) -> Result<Till
     let header = authorization(request.headers())?;
     let credentials = Credentials::parse(header)
         .map_err(|fault| Refusal::new(Code::SignatureInvalid).detail(fault.zh(), fault.to_string()))?;
-    let address = gate.address_of(request.request());
-    let key = gate.find(address, &gate.till_keys, credentials.key_id.clone()).await?;
+    let (address, came) = (gate.address_of(request.request()), Instant::now());
+    let find = || gate.find(address, &gate.till_keys, credentials.key_id.clone());
+    let mut key = find().await?;
     let payload = request.take_payload();
     let bytes = body::read_up_to(LONGEST_SIGNED, request.request(), payload).await?;
     request.set_payload(dev::Payload::from(bytes.clone()));
+    let mut heard = Ok(());
+    if !(gate.news.has_heard)(came) {
+        heard = (gate.news.hear)(came).await;
+        if heard.is_ok() {
+            key = find().await?;
+        }
+    }
     let signed_by = signing_secret(key.as_ref(), &credentials, request, &bytes);
     let signed = signed_by.is_some();
     if let Some(secret) = signed_by {
         let signer = Signer { secret: secret.to_owned(), nonce: credentials.nonce.clone() };
         Call::current().set_signer(signer);
     }
+    // A till believes no answer without a signature; what this node remembers is good enough for one that says that it cannot judge.
+    heard?;
     let received = Received { method: request.method().as_str(), target: target(request), body: &bytes };
     let not_signed = || hint::not_signed(&credentials, gate.tokens.is_some(), &received);
     let till = judge(key.filter(|_| signed).ok_or_else(not_signed), &credentials, wall_ms() / 1000)?;

@@ -217,6 +217,7 @@ pub async fn rotate_terminal(
     let (merchant_id, terminal_id) = path.into_inner();
     let rotation = RotationBody::rotation(body.0);
     let body = state.engine.rotate_terminal(key, &merchant_id, &terminal_id, rotation).await?;
+    state.engine.until_known_everywhere().await;
     Ok(effect(&state, &body))
 }
 
@@ -233,6 +234,7 @@ pub async fn revoke_terminal(
     let key = officer.key();
     let (merchant_id, terminal_id) = path.into_inner();
     let body = state.engine.revoke_terminal(key, &merchant_id, &terminal_id, why(body)?).await?;
+    state.engine.until_known_everywhere().await;
     Ok(effect(&state, &body))
 }
 

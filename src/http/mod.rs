@@ -55,7 +55,7 @@ use crate::config::Settings;
 use crate::domain::refusal::Refusal;
 use crate::engine::Engine;
 use crate::engine::config::cache::Recalled;
-use auth::{Gate, Keys};
+use auth::{Gate, Keys, News};
 use auth_resident::Verifier;
 use auth_till::TillKey;
 use limit::Limits;
@@ -194,11 +194,23 @@ fn gate(engine: &Arc<Engine>, settings: &Settings, token_key: Option<[u8; 32]>) 
             |engine, key_id| engine.recall_till(key_id).map(|key| TillKey::of(&key)),
             |engine, key_id| Box::pin(async move { Ok(engine.till(&key_id).await?.map(|key| TillKey::of(&key))) }),
         ),
+        news: news(engine),
         tokens: token_key.as_ref().map(Verifier::new),
         pass_keys: engine.keys.pass.clone(),
         limits: Limits::new(&settings.limits),
         turns: Default::default(),
         proxies: settings.trusted_proxies.clone(),
+    }
+}
+
+fn news(engine: &Arc<Engine>) -> News {
+    let (knowing, asking) = (engine.clone(), engine.clone());
+    News {
+        has_heard: Box::new(move |came| knowing.has_heard(came)),
+        hear: Box::new(move |came| {
+            let engine = asking.clone();
+            Box::pin(async move { engine.hear(came).await })
+        }),
     }
 }
 

@@ -125,6 +125,7 @@ pub async fn rotate_till_key(
 ) -> answer::Result {
     let key = officer.key();
     let body = state.engine.rotate_till_key(key, &key_id, RotationBody::rotation(body.0)).await?;
+    state.engine.until_known_everywhere().await;
     Ok(Answer::ok(&body).effect(&state.engine.settings.durability, false))
 }
 
@@ -140,5 +141,6 @@ pub async fn revoke_till_key(
 ) -> answer::Result {
     let key = officer.key();
     let body = state.engine.revoke_till_key(key, &key_id, why(body)?).await?;
+    state.engine.until_known_everywhere().await;
     Ok(Answer::ok(&body).effect(&state.engine.settings.durability, false))
 }

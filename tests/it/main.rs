@@ -26,6 +26,7 @@ mod drafts;
 mod histories;
 mod installation;
 mod languages;
+mod late;
 mod list;
 mod load;
 mod merchant;

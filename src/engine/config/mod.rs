@@ -3,6 +3,7 @@
 pub(in crate::engine) mod bounds;
 pub mod cache;
 pub mod expect;
+pub mod heard;
 pub(in crate::engine) mod recent;
 pub mod view;
 

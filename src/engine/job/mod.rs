@@ -159,9 +159,7 @@ impl Engine {
     async fn follow(&self) -> Result<(), Failure> {
         // A clock that cannot be read must not keep the campaigns' changes from this node.
         let clock = self.adopt_clock().await;
-        if self.store.config_revision().await? != self.view().revision {
-            self.refresh().await?;
-        }
+        self.look().await?;
         Ok(clock?)
     }
 
