@@ -12,6 +12,7 @@
 //! | `{s000}:x` | hash | lapsing holds, field = order key, value = until | while held |
 //! | `{s000}:pc:<code>` | hash | one pay code | its own TTL |
 //! | `{s000}:ac:<bucket>` | hash | accounts of channels, field = 16 bytes of their keyed digest, value = root pseudonym | until unlinked |
+//! | `{s000}:ac:<bucket>:m` | hash | how often such an account was linked and unlinked lately, field as above | an hour after the last time |
 //! | `{s000}:list:<n>:<bucket>` | hash | persons of the n-th uploaded list, field = root pseudonym | installation |
 //! | `{m000}:h` | hash | header of a merchant slot: `m:<stored id of a merchant>` state and enrolments, `u:…` caps used | installation; a cap while an order holds of it, and no longer than campaign + refund window |
 //! | `{m000}:l` | stream | unused: a merchant slot writes no ledger, the script shape names it | - |
@@ -246,6 +247,11 @@ pub fn account_bucket(shard: u8, digest: &AccountDigest) -> String {
     format!("{{s{shard:03}}}:ac:{bucket}")
 }
 
+/// Beside them, how often each was linked and unlinked lately.
+pub fn account_marks(shard: u8, digest: &AccountDigest) -> String {
+    format!("{}:m", account_bucket(shard, digest))
+}
+
 /// Members of an uploaded list: persons on their shards, merchants with the configuration.
 pub fn list_bucket(slot: &Slot, list: u64, bucket: u32) -> String {
     format!("{}:list:{list}:{bucket}", slot.tag())
@@ -356,6 +362,10 @@ mod tests {
         assert_eq!(
             account_bucket(0, &AccountDigest([0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
             "{s000}:ac:258"
+        );
+        assert_eq!(
+            account_marks(0, &AccountDigest([0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+            "{s000}:ac:258:m"
         );
         assert_eq!(config("campaigns"), ["{cfg}:campaigns".to_owned(), "{cfg}:campaigns:v".to_owned()]);
         assert_eq!(cell(7, 0, 1, 2), "n:7:0:1:2");

@@ -2,6 +2,7 @@
 //! rest arrives. And nodes whose clock is off, which send nothing and say so.
 
 mod keys;
+mod link;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -7,21 +7,30 @@ use super::Resident;
 use crate::domain::account::{Account, AccountDigest};
 use crate::domain::person::Root;
 use crate::domain::refusal::Refusal;
-use crate::engine::Engine;
+use crate::domain::time::Ms;
+use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
 use crate::store::int;
 use crate::store::keys::{self, Slot};
 use crate::store::script::{self, Member, bytes};
 
+/// How long the mark of a change stays: longer than the network keeps what was sent.
+const MARK_LASTS: Ms = 3_600_000;
+
 impl Engine {
-    /// Links or unlinks the resident's account; whether anything changed.
+    /// Links or unlinks the resident's account; whether anything changed. A call that was overtaken changes nothing: whoever was answered last
+    /// must not find the opposite when a late one arrives.
     pub async fn link_account(&self, resident: &Resident, account: &Account, link: bool) -> Result<bool, Refusal> {
         let digest = account.digest(&self.keys.identity);
         let shard = digest.shard(self.store.shards());
-        let args = vec![bytes(&digest.0), bytes(&resident.root.0), int(u8::from(link))];
-        let member = Member::new(vec![keys::account_bucket(shard, &digest)], args);
+        let [links, marks] = [keys::account_bucket(shard, &digest), keys::account_marks(shard, &digest)];
+        let read = self.store.read_together(shard, &[(marks.clone(), digest.0.to_vec())]).await;
+        let (_, mut mark) = read.map_err(|error| Failure::from(error).not_begun().into_refusal())?;
+        let mark = mark.pop().unwrap_or_default();
+        let args = vec![bytes(&digest.0), bytes(&resident.root.0), int(u8::from(link)), bytes(&mark), int(MARK_LASTS)];
+        let member = Member::new(vec![links, marks], args);
         let reply = self.store.call(&script::ACCOUNT_LINK, &Slot::Shard(shard), member).await?;
-        Ok(reply.int(0) == 1)
+        if reply.is("changed") { Err(Refusal::contended()) } else { Ok(reply.int(0) == 1) }
     }
 
     /// Whether payments of the account use this resident's vouchers.
