@@ -195,6 +195,36 @@ fn one_order_sent_fifty_times_at_once_to_two_nodes_has_one_effect_and_equal_answ
     one_order_50_times(2);
 }
 
+/// One code and one order number, sent with as many bodies as there are clients: one has its effect, and the others are told of it.
+fn one_order_of_many_bodies(count: usize) {
+    const BATCHES: usize = 30;
+    let nodes = Nodes::open(count, "bodies", BATCHES as i64, BATCHES);
+    nodes.shop();
+    let till = nodes.terminals(1).remove(0);
+    for (batch, person) in nodes.round.people.iter().enumerate() {
+        let (order, code) = (new_order(), nodes.round.server.pay_code(person));
+        let clients = [2, 3, 8][batch % 3];
+        let answers =
+            together(clients, |index| nodes.node(index).redeem(&till, &sale(&order, &code, 7000 + index as i64, true)));
+        assert_eq!(answers.iter().filter(|answer| answer.is_success()).count(), 1, "of {clients}");
+        for answer in answers.into_iter().filter(|answer| !answer.is_success()) {
+            assert_eq!(answer.refused(409, "order_conflict")["fields"], json!(["amount"]));
+        }
+    }
+    assert_eq!(nodes.total("redeemed"), BATCHES as i64 * 2000);
+    nodes.round.server.assert_audit_clean();
+}
+
+#[test]
+fn one_order_sent_at_once_with_different_bodies_has_one_effect() {
+    one_order_of_many_bodies(1);
+}
+
+#[test]
+fn one_order_sent_at_once_to_two_nodes_with_different_bodies_has_one_effect() {
+    one_order_of_many_bodies(2);
+}
+
 fn redeem_against_reverse(count: usize) {
     let nodes = Nodes::open(count, "race", 6, 6);
     nodes.shop();

@@ -16,7 +16,7 @@ impl Refusal {
             "同一对象正被他人频繁修改，没有任何改动，请重试。",
             "Others are changing the same thing: nothing was applied, try again.",
         );
-        Refusal::new(Code::Overloaded).detail(zh, en).retry_after_ms(1_000)
+        Refusal::new(Code::StoreUnavailable).detail(zh, en).retry_after_ms(1_000)
     }
 
     /// A cursor that no page has given.

@@ -363,5 +363,5 @@ fn broken(what: &str) -> Refusal {
 
 /// Others kept moving underneath: nothing was applied, the till may try again.
 fn contended() -> Refusal {
-    Refusal::new(Code::Overloaded).retry_after_ms(1_000)
+    Refusal::contended()
 }

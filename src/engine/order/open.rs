@@ -1,18 +1,25 @@
 //! The first step of an order: its merchant's directory, which knows of every order at which attempt and on which shard it is open.
 
+use std::time::Duration;
+
 use rmpv::Value;
 
 use super::Till;
 use super::plan;
 use super::plan::usable;
 use super::redeem::refused;
-use crate::domain::order::{Fingerprint, OrderKey};
+use crate::domain::order::{Fingerprint, OrderKey, OrderState};
 use crate::engine::config::view::Snapshot;
 use crate::engine::merchant::MerchantView;
 use crate::engine::{Engine, Failure};
 use crate::store::StoreError;
 use crate::store::keys;
+use crate::store::order::StoredOrder;
+use crate::store::orders::NO_SHARD;
 use crate::store::script::{self, Args, Shared};
+
+/// When to look what an attempt has come to. Each look is a call of the store, so where the store is slow they take as long as the attempt's.
+const MOMENTS_MS: [u64; 3] = [5, 10, 20];
 
 /// What the merchant's directory says about an order.
 pub(super) struct Opened {
@@ -53,6 +60,27 @@ impl Engine {
         let fill = |args: Args| args.int(opened.attempt).int(opened.shard).bytes(&opened.fingerprint);
         let reply = self.store.directory_step(&script::ORDER_JOIN, &till.merchant_id, key, false, fill).await?;
         Ok(reply.is("ok"))
+    }
+
+    /// What another request with this order comes to, which has opened it and may be on its way. Whoever ended its attempt at once would be ended
+    /// by it in turn, and the order would be nobody's; one that comes to nothing for longer is left behind.
+    pub(super) async fn outcome_of_another(
+        &self,
+        key: &OrderKey,
+        opened: &Opened,
+    ) -> Result<Option<StoredOrder>, StoreError> {
+        if opened.released || opened.shard == NO_SHARD {
+            return Ok(None);
+        }
+        for pause in MOMENTS_MS {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            match self.store.order(opened.shard, key).await? {
+                Some(stored) if stored.order.state != OrderState::Void => return Ok(Some(stored)),
+                Some(stored) if stored.order.attempt >= opened.attempt => return Ok(None),
+                _ => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Finds the order, or opens it at its first attempt; whether the merchant is frozen or enrolled is judged there.

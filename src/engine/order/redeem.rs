@@ -131,6 +131,8 @@ impl Engine {
                     Step::Gone => return Ok(None),
                     Step::Next => {}
                 }
+            } else if let Some(stored) = self.outcome_of_another(&call.key, &opened).await? {
+                return self.standing(&call.repeat(), opened.shard, stored).await.map(Some);
             }
             if let Some(answer) = self.next_attempt(&call, &mut opened).await? {
                 return Ok(Some(answer));

@@ -54,7 +54,7 @@ impl Engine {
                 return Ok(entered(view, round, wanted.channel, wanted.choice, &reply)?);
             }
         }
-        Err(contended().into())
+        Err(Refusal::contended().into())
     }
 
     /// One key after the other, in one order for everybody, so that two who want the same keys meet at the first.
@@ -77,7 +77,7 @@ impl Engine {
                 }
                 tries += 1;
                 if tries == TRIES {
-                    return Err(contended().into());
+                    return Err(Refusal::contended().into());
                 }
                 instead = Some(holder);
             }
@@ -115,9 +115,4 @@ pub(super) fn standing(
         }
         (false, false) => Err(already_reserved(view, own.channel, own.choice)),
     }
-}
-
-/// Somebody else was in between every time.
-fn contended() -> Refusal {
-    Refusal::new(Code::Overloaded).retry_after_ms(1_000)
 }

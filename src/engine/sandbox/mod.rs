@@ -72,6 +72,6 @@ impl Engine {
                 Err(PutError::Store(error)) => return Err(error.into()),
             }
         }
-        Err(Code::Overloaded.into())
+        Err(Refusal::contended())
     }
 }

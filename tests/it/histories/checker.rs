@@ -346,6 +346,6 @@ fn answer_faults(evidence: &Evidence, order: usize, story: &Story) -> Vec<String
 
 /// A refusal that says: not applied, of an order that nobody has applied either.
 fn is_final(answer: &Answer) -> bool {
-    let known = ["order_conflict", "order_reversed", "order_cancelled", "hold_expired", "overloaded"];
+    let known = ["order_conflict", "order_reversed", "order_cancelled", "hold_expired", "store_unavailable"];
     matches!(answer, Answer::Refused(code) if !known.contains(code))
 }

@@ -258,7 +258,7 @@ fn of_many_copies_of_a_return_at_two_nodes_one_has_an_effect_and_all_answers_are
         };
         loop {
             let reply = node.refund_items(&till, order, &id, items.clone(), None);
-            if reply.is_success() || reply.code() != "overloaded" {
+            if reply.is_success() || reply.code() != "store_unavailable" {
                 return reply;
             }
         }

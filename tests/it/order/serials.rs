@@ -200,7 +200,7 @@ fn until_answered(market: &Market, till: &Till, person: &Resident, serial: &str)
             10_000,
             json!({"order_id": order, "category": "culture", "items": piece(serial)}),
         );
-        if reply.is_success() || reply.code() != "overloaded" {
+        if reply.is_success() || reply.code() != "store_unavailable" {
             return reply;
         }
     }

@@ -275,7 +275,7 @@ fn people_who_come_and_go_with_few_phones_never_hold_one_together() {
                     2 => change(node, &id, person, body),
                     _ => node.withdraw(&id, person),
                 };
-                let expected = ["", "identity_in_use", "reservation_not_found", "overloaded"];
+                let expected = ["", "identity_in_use", "reservation_not_found", "store_unavailable"];
                 assert!(expected.contains(&reply.code()), "{}", reply.text());
             }
         });
