@@ -190,4 +190,16 @@ impl Store {
         self.call(&script::MERCHANT_VIEW, &Slot::Merchant(self.merchant_slot(stored_id)), member).await?;
         Ok(())
     }
+
+    /// Revision of a merchant's state on its slot; 0 where it has none.
+    pub async fn merchant_view_revision(&self, stored_id: &str) -> Result<u64, StoreError> {
+        let slot = Slot::Merchant(self.merchant_slot(stored_id));
+        let field = keys::merchant_field(stored_id);
+        let view: Option<Vec<u8>> = self.query(redis::cmd("HGET").arg(slot.header()).arg(field)).await?;
+        let Some(view) = view else { return Ok(0) };
+        let view =
+            rmpv::decode::read_value(&mut view.as_slice()).map_err(|_| StoreError::malformed("merchant view"))?;
+        let revision = view.as_array().and_then(|parts| parts.first()).and_then(Value::as_u64);
+        revision.ok_or_else(|| StoreError::malformed("merchant view"))
+    }
 }

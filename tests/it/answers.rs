@@ -19,6 +19,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Mutex;
 use std::time::Duration;
 
+pub use office::file as office_file;
 use quanyu::domain::refusal::Refusal;
 use quanyu::engine::Engine;
 

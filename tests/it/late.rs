@@ -1,6 +1,7 @@
 //! Two nodes on one store, and a network that keeps what one of them has sent: whatever the other answers meanwhile still holds when the
 //! rest arrives. And nodes whose clock is off, which send nothing and say so.
 
+mod clock;
 mod keys;
 mod link;
 

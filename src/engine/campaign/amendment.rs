@@ -96,7 +96,7 @@ impl Engine {
             let index = known.ok_or_else(|| Noun::Amendment.not_found(amendment_id))?;
             self.require_another_person(key, &record.amendments[index].submitted_by)?;
             if record.amendments[index].applied.is_some() {
-                self.tell_shards(record).await?;
+                self.tell_shards_again(record).await?;
                 return Ok(Told { body: shown(record, &record.amendments[index]), replayed: true });
             }
             self.bring_into_force(record, index, key.holder())?;

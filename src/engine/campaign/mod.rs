@@ -3,6 +3,7 @@
 pub mod amendment;
 pub(in crate::engine) mod draft;
 pub(in crate::engine) mod file;
+mod known;
 
 use std::sync::Arc;
 
@@ -19,7 +20,6 @@ use crate::engine::config::view::CampaignView;
 use crate::engine::key::ApiKey;
 use crate::engine::list::pins::unpinned_lists;
 use crate::engine::{Engine, Failure};
-use crate::store::StoreError;
 use crate::store::campaign::{CampaignRecord, RoundRecord, Scope, State};
 use crate::store::config::{Kind, Purpose};
 use draft::written;
@@ -191,7 +191,7 @@ impl Engine {
         let held = self.own_campaign(key, campaign_id).await?.value;
         if held.state == State::Published {
             // Whoever published it may have stopped before every shard was told.
-            self.tell_shards(&held).await?;
+            self.tell_shards_again(&held).await?;
             return Err(refused_in(&held));
         }
         let own = |view: &&Arc<CampaignView>| view.is_published() && view.record.program == key.program;
@@ -356,25 +356,6 @@ impl Engine {
         Ok(version)
     }
 
-    /// The record is what was asked for, by this call or by one that died before it told the shards; until they are told, they judge as before.
-    pub(super) async fn tell_shards(&self, record: &CampaignRecord) -> Result<(), Refusal> {
-        self.make_known(record).await.map_err(|error| Refusal::from(error).half_done())
-    }
-
-    /// Brings the view of a record that was just read or written to this node and to every shard.
-    async fn make_known(&self, record: &CampaignRecord) -> Result<(), StoreError> {
-        let read = self.refresh().await;
-        if record.state != State::Published {
-            // No shard needs to know of it, and this node reads it again by itself.
-            if let Err(error) = read {
-                tracing::warn!(%error, "a change is read later");
-            }
-            return Ok(());
-        }
-        self.push_view(record.number, record.rev).await?;
-        read
-    }
-
     /// One step of a background job on a campaign's record; a step that another node has taken already is not taken again.
     pub(super) async fn advance(
         &self,
@@ -386,7 +367,7 @@ impl Engine {
                 return Ok(());
             };
             if !step(&mut held.value) {
-                return Ok(self.tell_shards(&held.value).await?);
+                return Ok(self.tell_shards_again(&held.value).await?);
             }
             held.value.rev += 1;
             match self.replace(campaign_id, held.version, &held.value).await {

@@ -56,7 +56,7 @@ impl Engine {
             return Err(Code::ListNotClosed.into());
         }
         if state.draw.is_some() {
-            return Ok(self.tell_shards(&view.record).await?);
+            return Ok(self.tell_shards_again(&view.record).await?);
         }
         if !view.rounds[index].waits_for().is_empty() {
             return Err(view.rounds[index].not_drawn(&view, self.now()).into());

@@ -149,11 +149,14 @@ impl Engine {
     ) -> Result<Versioned<MerchantRecord>, Refusal> {
         for _ in 0..8 {
             let (stored_id, mut held) = self.own_merchant(key, merchant_id).await?;
-            if step(&mut held.value)? && !self.put_merchant(purpose, &stored_id, &mut held).await? {
-                continue;
+            if !step(&mut held.value)? {
+                self.tell_slot_again(&stored_id, &held.value).await?;
+                return Ok(held);
             }
-            self.tell_slot(&stored_id, &held.value).await?;
-            return Ok(held);
+            if self.put_merchant(purpose, &stored_id, &mut held).await? {
+                self.tell_slot(&stored_id, &held.value).await?;
+                return Ok(held);
+            }
         }
         Err(Refusal::contended())
     }
@@ -195,6 +198,15 @@ impl Engine {
     /// The record is what the office asked for; until the slot has it too, orders are judged as before.
     async fn tell_slot(&self, stored_id: &str, record: &MerchantRecord) -> Result<(), Refusal> {
         self.store.put_merchant_view(stored_id, record).await.map_err(|error| Refusal::from(error).half_done())
+    }
+
+    /// The same of a record that this request has not changed. One whose slot knows it is nobody's unfinished work, and what the store refuses
+    /// then is told as it is.
+    async fn tell_slot_again(&self, stored_id: &str, record: &MerchantRecord) -> Result<(), Refusal> {
+        let Err(error) = self.store.put_merchant_view(stored_id, record).await else { return Ok(()) };
+        let known = self.store.merchant_view_revision(stored_id).await;
+        let refusal = Refusal::from(error);
+        Err(if known.is_ok_and(|known| known >= record.rev) { refusal } else { refusal.half_done() })
     }
 
     /// One attempt to register; `None` when somebody else wrote in between. A code is claimed before its merchant is written, so that
@@ -260,7 +272,7 @@ impl Engine {
             );
             return Err(conflict(&fields).with("merchant_id", id.as_str()).detail(zh, en));
         }
-        self.tell_slot(stored_id, &held.value).await?;
+        self.tell_slot_again(stored_id, &held.value).await?;
         Ok(status(held, false))
     }
 }
