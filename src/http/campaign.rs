@@ -232,7 +232,7 @@ pub async fn campaign_ledger(state: Data<State>, officer: Officer, campaign_id: 
 #[utoipa::path(tag = "public", params(("campaign_id" = String, Path)), responses((status = 200, body = PublicCampaign)))]
 #[get("/v1/public/campaigns/{campaign_id}")]
 pub async fn public_campaign(state: Data<State>, _: Anyone, campaign_id: Path<String>) -> answer::Result {
-    let view = state.engine.published(&campaign_id)?;
+    let view = state.engine.published_anywhere(&campaign_id).await?;
     let shown = state.engine.public_campaign(&view);
     Ok(Answer::ok(&shown))
 }

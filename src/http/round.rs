@@ -110,7 +110,7 @@ pub async fn draw_round(
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/commitment")]
 pub async fn get_commitment(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
-    let view = state.engine.published(&campaign_id)?;
+    let view = state.engine.published_anywhere(&campaign_id).await?;
     let round = view.named_round(&round_id)?;
     match proof::deal_commitment(&state.engine, &view, round) {
         Some(commitment) => Ok(Answer::ok(&commitment)),
@@ -125,7 +125,7 @@ pub async fn get_commitment(state: Data<State>, _: Anyone, path: Path<(String, S
 #[get("/v1/campaigns/{campaign_id}/rounds/{round_id}/proof")]
 pub async fn get_proof(state: Data<State>, _: Anyone, path: Path<(String, String)>) -> answer::Result {
     let (campaign_id, round_id) = path.into_inner();
-    let view = state.engine.published(&campaign_id)?;
+    let view = state.engine.published_anywhere(&campaign_id).await?;
     let round = view.named_round(&round_id)?;
     if round.deal.is_some() {
         is_over(&state, &view, round)?;
@@ -198,7 +198,7 @@ async fn send(
     (campaign_id, round_id): (String, String),
     published: Published,
 ) -> Result<HttpResponse, Problem> {
-    let view = state.engine.published(&campaign_id)?;
+    let view = state.engine.published_anywhere(&campaign_id).await?;
     let round = usize::from(ended(state, &view, &round_id)?.index);
     let item = Item::new(view, round, published);
     let gate = Gate::of(request)?;

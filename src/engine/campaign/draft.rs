@@ -158,7 +158,11 @@ impl Engine {
             Err(StoreError::Broken(_)) => return Err(Code::CampaignIdTaken.into()),
             Err(error) => return Err(error.into()),
         };
-        if in_the_way.value.state == State::Published || in_the_way.value.program == program {
+        if in_the_way.value.program == program {
+            // Another of the program's clients was quicker with this very draft; what it has become is read again.
+            return Err(Code::PreconditionFailed.into());
+        }
+        if in_the_way.value.state == State::Published {
             return Err(Code::CampaignIdTaken.into());
         }
         let id = draft_id(&in_the_way.value.program, campaign_id);

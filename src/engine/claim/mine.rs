@@ -27,7 +27,7 @@ impl Engine {
         pack_id: Option<&str>,
     ) -> Result<Known, Refusal> {
         self.with_view(|| async move {
-            let view = self.published(campaign_id)?;
+            let view = self.published_anywhere(campaign_id).await?;
             let round = view.named_round(round_id)?;
             let named = match pack_id {
                 Some(_) => named_pack(&view.campaign, &round.round, pack_id).map_err(in_query)?,

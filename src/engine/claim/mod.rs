@@ -99,7 +99,7 @@ impl Engine {
         location: Option<Location>,
     ) -> Result<Tap, Refusal> {
         self.with_view(|| async move {
-            let view = self.published(campaign_id)?;
+            let view = self.published_anywhere(campaign_id).await?;
             let round = view.named_round(round_id)?;
             let pass = self.pass_of(&view, round, claimant, Judge::Eligibility(location)).await?;
             let judged = self.judge_tap(&view, round, &pass, choice, self.now()).told(round);

@@ -41,7 +41,7 @@ impl Engine {
         resident: &Resident,
         location: Option<Location>,
     ) -> Result<GivenPass, Refusal> {
-        let view = self.published(campaign_id)?;
+        let view = self.published_anywhere(campaign_id).await?;
         let round = view.named_round(round_id)?;
         let opens_at = round.windows.first().map(|window| window.opens_at).ok_or(Code::RoundHasNoTap)?;
         if view.record.stopped {

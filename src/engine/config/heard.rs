@@ -2,10 +2,12 @@
 //! began. What takes a right away is answered only after [`LEASE`], and nobody is admitted by what is known from longer ago, so no
 //! node admits whoever comes after the answer.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::domain::refusal::Refusal;
+use super::view::CampaignView;
+use crate::domain::refusal::{Code, Refusal};
 use crate::engine::{Engine, Failure};
 
 /// How long what was read of a right may be believed, by a clock that nobody sets.
@@ -70,6 +72,18 @@ impl Engine {
         let looked = self.look().await.map_err(|failure| failure.not_begun().into_refusal());
         *failed = looked.as_ref().err().map(|refusal| (Instant::now(), refusal.clone()));
         looked
+    }
+
+    /// A campaign that residents and tills can see. What this node does not know another one may have published just now, so it looks before it
+    /// denies it.
+    pub async fn published_anywhere(&self, campaign_id: &str) -> Result<Arc<CampaignView>, Refusal> {
+        match self.published(campaign_id) {
+            Err(refusal) if refusal.code == Code::NotFound => {
+                self.hear_since(Instant::now()).await?;
+                self.published(campaign_id)
+            }
+            known => known,
+        }
     }
 
     /// Takes over what other nodes have changed of the records that this one keeps.

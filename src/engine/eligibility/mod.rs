@@ -31,7 +31,7 @@ impl Engine {
         round_id: Option<&str>,
         location: Option<Location>,
     ) -> Result<Vec<Verdict>, Refusal> {
-        let view = self.published(campaign_id)?;
+        let view = self.published_anywhere(campaign_id).await?;
         let round = match round_id {
             Some(round_id) => view.named_round(round_id)?,
             None => view.rounds.first().ok_or(Code::RoundRequired)?,

@@ -52,7 +52,7 @@ impl Engine {
         taken_down: Ms,
     ) -> Result<Brought, Refusal> {
         self.with_view(|| async move {
-            let view = self.published(campaign_id)?;
+            let view = self.published_anywhere(campaign_id).await?;
             let round = self.list_of(&view, wish.round_id.as_deref(), taken_down)?;
             let coming = Coming::TakenDown(taken_down);
             let Entered { replayed, replaced, .. } = self.enter(&view, round, resident, wish, coming).await?;

@@ -111,7 +111,7 @@ impl Engine {
         change: bool,
     ) -> Result<Reserved, Refusal> {
         self.with_view(|| async move {
-            let view = self.published(campaign_id)?;
+            let view = self.published_anywhere(campaign_id).await?;
             let round = self.open_list(&view, wish.round_id.as_deref())?;
             let coming = if change { Coming::Change } else { Coming::Now };
             // What the answer needs is read before there is anything to answer.
@@ -171,7 +171,7 @@ impl Engine {
         resident: &Resident,
         round_id: Option<&str>,
     ) -> Result<Reserved, Refusal> {
-        let view = self.published(campaign_id)?;
+        let view = self.published_anywhere(campaign_id).await?;
         let (round, entry) = self.own_place(&view, resident, round_id).await?;
         let (channel, choice, at) = (entry.channel, entry.choice, entry.at);
         let held = Entered { channel, choice, at, replayed: true, replaced: false, instead_of: None };
@@ -187,7 +187,7 @@ impl Engine {
         round_id: Option<&str>,
     ) -> Result<(), Refusal> {
         self.with_view(|| async move {
-            let view = self.published(campaign_id)?;
+            let view = self.published_anywhere(campaign_id).await?;
             let (round, entry) = self.own_entry(&view, resident, round_id).await?;
             let reservation = round.reservation.as_ref().ok_or(Code::ReservationNotFound)?;
             let until = reservation.withdraw_until.unwrap_or(reservation.closes_at);

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::Post;
-use crate::harness::Server;
-use crate::harness::fixture::{EVE, merchant, new_merchant_id};
+use crate::harness::fixture::{EVE, chengdu, merchant, new_campaign_id, new_merchant_id};
+use crate::harness::identity::Resident;
 use crate::harness::redis::OwnRedis;
 use crate::harness::till::Till;
+use crate::harness::{Server, together};
 
 const ASKED: &str = "/v1/redemptions/nobodys";
 
@@ -90,4 +91,37 @@ fn a_node_that_does_not_hear_of_changes_takes_no_key_from_memory() {
     assert_eq!(told["outcome"], Value::from("not_applied"));
     post.deliver();
     second.till(&key, "GET", ASKED, None).refused(401, "key_revoked");
+}
+
+/// Whoever was answered that a campaign is published may send anybody to any node.
+#[test]
+fn a_campaign_that_one_node_has_published_is_found_at_the_other_at_once() {
+    let redis = OwnRedis::start();
+    let [first, second] = redis.two_nodes(EVE);
+    for _ in 0..4 {
+        let campaign = new_campaign_id("anywhere");
+        first.create_campaign(&chengdu(&campaign, 4)).ok();
+        first.publish(&campaign);
+        second.client.get(&format!("/v1/public/campaigns/{campaign}")).expect("an answer").ok();
+        let another = new_campaign_id("anywhere");
+        first.create_campaign(&chengdu(&another, 4)).ok();
+        first.publish(&another);
+        second.reserve(&another, &Resident::new()).refused(409, "reservation_not_open");
+    }
+    second.client.get("/v1/public/campaigns/nowhere").expect("an answer").refused(404, "not_found");
+}
+
+/// Several clients of one program send the same step of the same draft.
+#[test]
+fn a_campaign_that_is_published_many_times_at_once_is_nobody_elses() {
+    let server = Server::at(EVE);
+    for _ in 0..6 {
+        let campaign = new_campaign_id("ours");
+        server.create_campaign(&chengdu(&campaign, 4)).ok();
+        ["submit", "approve"].iter().for_each(|verb| drop(server.step(&campaign, verb).ok()));
+        let told = together(8, |_| server.step(&campaign, "publish"));
+        assert_eq!(told.iter().filter(|reply| reply.is_success()).count(), 1);
+        let refused = told.into_iter().filter(|reply| !reply.is_success());
+        refused.for_each(|reply| drop(reply.refused(409, "campaign_state_refuses")));
+    }
 }
