@@ -76,6 +76,10 @@ impl Engine {
     /// The keys of merchants and platforms of the caller's program, by their ids; those of terminals are with their merchants.
     pub async fn list_till_keys(&self, key: &ApiKey, after: Option<&str>) -> Result<Value, Refusal> {
         let mut ids = self.store.ids_of_program(Kind::TillKey, &key.program).await?;
+        // No key ever goes from the list, so the last one of a page is still there.
+        if after.is_some_and(|after| !ids.iter().any(|key_id| key_id == after)) {
+            return Err(Refusal::invalid_cursor());
+        }
         ids.retain(|key_id| after.is_none_or(|after| key_id.as_str() > after));
         let next_cursor = (ids.len() > PAGE).then(|| ids[PAGE - 1].clone());
         ids.truncate(PAGE);

@@ -231,5 +231,10 @@ fn the_office_lists_its_keys_without_their_secrets_and_no_others() {
     let rest = page(&format!("/v1/till-keys?cursor={}", first.str("next_cursor")));
     assert_eq!([ids(&first), ids(&rest)].concat(), made);
     assert_eq!(rest["next_cursor"], Value::Null);
+    for cursor in ["garbage", "test_p_00000000", ""] {
+        let path = format!("/v1/till-keys?cursor={cursor}");
+        let refused = server.office_as(&officer, "GET", &path, None).refused(422, "invalid_request");
+        assert_eq!(refused.faults(), ["/cursor invalid_cursor"]);
+    }
     server.send(&Request::new("GET", "/v1/till-keys")).refused(401, "unauthenticated");
 }
