@@ -30,6 +30,7 @@
 
 mod beacon;
 mod entries;
+mod files;
 mod groups;
 mod proof;
 mod supply;
@@ -66,6 +67,8 @@ pub struct Verified {
     pub entropy: Vec<String>,
     /// Whether the campaign file fixes the number of winners; false where money does, for then the counts come from the proof.
     pub supply_from_file: bool,
+    /// What lacks in the folder, so that nothing was compared with it.
+    pub not_checked: Vec<&'static str>,
 }
 
 /// Why a draw is not verified. A folder that lacks a file says nothing about the draw.
@@ -129,6 +132,7 @@ pub fn verify_folder(folder: &Path) -> Result<Verified, Failure> {
         seed: hex::encode(seed),
         entropy: proof.commitment.entropy.clone(),
         supply_from_file: proof.supply_from_file(),
+        not_checked: proof.not_checked.clone(),
     })
 }
 
@@ -187,6 +191,7 @@ pub fn run(folder: &Path) -> ExitCode {
             println!("seed={}", verified.seed);
             println!("entropy={}", verified.entropy.join(","));
             println!("supply={}", if verified.supply_from_file { "campaign" } else { "proof" });
+            println!("not_checked={}", verified.not_checked.join(","));
             ExitCode::SUCCESS
         }
         Err(Failure::CouldNotLook(faults)) => {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::files::{json, json_if_there};
 use super::{Failure, Faults, beacon};
 
 /// Said before anybody could know the result.
@@ -97,20 +98,60 @@ pub struct Proof {
     /// The proof as it is, to compare what it repeats with the commitment.
     raw_proof: Value,
     raw_commitment: Value,
+    /// Files and fields that are not there, and so were compared with nothing.
+    pub not_checked: Vec<&'static str>,
+}
+
+/// What every commitment says, and what every proof adds.
+const COMMITTED: [&str; 7] = ["round_id", "count", "root", "rules_hash", "secret_commitment", "entropy", "closed_at"];
+const REVEALED: [&str; 3] = ["secret", "entropy_values", "cutoffs"];
+
+/// Names every field that is lacking: such a file says nothing about the draw. The proof repeats whatever the commitment has said.
+fn require_fields(proof: &Value, commitment: Option<&Value>) -> Result<(), Failure> {
+    let said = commitment.and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name.as_str());
+    let mut of_proof: Vec<&str> = COMMITTED.into_iter().chain(REVEALED).chain(said).collect();
+    let mut met = std::collections::HashSet::new();
+    of_proof.retain(|name| met.insert(*name) && proof.get(name).is_none());
+    let mut of_commitment = COMMITTED.to_vec();
+    of_commitment.retain(|name| commitment.is_some_and(|commitment| commitment.get(name).is_none()));
+    let lacking = [("proof.json", of_proof), ("commitment.json", of_commitment)];
+    let faults: Vec<String> = lacking
+        .into_iter()
+        .filter(|(_, fields)| !fields.is_empty())
+        .map(|(file, fields)| format!("{file} lacks {}", fields.join(", ")))
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(Failure::CouldNotLook(faults)) }
 }
 
 impl Proof {
     pub fn read(folder: &Path) -> Result<Proof, Failure> {
         let raw_proof = json(folder, "proof.json")?;
         // The proof repeats the commitment and carries the campaign; the files that were saved earlier count, where they are there.
-        let raw_commitment = json_if_there(folder, "commitment.json")?.unwrap_or_else(|| raw_proof.clone());
+        let said_before = json_if_there(folder, "commitment.json")?;
+        require_fields(&raw_proof, said_before.as_ref())?;
+        let mut not_checked = Vec::new();
+        if said_before.is_none() {
+            not_checked.push("commitment.json");
+        }
+        let raw_commitment = said_before.unwrap_or_else(|| raw_proof.clone());
         let commitment: Commitment = serde_json::from_value(raw_commitment.clone())
             .map_err(|error| Failure::unreadable(format!("commitment.json is not a commitment: {error}")))?;
         let saved = json_if_there(folder, "campaign.json")?;
         let repeated = raw_proof.get("campaign").cloned();
-        let published = saved.or(repeated).ok_or_else(|| {
+        let published = saved.clone().or(repeated.clone()).ok_or_else(|| {
             Failure::unreadable("campaign.json is not there, and proof.json does not repeat it".to_owned())
         })?;
+        if saved.is_none() {
+            not_checked.push("campaign.json");
+        }
+        match (&saved, &repeated) {
+            (Some(_), Some(repeated)) if hash_of(repeated) != commitment.rules_hash => {
+                let fault = "proof.json repeats a campaign file that the rules_hash of the commitment is not of";
+                return Err(Failure::difference(fault.to_owned()));
+            }
+            (Some(_), None) => not_checked.push("campaign of proof.json"),
+            _ => {}
+        }
         let published = file_of(published, &commitment.rules_hash);
         let reveal: Reveal = serde_json::from_value(raw_proof.clone())
             .map_err(|error| Failure::unreadable(format!("proof.json is not a proof: {error}")))?;
@@ -121,10 +162,24 @@ impl Proof {
             .find(|round| round["round_id"].as_str() == Some(&commitment.round_id))
             .cloned()
             .ok_or_else(|| Failure::difference(format!("campaign.json has no round {}", commitment.round_id)))?;
+        if round["assignment"] == "chance" && reveal.tiers.is_none() {
+            not_checked.push("tiers of proof.json");
+        }
         let drawn = Wave { cutoffs: reveal.cutoffs.clone(), tiers: reveal.tiers.clone(), supply: None };
         let windows = std::iter::once(drawn).chain(reveal.waves.iter().cloned()).collect();
         let supply = reveal.supply.clone();
-        Ok(Proof { campaign, published, round, commitment, windows, supply, reveal, raw_proof, raw_commitment })
+        Ok(Proof {
+            campaign,
+            published,
+            round,
+            commitment,
+            windows,
+            supply,
+            reveal,
+            raw_proof,
+            raw_commitment,
+            not_checked,
+        })
     }
 
     /// Whether the campaign file alone says how many win.
@@ -295,17 +350,4 @@ fn from_hex(text: &str, what: &str, faults: &mut Faults) -> Vec<u8> {
         faults.add(format!("the {what} is not hex"));
         Vec::new()
     })
-}
-
-fn json_if_there(folder: &Path, name: &str) -> Result<Option<Value>, Failure> {
-    match std::fs::exists(folder.join(name)) {
-        Ok(false) => Ok(None),
-        _ => json(folder, name).map(Some),
-    }
-}
-
-fn json(folder: &Path, name: &str) -> Result<Value, Failure> {
-    let text = std::fs::read(folder.join(name))
-        .map_err(|error| Failure::unreadable(format!("{name} cannot be read: {error}")))?;
-    serde_json::from_slice(&text).map_err(|error| Failure::unreadable(format!("{name} is not JSON: {error}")))
 }
