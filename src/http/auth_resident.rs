@@ -9,6 +9,7 @@ use std::future::{Ready, ready};
 use actix_web::{FromRequest, HttpRequest, dev};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -53,12 +54,7 @@ impl Verifier {
             return Err(Refusal::new(Code::TokenInvalid)
                 .detail("令牌超过 4096 个字符。", "The token is longer than 4096 characters."));
         }
-        if names_extensions(token) {
-            return Err(Refusal::new(Code::TokenInvalid).detail(
-                "令牌头有 crit，而本服务不支持任何扩展。",
-                "The header has crit, and no extension is understood.",
-            ));
-        }
+        judge_header(token)?;
         let decoded = jsonwebtoken::decode::<ResidentClaims>(token, &self.key, &self.rules);
         let claims = decoded.map_err(|error| fault::refusal(error.kind()))?.claims;
         claims.judge()?;
@@ -67,12 +63,21 @@ impl Verifier {
     }
 }
 
-/// Whether the header demands extensions: who does not understand them must refuse the token (RFC 7515, 4.1.11). A header that cannot be
-/// read is left to the decoder.
-fn names_extensions(token: &str) -> bool {
+/// Refuses a header that names another algorithm, or demands extensions: who does not understand them must refuse the token (RFC 7515, 4.1.11).
+fn judge_header(token: &str) -> Result<(), Refusal> {
     let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
     let header = header.and_then(|header| serde_json::from_slice::<serde_json::Map<String, Value>>(&header).ok());
-    header.is_some_and(|header| header.contains_key("crit"))
+    let header = header.ok_or_else(|| fault::refusal(&ErrorKind::InvalidToken))?;
+    if header.contains_key("crit") {
+        return Err(Refusal::new(Code::TokenInvalid).detail(
+            "令牌头有 crit，而本服务不支持任何扩展。",
+            "The header has crit, and no extension is understood.",
+        ));
+    }
+    match header.get("alg").and_then(Value::as_str) {
+        Some("HS256") => Ok(()),
+        _ => Err(fault::refusal(&ErrorKind::InvalidAlgorithm)),
+    }
 }
 
 /// Makes a sandbox token from claims; `iss`, `aud`, `sub` and `exp` have defaults. The error says what the claims lack.
@@ -283,13 +288,18 @@ mod tests {
     fn a_token_without_an_algorithm_is_not_one() {
         let token = encode(Algorithm::HS256, &with(json!({})), &KEY);
         let payload = token.split('.').nth(1).unwrap();
-        for algorithm in ["none", "None", "RS256", "HS256"] {
-            let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{algorithm}","typ":"JWT"}}"#));
-            assert_eq!(
-                verify(&format!("{header}.{payload}."), &KEY).unwrap_err().code,
-                Code::TokenInvalid,
-                "{algorithm}"
-            );
+        let told = |header: &str| {
+            let refusal = verify(&format!("{}.{payload}.", URL_SAFE_NO_PAD.encode(header)), &KEY).unwrap_err();
+            assert_eq!(refusal.code, Code::TokenInvalid, "{header}");
+            refusal.detail.expect("words").en
+        };
+        for algorithm in ["none", "None", "RS256"] {
+            let header = format!(r#"{{"alg":"{algorithm}","typ":"JWT"}}"#);
+            assert_eq!(told(&header), "The algorithm must be HS256.", "{header}");
+        }
+        assert!(told(r#"{"alg":"HS256","typ":"JWT"}"#).contains("signature"));
+        for header in [r#"{"typ":"JWT"}"#, r#"{"alg":5}"#, "", "[]"] {
+            assert!(!told(header).contains("claim"), "{header}: {}", told(header));
         }
     }
 
