@@ -8,6 +8,7 @@ use super::check_rounds::check_rounds;
 use super::check_terms::{
     check_eligibility, check_limits, check_reservation, check_use_rule, check_validity, ordered, warn_end,
 };
+use super::check_usable::warn_unusable;
 use super::findings::{Fault, Findings};
 use super::ignored::ignored;
 use super::schema::*;
@@ -35,6 +36,7 @@ pub fn check(campaign: &Campaign) -> Findings {
     check_money(&mut found, campaign);
     check_enrolment(&mut found, &campaign.merchant_enrolment, &zone);
     check_use_of_packs(&mut found, campaign);
+    warn_unusable(&mut found, campaign, &zone);
     let ignored = ignored(campaign);
     found.warnings.extend(ignored.refused.into_iter().chain(ignored.told));
     found.warnings.extend(unknown_words(campaign));

@@ -1,6 +1,6 @@
 //! Campaigns: the file a city writes, read and judged. `schema` and `terms` are the types; `parse` reads bytes and reports every
 //! fault at once; `check` judges the rules between fields; `supported` says what this version cannot run yet, `ignored` what no round
-//! would look at, `unknown` which words name nothing;
+//! would look at, `unknown` which words name nothing, `check_usable` which vouchers nobody could use;
 //! `effective` and `totals` compute what the file amounts to.
 
 pub mod check;
@@ -17,6 +17,7 @@ mod check_round;
 mod check_rounds;
 mod check_supply;
 mod check_terms;
+mod check_usable;
 mod findings;
 mod instant;
 mod named;

@@ -172,6 +172,18 @@ impl UseRule {
     pub fn names_category(&self, category: &str) -> bool {
         self.allowed_categories().any(|allowed| allowed == category)
     }
+
+    /// Whether a minute of a day lies in its hours; a rule that names none restricts nothing.
+    pub fn is_open(&self, date: Date, minute: u16) -> bool {
+        let open = |hours: &Hours| hours.is_of(date) && (hours.begin_time..hours.end_time).contains(&minute);
+        self.hours.is_empty() || self.hours.iter().any(open)
+    }
+}
+
+impl Hours {
+    pub fn is_of(&self, date: Date) -> bool {
+        self.week_days.is_empty() || self.week_days.contains(&(date.weekday().to_monday_one_offset() as u8))
+    }
 }
 
 impl Scene {

@@ -10,6 +10,7 @@ mod announced;
 mod ignored;
 mod modes;
 mod strange;
+mod usable;
 mod words;
 
 const CHENGDU: &str = include_str!("../../../deploy/campaigns/chengdu-2020.json");

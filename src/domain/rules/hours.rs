@@ -1,10 +1,8 @@
 //! The days and hours at which a voucher may be used, and when the next of them begins.
 
-use jiff::civil::Date;
 use serde_json::json;
 
 use super::{Candidate, Payment};
-use crate::domain::campaign::terms::{Hours, UseRule};
 use crate::domain::cashier::{self, Closed};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::time::Ms;
@@ -32,23 +30,14 @@ pub(super) fn hours(payment: &Payment, candidate: &Candidate) -> Result<(), Refu
     }
     let local = candidate.zone.local(payment.now).ok_or(Code::OutsideHours)?;
     let minute = local.hour() as u16 * 60 + local.minute() as u16;
-    match candidate.rules.iter().find(|rule| !is_open(rule, local.date(), minute)) {
+    match candidate.rules.iter().find(|rule| !rule.is_open(local.date(), minute)) {
         Some(rule) => {
-            let of_today = rule.hours.iter().any(|hours| is_of(hours, local.date()));
+            let of_today = rule.hours.iter().any(|hours| hours.is_of(local.date()));
             let refusal = Refusal::new(Code::OutsideHours).with("hours", json!(rule.hours));
             Err(closed(refusal, payment, candidate, of_today))
         }
         None => Ok(()),
     }
-}
-
-fn is_of(hours: &Hours, date: Date) -> bool {
-    hours.week_days.is_empty() || hours.week_days.contains(&(date.weekday().to_monday_one_offset() as u8))
-}
-
-fn is_open(rule: &UseRule, date: Date, minute: u16) -> bool {
-    let open = |hours: &Hours| is_of(hours, date) && (hours.begin_time..hours.end_time).contains(&minute);
-    rule.hours.is_empty() || rule.hours.iter().any(open)
 }
 
 /// With the wait until the hours begin; `of_today` if it is the hour that is wrong and not the day.
@@ -80,7 +69,7 @@ fn opens(payment: &Payment, candidate: &Candidate) -> Option<Ms> {
     let mut date = zone.civil_date(payment.now);
     for _ in 0..DAYS_AHEAD {
         if !rules.iter().any(|rule| rule.dates_excluded.contains(&date)) {
-            let open = begins.iter().filter(|minute| rules.iter().all(|rule| is_open(rule, date, **minute)));
+            let open = begins.iter().filter(|minute| rules.iter().all(|rule| rule.is_open(date, **minute)));
             for minute in open {
                 let opens = zone.at(date, *minute)?;
                 if opens >= candidate.window.end {
