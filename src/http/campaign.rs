@@ -219,7 +219,9 @@ pub async fn campaign_stats(state: Data<State>, officer: Officer, campaign_id: P
     Ok(Answer::ok(&stats))
 }
 
-/// The accounts of the budget: in total, and by round, channel, pack and pool.
+/// The accounts of the budget: in total, and by round, channel, pack and pool. What ran out is booked at the next full hour: until then it is
+/// `outstanding`, although wallets and tills say `expired`, and it is not in the pool yet. Validities that end on a full hour are booked as
+/// they end.
 #[utoipa::path(tag = "office", params(("campaign_id" = String, Path)), responses((status = 200, body = LedgerView)))]
 #[get("/v1/campaigns/{campaign_id}/ledger")]
 pub async fn campaign_ledger(state: Data<State>, officer: Officer, campaign_id: Path<String>) -> answer::Result {

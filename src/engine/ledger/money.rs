@@ -12,9 +12,11 @@ pub struct Accounts {
     pub budget: i64,
     pub unallocated: i64,
     pub unissued: i64,
+    /// In vouchers that may be used, and in those that ran out since the last full hour.
     pub outstanding: i64,
     pub held: i64,
     pub redeemed: i64,
+    /// Booked at the first full hour after the end of the validity.
     pub expired: i64,
     pub recovered: i64,
 }

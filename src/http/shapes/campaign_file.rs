@@ -192,7 +192,7 @@ pub struct MoneyForm {
     by_channel: Option<ByChannelForm>,
 }
 
-/// Fen, or `pool`.
+/// Fen, or `pool`: what is in it when the round is drawn or opens. What ran out is in it from the next full hour after its end on.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub enum MoneyAmountForm {

@@ -177,6 +177,52 @@ fn rounds_that_were_copied_and_not_moved_are_pointed_out() {
     warned(pool("25"), "pool_before_source", "");
 }
 
+/// The ledger books expiry by full hours, and the pool has what is booked.
+#[test]
+fn vouchers_that_end_off_the_hour_shortly_before_a_round_takes_the_pool_are_pointed_out() {
+    let file: Value = serde_json::from_str(CHENGDU).unwrap();
+    let mut other = file["packs"][0].clone();
+    other["pack_id"] = json!("other");
+    let warned = |place: &str, end: &str, opens: &str, sources: Value| -> Vec<String> {
+        let mut round = file["rounds"][0].clone();
+        round["round_id"] = json!("second");
+        round.as_object_mut().unwrap().remove("packs");
+        round["money"] = json!({"amount": "pool", "weights": {"other": 1}});
+        round["mode"] = json!("first_come");
+        round["reservation"] = json!(null);
+        round.as_object_mut().unwrap().remove("draw");
+        round.as_object_mut().unwrap().remove("unclaimed");
+        round["opens_at"] = json!(format!("2020-08-01T{opens}+08:00"));
+        round["closes_at"] = json!("2020-08-01T20:00:00+08:00");
+        round["validity"] = json!({"available_end_time": "2020-10-01T00:00:00+08:00"});
+        let end = json!({"available_begin_time": "2020-07-25T00:00:00+08:00",
+            "available_end_time": format!("2020-08-01T{end}+08:00")});
+        let edits = [
+            ("/packs/-", other.clone()),
+            ("/rounds/-", round),
+            (place, end),
+            ("/carry_over", json!("pool")),
+            ("/carry_over_sources", sources),
+        ];
+        let parsed = parse(&chengdu_with(&edits)).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let told = parsed.warnings.into_iter().filter(|warning| warning.code == "expires_after_pool");
+        told.map(|warning| format!("{} {} {}", warning.pointer, warning.zh, warning.en)).collect()
+    };
+    let all = || json!(["unissued", "expired", "refunded"]);
+    for place in ["/validity", "/rounds/0/validity"] {
+        let told = warned(place, "10:20:00", "10:22:00", all());
+        assert!(told.len() == 1 && told[0].starts_with(&format!("{place}/available_end_time ")), "{told:?}");
+        assert_eq!(told[0].matches("2020-08-01T11:00:00+08:00").count(), 4, "both languages say the hour: {told:?}");
+    }
+    let of_voucher = warned("/packs/0/vouchers/0/validity", "10:20:00", "10:59:59", all());
+    assert_eq!(of_voucher.len(), 1, "{of_voucher:?}");
+    let none = [("10:00:00", "10:22:00"), ("10:20:00", "11:00:00"), ("10:30:00", "10:22:00")];
+    for (end, opens) in none {
+        assert_eq!(warned("/validity", end, opens, all()), [""; 0], "{end} {opens}");
+    }
+    assert_eq!(warned("/validity", "10:20:00", "10:22:00", json!(["unissued"])), [""; 0], "what expires stays");
+}
+
 #[test]
 fn no_single_change_of_a_file_makes_the_reader_panic_or_repeat_itself() {
     let strange = [
