@@ -61,7 +61,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
 }
 
 /// Under which names there are log lines, for they begin with these: our own modules and `quanyu::access`, and libraries that write some.
-const TARGETS: [&str; 57] = [
+const TARGETS: [&str; 58] = [
     "actix_http",
     "actix_rt",
     "actix_server",
@@ -72,7 +72,8 @@ const TARGETS: [&str; 57] = [
     "quanyu::cli::serve",
     "quanyu::engine",
     "quanyu::engine::campaign::amendment",
-    "quanyu::engine::campaign",
+    "quanyu::engine::campaign::known",
+    "quanyu::engine::config::heard",
     "quanyu::engine::pack::credit",
     "quanyu::engine::draw",
     "quanyu::engine::grant",

@@ -40,7 +40,7 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let call = Call::current();
         let mut body = body(&self.0, &call.request_id, call.till, call.language);
-        if call.reads && self.0.code.status() == 503 {
+        if call.reads && self.0.code.status() == 503 && self.0.detail.is_none() {
             unread(&mut body, call.language);
         }
         let mut response = HttpResponse::build(self.status_code());
@@ -95,7 +95,7 @@ pub fn body(refusal: &Refusal, request_id: &str, till: bool, language: Language)
 }
 
 /// What could not be read says nothing of an order: the texts of the code are about a call that changes something, and a till would take
-/// them for what became of its order.
+/// them for what became of its order. A refusal that says its own case keeps its words.
 fn unread(body: &mut Value, language: Language) {
     let told = Words {
         zh: "未能读取；这不说明订单等是否已生效，请稍后再查。".to_owned(),
