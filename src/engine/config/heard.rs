@@ -1,5 +1,5 @@
 //! How much of the configuration's present a node knows. It looks every tenth of a second; a look that succeeds stands for what held when it
-//! began. What takes a right away is answered only after [`LEASE`], and nobody is admitted by what is known from longer ago, so no
+//! began. What takes a right away is answered only after `LEASE`, and nobody is admitted by what is known from longer ago, so no
 //! node admits whoever comes after the answer.
 
 use std::sync::Arc;

@@ -74,7 +74,7 @@ impl Engine {
         Ok(())
     }
 
-    /// What a caller is told of a decision and its commit, see [`Engine::decided`].
+    /// What a caller is told of a decision and its commit, see `decided`.
     pub async fn with_view<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, Refusal>
     where
         F: Future<Output = Result<T, Failure>>,
